@@ -1,0 +1,140 @@
+"""Address spaces made of ranges: I/O ports and memory-mapped I/O are the same kind of table.
+
+>>> class Latch:
+...     value = 0
+...     def read(self, offset: int, size: int) -> int: return self.value
+...     def write(self, offset: int, size: int, value: int) -> None: self.value = value
+>>> ports = Bus("port", limit=0x10000)
+>>> ports.attach(0x80, 1, Latch(), name="post")
+>>> ports.write(0x80, 1, 0xAA); hex(ports.read(0x80, 1))
+'0xaa'
+>>> ports.attach(0x80, 4, Latch(), name="dma page")
+Traceback (most recent call last):
+...
+hillemu.emu.errors.BusConflict: port 0x80-0x83 (dma page) overlaps port 0x80-0x80 (post)
+
+Nobody's addresses are open bus: reads give all ones, writes vanish, and both are counted per address
+(`Bus.unhandled`), so that a guest which needs a missing device can be told so.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass
+from typing import Protocol
+
+from hillemu.emu.errors import BusConflict
+
+
+class BusDevice(Protocol):
+    """A chip as the bus sees it.  Offsets count from the start of the attached range; sizes are 1, 2 or 4 bytes.
+
+    A chip attached with `width=1` (the 8-bit ISA chips) only ever sees `size` 1: the bus splits wider accesses, low
+    address first, as the ISA bus does.
+    """
+
+    def read(self, offset: int, size: int) -> int: ...
+
+    def write(self, offset: int, size: int, value: int) -> None: ...
+
+
+class PeekableDevice(BusDevice, Protocol):
+    """A chip whose registers can be looked at without side effects."""
+
+    def peek(self, offset: int, size: int) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """One attached device: `base` up to, not including, `end`."""
+
+    base: int
+    end: int
+    device: BusDevice
+    name: str
+    width: int
+
+
+@dataclass(slots=True)
+class Unhandled:
+    """Accesses that no device answered, by address."""
+
+    reads: Counter[int]
+    writes: Counter[int]
+
+
+class Bus:
+    """A table of address ranges and the devices behind them."""
+
+    def __init__(self, kind: str, limit: int) -> None:
+        self.kind = kind
+        self.limit = limit
+        self.unhandled = Unhandled(Counter(), Counter())
+        self._bases: list[int] = []
+        self._ranges: list[Range] = []
+
+    def attach(self, base: int, count: int, device: BusDevice, *, name: str = "", width: int = 1) -> None:
+        """Put `device` at `base` up to `base + count`; `width` is the widest access in bytes that it understands.
+
+        Raises `BusConflict` naming both owners when the range overlaps another, or leaves the address space.
+        """
+        new = Range(base, base + count, device, name or type(device).__name__, width)
+        if count <= 0 or base < 0 or new.end > self.limit:
+            raise BusConflict(f"{self._describe(new)} does not fit into {self.kind} space (limit {self.limit:#x})")
+        at = bisect_right(self._bases, base)
+        for other in self._ranges[max(at - 1, 0) : at + 1]:
+            if other.base < new.end and base < other.end:
+                raise BusConflict(f"{self._describe(new)} overlaps {self._describe(other)}")
+        self._bases.insert(at, base)
+        self._ranges.insert(at, new)
+
+    def _describe(self, item: Range) -> str:
+        return f"{self.kind} {item.base:#x}-{item.end - 1:#x} ({item.name})"
+
+    @property
+    def ranges(self) -> tuple[Range, ...]:
+        """All attached ranges in ascending order of address."""
+        return tuple(self._ranges)
+
+    def find(self, address: int) -> Range | None:
+        """Return the range that `address` falls into, or `None` for open bus."""
+        at = bisect_right(self._bases, address) - 1
+        if at >= 0 and address < (found := self._ranges[at]).end:
+            return found
+        return None
+
+    def read(self, address: int, size: int) -> int:
+        """Read `size` bytes as the processor would, little-endian."""
+        found = self.find(address)
+        if found is None:
+            self.unhandled.reads[address] += 1
+            return (1 << 8 * size) - 1
+        offset = address - found.base
+        if size <= found.width and address + size <= found.end:
+            return found.device.read(offset, size)
+        half = size // 2 if size > 1 else 1
+        low = self.read(address, half)
+        return low | self.read(address + half, size - half) << 8 * half
+
+    def write(self, address: int, size: int, value: int) -> None:
+        """Write `size` bytes as the processor would, little-endian."""
+        found = self.find(address)
+        if found is None:
+            self.unhandled.writes[address] += 1
+            return
+        if size <= found.width and address + size <= found.end:
+            found.device.write(address - found.base, size, value)
+            return
+        half = size // 2 if size > 1 else 1
+        self.write(address, half, value & (1 << 8 * half) - 1)
+        self.write(address + half, size - half, value >> 8 * half)
+
+    def peek(self, address: int, size: int) -> int | None:
+        """Look without side effects; `None` where the device cannot be looked at, or nobody is there."""
+        found = self.find(address)
+        peek = getattr(found.device, "peek", None) if found else None
+        if found is None or peek is None:
+            return None
+        value: int = peek(address - found.base, size)
+        return value
