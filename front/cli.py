@@ -1,0 +1,51 @@
+"""The command `hillemu`.
+
+Imports here are lazy on purpose: ``hillemu --help`` must not load a processor, a disassembler or an ELF library.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from hillemu.emu.errors import HillemuError, UserMistake
+from hillemu.exit_status import USER_MISTAKE
+from hillemu.options import CommandLine, make_parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (without the program's name) and return the process's exit status.
+
+    `hillemu.exit_status` lists the statuses.  A user's mistake is one line on standard error; only a bug in hillemu
+    shows a traceback.
+    """
+    try:
+        return _run(sys.argv[1:] if argv is None else argv)
+    except HillemuError as error:
+        print(f"hillemu: {error}", file=sys.stderr)
+        return USER_MISTAKE
+    except KeyboardInterrupt:
+        print("hillemu: interrupted", file=sys.stderr)
+        return 130  # 128 + SIGINT, as shells report it
+    except Exception:
+        # Status 1 would look like a guest's exit code (isa-debug-exit with 0), so Python must not choose it.
+        import traceback
+
+        traceback.print_exc()
+        print("hillemu: this is a bug in hillemu, please report it with the lines above", file=sys.stderr)
+        return USER_MISTAKE
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = make_parser()
+    options = parser.parse_args(argv, namespace=CommandLine())
+    if options.version:
+        from importlib.metadata import version
+
+        print(f"hillemu {version('hillemu')}")
+        return 0
+    if options.command is None:
+        raise UserMistake("no command; 'hillemu boot' boots the built-in guest, 'hillemu --help' lists the rest")
+    from hillemu.boot_command import boot
+
+    return boot(options)

@@ -1,0 +1,179 @@
+"""The command line: what can be asked for, and in which words a wrong wish is refused.
+
+Everything here is checked before a machine exists.  Parsing imports nothing heavier than argparse, because people
+(and benchmarks) notice the time to the first serial byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Never
+
+from hillemu.emu.errors import OptionError, UserMistake
+from hillemu.sizes import parse_ram_size
+
+if TYPE_CHECKING:
+    import re
+    from datetime import datetime
+
+CPU_MODELS = ("386", "486", "pentium", "qemu32", "max")
+IMAGE_FORMATS = ("auto", "multiboot")
+DISPLAYS = ("none", "text")
+
+DESCRIPTION = "An i386 PC for people who write, teach and test operating-system memory management."
+BOOT_DESCRIPTION = """\
+Boot IMAGE, or the built-in guest, until it stops. The guest's serial port goes to standard output byte for byte;
+everything that hillemu says goes to standard error."""
+EXIT_STATUS = """\
+exit status:
+  the guest's exit code, modulo 256, if it set one; otherwise
+  0    a clean stop: halted, switched off, --until matched, or Ctrl-C
+  124  --max-insns was reached
+  125  a mistake in an option or a file
+  126  the guest crashed; a crash report is on standard error"""
+
+
+class CommandLine(argparse.Namespace):
+    """What `hillemu boot` was asked for, checked."""
+
+    image: str | None
+    mem: int
+    """RAM in bytes."""
+    module: list[tuple[str, str]]
+    """(file, arguments) of each boot module, in order."""
+    append: str
+    cpu: str
+    format: str
+    rtc_base: datetime | None
+    serial: str
+    serial_input: str | None
+    display: str
+    keys: str | None
+    keys_at: int
+    """Instruction count at which the first key goes down."""
+    max_insns: int | None
+    until: re.Pattern[str] | None
+    json: str | None
+    quiet: bool
+    reboot: bool
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose complaints are `UserMistake`, to be told in one line."""
+
+    def error(self, message: str) -> Never:
+        raise UserMistake(f"{message}; see '{self.prog} --help'")
+
+
+def make_parser() -> Parser:
+    """The parser for the whole command line; parse into a `CommandLine`."""
+    parser = Parser(prog="hillemu", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    _add_boot(commands)
+    return parser
+
+
+def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
+    boot = commands.add_parser(
+        "boot",
+        help="boot a kernel image",
+        description=BOOT_DESCRIPTION,
+        epilog=EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    boot.add_argument("image", nargs="?", metavar="IMAGE", help="the kernel; without it, the built-in guest")
+
+    machine = boot.add_argument_group("the machine")
+    machine.add_argument(
+        "--mem", type=parse_ram_size, default="64M", metavar="SIZE", help="RAM, 4M to 64G; a bare number is MiB [64M]"
+    )
+    machine.add_argument("--cpu", choices=CPU_MODELS, default="max", help="processor model [max]")
+    machine.add_argument(
+        "--rtc-base", type=_moment, metavar="DATE", help="the clock chip's date at power-on, like 2026-01-31T12:00:00"
+    )
+    machine.add_argument(
+        "--reboot",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="boot again when the guest resets, instead of stopping [no]",
+    )
+
+    image = boot.add_argument_group("what is booted")
+    image.add_argument("--format", choices=IMAGE_FORMATS, default="auto", help="kind of IMAGE [auto: look and see]")
+    image.add_argument("--append", default="", metavar="TEXT", help="kernel command line")
+    image.add_argument(
+        "--module",
+        type=_module,
+        action="append",
+        default=[],
+        metavar="FILE[:ARGS]",
+        help="load FILE as a boot module; may be given again",
+    )
+
+    terminal = boot.add_argument_group("serial port, screen and keyboard")
+    terminal.add_argument(
+        "--serial", default="stdio", metavar="stdio|null|FILE", help="where COM1's output goes [stdio]"
+    )
+    terminal.add_argument(
+        "--serial-input", metavar="FILE", help="bytes that COM1 receives, as fast as it reads them; - is standard input"
+    )
+    terminal.add_argument(
+        "--display",
+        choices=DISPLAYS,
+        default="text",
+        help="text: draw the guest's screen on standard error, live on a terminal, else at the end [text]",
+    )
+    terminal.add_argument("--keys", metavar="TEXT", help="type TEXT on the keyboard; {enter}, {esc}, {f1} name keys")
+    terminal.add_argument(
+        "--keys-at", type=_count("--keys-at"), default=0, metavar="INSNS", help="instructions to wait before typing [0]"
+    )
+
+    ending = boot.add_argument_group("when to stop, and what to tell")
+    ending.add_argument("--max-insns", type=_count("--max-insns"), metavar="N", help="stop after N instructions")
+    ending.add_argument(
+        "--until", type=_pattern, metavar="REGEX", help="stop when the serial text or the screen matches"
+    )
+    ending.add_argument("--json", metavar="FILE", help="write what happened to FILE")
+    ending.add_argument("--quiet", action="store_true", help="say nothing but errors and crash reports")
+
+
+class _count:  # noqa: N801 - argparse prints a type's name
+    """An argparse type: a number of instructions, 0 or more; underscores are fine."""
+
+    def __init__(self, option: str) -> None:
+        self.option = option
+
+    def __call__(self, text: str) -> int:
+        digits = text.replace("_", "")
+        if not digits.isascii() or not digits.isdecimal() or len(digits) > 18:
+            raise OptionError(self.option, f"{text!r} is not a number of instructions; write it like 10_000_000")
+        return int(digits)
+
+
+def _module(text: str) -> tuple[str, str]:
+    name, _, arguments = text.partition(":")
+    if not name:
+        raise OptionError("--module", f"{text!r} names no file; write FILE or FILE:ARGUMENTS")
+    return name, arguments
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    import re
+
+    try:
+        return re.compile(text, re.MULTILINE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise OptionError("--until", f"{text!r} is not a regular expression: {error}") from None
+
+
+def _moment(text: str) -> datetime:
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(text)
+        # The machine has no time zone: its clock chip runs on UTC, as QEMU's does by default.
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise OptionError("--rtc-base", f"{text!r} is not a date; write it like 2026-01-31T12:00:00") from None

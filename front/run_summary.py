@@ -1,0 +1,79 @@
+"""What a run has to say for itself: a few lines for people, a dictionary for programs (`--json`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hillemu.emu.stop import Stop, StopReason
+
+if TYPE_CHECKING:
+    from hillemu.machine import Machine
+
+_SHOWN_ADDRESSES = 4
+
+
+def summary_lines(machine: Machine, stop: Stop, wall_s: float, until: str | None = None) -> list[str]:
+    """The end of a run in a few lines: why it stopped, how far it came, what nobody answered.
+
+    `until` is the text that the caller waited for, if any.
+    """
+    ending = f"stopped: {stop.reason.value}"
+    if stop.exit_code is not None:
+        ending += f", exit code {stop.exit_code}"
+    if stop.detail:
+        ending += f" ({stop.detail})"
+    lines = [ending, _pace(machine, wall_s)]
+    if until is not None and stop.reason is not StopReason.UNTIL:
+        lines.append(f"--until {until!r} never matched")
+    return lines + _unanswered(machine.unhandled)
+
+
+def run_record(machine: Machine, stop: Stop, wall_s: float) -> dict[str, Any]:
+    """Everything about a run, ready for `json.dump`; docs/guide.md explains the keys.
+
+    Of these, only `wall_s`, `mips` and `core` may differ between two runs of the same image with the same arguments.
+    """
+    instructions = machine.cpu.instructions
+    return {
+        "stop": stop.reason.value,
+        "detail": stop.detail,
+        "exit_code": stop.exit_code,
+        "instructions": instructions,
+        "virtual_ns": machine.clock.now_ns,
+        "wall_s": round(wall_s, 6),
+        "mips": round(_mips(instructions, wall_s), 3),
+        "core": machine.cpu.core,
+        "registers": machine.registers(),
+        "ram_sha256": machine.memory.sha256(),
+        "serial": machine.serial.text,
+        "screen": machine.screen.text,
+        "unhandled": {
+            kind: {f"{address:#x}": count for address, count in sorted(counts.items())}
+            for kind, counts in machine.unhandled.items()
+        },
+    }
+
+
+def _pace(machine: Machine, wall_s: float) -> str:
+    instructions = machine.cpu.instructions
+    return (
+        f"{instructions:,} instructions, {machine.clock.now_ns / 1e6:.3f} ms virtual, {wall_s:.3f} s wall, "
+        f"{_mips(instructions, wall_s):.1f} MIPS ({machine.cpu.core} core)"
+    )
+
+
+def _mips(instructions: int, wall_s: float) -> float:
+    return instructions / wall_s / 1e6 if wall_s > 0 else 0.0
+
+
+def _unanswered(unhandled: Mapping[str, Mapping[int, int]]) -> list[str]:
+    """One line for each kind of access that no device answered, the busiest addresses first."""
+    lines = []
+    for kind, counts in unhandled.items():
+        if counts:
+            busiest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            shown = ", ".join(f"{address:#x} ({count}x)" for address, count in busiest[:_SHOWN_ADDRESSES])
+            more = f" and {len(busiest) - _SHOWN_ADDRESSES} more" if len(busiest) > _SHOWN_ADDRESSES else ""
+            lines.append(f"no device answered {kind.replace('_', ' ')}: {shown}{more}")
+    return lines

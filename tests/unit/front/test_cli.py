@@ -1,0 +1,167 @@
+"""The command line: what is asked for, and what is refused before a machine exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hillemu.cli import main
+from hillemu.emu.errors import ImageError, InternalError, OptionError
+
+Fake = Any
+"""The class `FakeMachine` of conftest.py."""
+
+pytestmark = pytest.mark.usefixtures("fake")
+
+
+def asked(fake: Fake) -> dict[str, Any]:
+    """What the last machine was asked for."""
+    wish: dict[str, Any] = fake.made[-1].asked
+    return wish
+
+
+# What is asked for
+
+
+def test_every_option_reaches_the_machine(fake: Fake) -> None:
+    line = """
+        boot kernel.elf --mem 512M --cpu pentium --format multiboot --append "root=ram quiet" --until "init d.ne"
+        --module "disk.img:ro a:b" --module plain.bin --max-insns 10_000_000 --keys ls{enter} --keys-at 5000
+        --rtc-base 2026-01-31T12:00:00 --reboot
+    """
+    status = main(shlex.split(line))
+
+    wish = asked(fake)
+    assert status == 0
+    assert (wish["path"], wish["mem"], wish["cpu"], wish["format"]) == ("kernel.elf", 512 << 20, "pentium", "multiboot")
+    assert wish["append"] == "root=ram quiet"
+    assert wish["modules"] == (("disk.img", "ro a:b"), ("plain.bin", ""))
+    assert wish["until"] == re.compile("init d.ne", re.MULTILINE)
+    assert wish["max_insns"] == 10_000_000
+    assert wish["keys"] == ("ls{enter}", 5000)
+    assert wish["rtc_base"] == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert wish["reboot"] is True
+
+
+def test_without_an_image_the_built_in_guest_boots_with_64_mib(fake: Fake) -> None:
+    assert main(["boot"]) == 0
+    wish = asked(fake)
+    assert (wish["path"], wish["mem"], wish["cpu"], wish["reboot"]) == ("demo", 64 << 20, "max", False)
+    assert (wish["until"], wish["max_insns"], wish["rtc_base"]) == (None, None, None)
+    assert "keys" not in wish
+
+
+def test_a_date_with_a_time_zone_is_turned_into_utc(fake: Fake) -> None:
+    main(["boot", "--rtc-base", "2026-01-31T12:00:00+02:00"])
+    assert asked(fake)["rtc_base"] == datetime(2026, 1, 31, 10, tzinfo=UTC)
+
+
+def test_serial_input_comes_from_a_file(fake: Fake, tmp_path: Path) -> None:
+    (tmp_path / "typed").write_bytes(b"ls\r\x00")
+    main(["boot", "--serial-input", str(tmp_path / "typed")])
+    assert fake.made[-1].serial.received == b"ls\r\x00"
+
+
+def test_the_reports_of_the_machine_go_to_standard_error(fake: Fake, capfd: pytest.CaptureFixture[str]) -> None:
+    main(["boot"])
+    asked(fake)["report"]("the guest programs a DMA controller, which is not modelled")
+    assert capfd.readouterr().err.endswith("hillemu: the guest programs a DMA controller, which is not modelled\n")
+
+
+# Mistakes
+
+MISTAKES = {
+    "": "no command; 'hillemu boot' boots the built-in guest, 'hillemu --help' lists the rest",
+    "bot": "argument COMMAND: invalid choice: 'bot'",
+    "boot --mem lots": "--mem: 'lots' is not a size; write it like 512M, 4G or 65536K",
+    "boot --mem 1M": "--mem: 1M is too little",
+    "boot --mem": "argument --mem: expected one argument",
+    "boot --cpu z80": "argument --cpu: invalid choice: 'z80'",
+    "boot --display sdl": "argument --display: invalid choice: 'sdl'",
+    "boot --format floppy": "argument --format: invalid choice: 'floppy'",
+    "boot --until (": "--until: '(' is not a regular expression: missing ), unterminated subpattern at position 0",
+    "boot --max-insns ten": "--max-insns: 'ten' is not a number of instructions; write it like 10_000_000",
+    "boot --max-insns -5": "--max-insns: '-5' is not a number of instructions",
+    "boot --keys-at 1.5": "--keys-at: '1.5' is not a number of instructions",
+    "boot --rtc-base yesterday": "--rtc-base: 'yesterday' is not a date; write it like 2026-01-31T12:00:00",
+    "boot k.elf --module :args": "--module: ':args' names no file",
+    "boot --append x": "--append: needs an IMAGE",
+    "boot --module x": "--module: needs an IMAGE",
+    "boot --format multiboot": "--format: needs an IMAGE",
+    "boot a b": "unrecognized arguments: b",
+    "boot --nonsense": "unrecognized arguments: --nonsense",
+    "boot --max 5": "unrecognized arguments: --max",
+    "boot --json /nowhere/run.json": "/nowhere/run.json: cannot write the --json file: No such file or directory",
+    "boot --serial /nowhere/log": "/nowhere/log: cannot write the serial output there: No such file or directory",
+    "boot --serial-input /nowhere": "/nowhere: cannot read the serial input: No such file or directory",
+    "boot --serial /": "/: cannot write the serial output there: Is a directory",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_is_one_line_and_status_125_before_anything_runs(
+    line: str, fake: Fake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line.split()) == 125
+    out, err = capfd.readouterr()
+    assert err.startswith(f"hillemu: {MISTAKES[line]}")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert fake.made == []
+
+
+@pytest.mark.parametrize(
+    "error", [ImageError("kernel.elf", "is empty"), OptionError("--cpu", "cannot"), InternalError("layout differs")]
+)
+def test_what_the_machine_refuses_is_one_line_too(
+    error: Exception, fake: Fake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake.LOAD = error
+    assert main(["boot", "kernel.elf"]) == 125
+    assert capfd.readouterr().err == f"hillemu: {error}\n"
+
+
+def test_a_bug_of_ours_shows_its_traceback_and_never_looks_like_a_guests_exit_code(
+    fake: Fake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake.STOP = ZeroDivisionError("a bug")
+    assert main(["boot"]) == 125
+    out, err = capfd.readouterr()
+    assert out == "hello\n"
+    assert "ZeroDivisionError: a bug" in err
+    assert err.endswith("hillemu: this is a bug in hillemu, please report it with the lines above\n")
+
+
+# Start-up
+
+
+def test_help_loads_no_processor_no_disassembler_and_no_elf_library() -> None:
+    program = (
+        "import sys\n"
+        "from hillemu.cli import main\n"
+        "try: main(['boot', '--help'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'unicorn', 'capstone', 'keystone', 'elftools', 'numpy', 'dataclasses', 'inspect', 'json'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert "--max-insns" in done.stdout
+    assert done.stdout.endswith("loaded: []\n")
+
+
+def test_python_m_hillemu_is_the_same_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hillemu", "boot", "--mem", "1M"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 125
+    assert done.stderr == "hillemu: --mem: 1M is too little; the smallest machine has 4M\n"
