@@ -99,6 +99,9 @@ class Pic:
         self._name = name
         self._report = report
         self._inputs = 0
+        self._auto_eoi = False
+        self._rotate_in_auto_eoi = False
+        self._poll = False
         self._power_on()
         self._lines = tuple(self._make_line(1 << level) for level in range(8))
 
@@ -194,9 +197,9 @@ class Pic:
         self._single = bool(icw1 & _ICW1_SNGL)
         self._special_mask = False
         self._special_fully_nested = False
-        self._auto_eoi: bool = False
-        self._rotate_in_auto_eoi: bool = False
-        self._poll: bool = False
+        self._auto_eoi = False
+        self._rotate_in_auto_eoi = False
+        self._poll = False
         self._read_isr = False
         self._initialized = False
         self._level_triggered = 0xFF if self._ltim else self.elcr.value
