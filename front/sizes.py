@@ -80,4 +80,5 @@ def _bytes_of(text: str) -> int | None:
     # `str.isdecimal` also likes other scripts' digits, which people do not type as sizes, and `int` refuses thousands.
     if not number.isascii() or not whole.isdecimal() or (point and not fraction.isdecimal()) or len(number) > 30:
         return None
-    return int(whole + fraction) * (unit or MIB) // 10 ** len(fraction)
+    scale: int = 10 ** len(fraction)
+    return int(whole + fraction) * (unit or MIB) // scale

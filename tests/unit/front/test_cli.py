@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hillemu.cli import main
 from hillemu.emu.errors import ImageError, InternalError, OptionError
+from hillemu.options import IMAGE_FORMATS
 
 Fake = Any
 """The class `FakeMachine` of conftest.py."""
@@ -72,6 +73,12 @@ def test_the_reports_of_the_machine_go_to_standard_error(fake: Fake, capfd: pyte
     main(["boot"])
     asked(fake)["report"]("the guest programs a DMA controller, which is not modelled")
     assert capfd.readouterr().err.endswith("hillemu: the guest programs a DMA controller, which is not modelled\n")
+
+
+def test_the_formats_offered_are_those_the_loader_knows() -> None:
+    from hillemu.boot.loader import FORMATS
+
+    assert IMAGE_FORMATS == FORMATS
 
 
 # Mistakes
