@@ -55,7 +55,9 @@ class LiveScreen:
         if self._serial_is_busy or box == self._drawn:
             return
         # The box hangs below the serial text, so an unfinished line is ended first; erasing puts it back.
-        self._write(self._erasing() + ("\r\n" if self._serial_line else "") + "".join(f"{row}\r\n" for row in box))
+        self._write(
+            self._erasing() + ("\r\n" if box and self._serial_line else "") + "".join(f"{row}\r\n" for row in box)
+        )
         self._drawn = box
 
     def erase(self) -> None:
