@@ -44,13 +44,13 @@ class LiveScreen:
         self._fd = fd
         self._read_lines = read_lines
         self._drawn: list[str] = []
+        self._drawn_columns = 80
         self._serial_line = bytearray()
         self._serial_is_busy = False
 
     def draw(self) -> None:
         """Show the screen as it is now; writes nothing if it has not changed."""
-        size = os.get_terminal_size(self._fd)
-        columns, rows = size.columns or 80, size.lines or 24
+        columns, rows = self._size()
         box = framed(self._read_lines(), max(1, min(80, columns - 3)), max(1, min(25, rows - 4)))
         if self._serial_is_busy or box == self._drawn:
             return
@@ -58,7 +58,7 @@ class LiveScreen:
         self._write(
             self._erasing() + ("\r\n" if box and self._serial_line else "") + "".join(f"{row}\r\n" for row in box)
         )
-        self._drawn = box
+        self._drawn, self._drawn_columns = box, columns
 
     def erase(self) -> None:
         """Take the drawing away and leave the cursor where the serial text ended."""
@@ -99,8 +99,17 @@ class LiveScreen:
     def _erasing(self) -> str:
         if not self._drawn:
             return ""
-        height = len(self._drawn) + bool(self._serial_line)
+        serial_rows = -(-len(self._serial_line) // self._drawn_columns)  # the terminal wraps a long line
+        height = len(self._drawn) + serial_rows
         return f"\x1b[{height}A\r\x1b[J{self._serial_line.decode('utf-8', 'replace')}"
+
+    def _size(self) -> tuple[int, int]:
+        """Columns and rows of the terminal; some do not know theirs."""
+        try:
+            columns, rows = os.get_terminal_size(self._fd)
+        except OSError:
+            columns = rows = 0
+        return columns or 80, rows or 24
 
     def _write(self, text: str) -> None:
         with suppress(OSError):  # a terminal that hung up is no reason to lose the run

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 
 class Terminal:
-    """Just enough of a terminal: text, CR, LF, cursor up, erase below.  Unlimited in height; it does not wrap."""
+    """Just enough of a terminal, unlimited in height: text that wraps, CR, LF, cursor up, erase below."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
         self.rows = [""]
         self.row = self.column = 0
 
@@ -35,26 +36,24 @@ class Terminal:
                 self.row += 1
                 self.rows += [""] * (self.row + 1 - len(self.rows))
             else:
+                if self.column == self.columns:
+                    self.feed("\r\n")
                 line = self.rows[self.row].ljust(self.column)
                 self.rows[self.row] = line[: self.column] + token + line[self.column + 1 :]
                 self.column += 1
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.rows)
 
 
 class Desk:
     """A live screen whose terminal is a `Terminal`, with serial output on the same one."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, columns: int = 200) -> None:
         self.screen = ["first"]
-        self.terminal = Terminal()
+        self.terminal = Terminal(columns)
         self.written = ""
         self.live = LiveScreen(99, lambda: self.screen)
         self.serial = self.live.sharing(lambda byte: self.show(chr(byte).replace("\n", "\r\n")))
         monkeypatch.setattr(os, "write", lambda fd, data: self.show(data.decode()))
-        monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((200, 50)))
+        monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((columns, 50)))
 
     def show(self, text: str) -> None:
         self.written += text
@@ -86,6 +85,14 @@ def test_serial_text_goes_on_where_it_stopped(desk: Desk) -> None:
     assert desk.terminal.rows == ["one", "two", "three", *framed(["first"]), ""]
 
 
+def test_an_unfinished_line_that_wraps_is_taken_away_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, columns=12)
+    send(desk, "x" * 30)
+    desk.live.draw()
+    send(desk, "\nnext")
+    assert desk.terminal.rows == ["x" * 12, "x" * 12, "x" * 6, "next"]
+
+
 def test_a_changed_screen_replaces_the_old_drawing(desk: Desk) -> None:
     desk.live.draw()
     desk.screen = ["second", "", "row"]
@@ -110,36 +117,38 @@ def test_a_redraw_in_the_middle_of_a_serial_byte_waits(desk: Desk) -> None:
 
 
 def test_a_terminal_that_hung_up_does_not_end_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hung_up(fd: int, data: bytes) -> int:
+    def hung_up(*arguments: object) -> int:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "write", hung_up)
+    monkeypatch.setattr(os, "get_terminal_size", hung_up)
     desk.live.draw()
     desk.live.erase()
+    assert desk.written == ""
 
 
-SERIAL_TEXTS = st.text("ab\n", max_size=6)
+SERIAL_TEXTS = st.text("abc\n", max_size=30)
 SCREENS = st.lists(st.text("xy", max_size=4), max_size=3)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.one_of(st.text("ab\n", max_size=6), st.just("draw"), st.lists(st.text("xy", max_size=4), max_size=3)))
+    st.lists(st.one_of(st.text("abc\n", max_size=30), st.just("draw"), st.lists(st.text("xy", max_size=4), max_size=3)))
 )
 def test_whatever_was_drawn_in_between_the_serial_text_is_left_whole(script: list[str | list[str]]) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        desk = Desk(monkeypatch)
-        sent = ""
+        desk = Desk(monkeypatch, columns=12)
+        only_serial = Terminal(columns=12)
         for step in script:
             if isinstance(step, list):
                 desk.screen = step
             elif step == "draw":
                 desk.live.draw()
             else:
-                sent += step
+                only_serial.feed(step.replace("\n", "\r\n"))
                 send(desk, step)
         desk.live.erase()
-    assert desk.terminal.text == sent
+    assert desk.terminal.rows == only_serial.rows
 
 
 def test_a_small_terminal_shows_the_bottom_and_the_left_of_the_screen() -> None:
