@@ -62,7 +62,7 @@ $(VENV)/installed: $(INSTALLED_FROM) | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-dev: $(INSTALLED_FROM) | $(BIN)/python
-	$(PIP) install --editable '.[dev]'
+	$(PIP) install --editable '.[dev]' 'setuptools>=77'  # a test builds the wheel in this environment
 	@touch $(VENV)/installed $@
 
 # The checks name what a fresh machine lacks, before pip buries it in its own words.
