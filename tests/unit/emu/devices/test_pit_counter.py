@@ -16,6 +16,7 @@ DIAGRAMS = {
     "mode 0, loaded while GATE is low": (0, "GATE=0:?L LSB=2:2L - 2L GATE=1:1L - 0H"),
     "mode 1": (1, "LSB=3:?H - ?H TRIG:3L - 2L - 1L - 0H - FFFFH TRIG:3L - 2L"),
     "mode 1, retriggered": (1, "LSB=3:?H - ?H TRIG:3L - 2L - 1L TRIG:3L - 2L - 1L - 0H"),
+    "mode 1, GATE low": (1, "LSB=3:?H TRIG:3L GATE=0:2L - 1L - 0H - FFFFH"),
     "mode 1, new count": (1, "LSB=2:?H TRIG:2L - 1L LSB=4:0H - FFFFH - FFFEH TRIG:4L - 3L"),
     "mode 2": (2, "LSB=3:3H - 2H - 1L - 3H - 2H - 1L - 3H"),
     "mode 2, GATE low": (2, "LSB=3:3H - 2H GATE=0:2H - 2H GATE=1:3H - 2H - 1L - 3H"),
@@ -183,6 +184,7 @@ STEPS = st.one_of(
     st.tuples(st.just("program"), st.integers(0, 11)),
     st.tuples(st.just("count"), st.integers(0, 7)),
     st.tuples(st.just("gate"), st.integers(0, 1)),
+    st.tuples(st.just("trigger"), st.just(0)),
     st.tuples(st.just("pulses"), st.integers(1, 12)),
     st.tuples(st.just("pulses"), st.integers(1, 12)),
 )
@@ -202,6 +204,10 @@ def test_computing_agrees_with_stepping(first: int, count: int, steps: list[tupl
         elif what == "gate":
             computed.set_gate(clk, bool(value))
             stepped.set_gate(bool(value))
+        elif what == "trigger":
+            for level in (False, True):
+                computed.set_gate(clk, level)
+                stepped.set_gate(level)
         for _ in range(value if what == "pulses" else 0):
             edge, before = computed.next_edge(clk), stepped.out
             clk += 1
