@@ -1,0 +1,120 @@
+"""What a Multiboot 1 image wants loaded, and where it starts: told by its ELF header or by its address fields.
+
+**The entry point of an ELF file.**  e_entry is a virtual address.  If it lies in the virtual range of a loaded segment
+(an executable one first), the entry is the physical address at the same distance into that segment, as in GRUB and
+QEMU.  If it does not, but lies in a segment's physical range, it is taken as physical, as QEMU does: higher-half
+kernels are linked both ways.  Anything else is refused, as GRUB does.
+
+The address fields, if flag 16 is set, come before the ELF header, as the specification says.
+
+Source: Multiboot Specification 0.6.96, "OS image format" ("The address fields of Multiboot header"); GRUB 2 and QEMU
+7.2 for ELF files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hillemu.boot.elf import ElfFile, ElfSegment, is_elf, read_elf
+from hillemu.boot.multiboot1_header import AddressFields, Header
+
+if TYPE_CHECKING:
+    from hillemu.boot.image import Image
+
+
+class Segment(NamedTuple):
+    """A run of memory that the image asks for: `data`, then zeros up to `size_bytes`."""
+
+    name: str
+    base: int
+    size_bytes: int
+    data: memoryview
+
+    @property
+    def end(self) -> int:
+        return self.base + self.size_bytes
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.base:#x}-{self.end - 1:#x})"
+
+
+class Plan(NamedTuple):
+    """What is to be loaded and where it starts; `elf` is there if the ELF header said so."""
+
+    segments: tuple[Segment, ...]
+    entry: int
+    elf: ElfFile | None
+
+
+def plan_kernel(image: Image, header: Header) -> Plan:
+    """Return what to load of `image`.
+
+    Raises `ImageError` for address fields that contradict each other or the file, for an ELF file that is not a
+    complete 32-bit i386 one, and for an entry point outside what is loaded.
+    """
+    return _plan_by_addresses(image, header.offset, header.addresses) if header.addresses else _plan_by_elf(image)
+
+
+def _plan_by_addresses(image: Image, header_offset: int, fields: AddressFields) -> Plan:
+    offset = header_offset - (fields.header - fields.load)
+    if fields.header < fields.load or offset < 0:
+        raise image.fault(
+            f"its Multiboot header says that it lies at {fields.header:#x} and loading starts at {fields.load:#x}, "
+            f"but it is {header_offset:#x} bytes into the file: check header_addr and load_addr"
+        )
+    load_end = fields.load_end or fields.load + image.size_bytes - offset
+    if load_end < fields.load:
+        raise image.fault(f"load_end_addr {load_end:#x} is below load_addr {fields.load:#x} in its Multiboot header")
+    count = load_end - fields.load
+    if offset + count > image.size_bytes:
+        raise image.fault(
+            f"is truncated: by its Multiboot header {count:#x} bytes from offset {offset:#x} are to be loaded, "
+            f"but the file has only {image.size_bytes:#x}"
+        )
+    end = fields.bss_end or load_end
+    if end < load_end:
+        raise image.fault(f"bss_end_addr {end:#x} is below the end of the loaded bytes ({load_end:#x})")
+    if not fields.load <= fields.entry < end:
+        raise image.fault(
+            f"entry_addr {fields.entry:#x} in its Multiboot header is outside what is loaded "
+            f"({fields.load:#x}-{max(end - 1, fields.load):#x})"
+        )
+    segment = Segment("the kernel", fields.load, end - fields.load, image.data[offset : offset + count])
+    return Plan((segment,), fields.entry, None)
+
+
+def _plan_by_elf(image: Image) -> Plan:
+    if not is_elf(image):
+        raise image.fault(
+            "has a Multiboot header without address fields (flag 16), and is not an ELF file: "
+            "nothing says where to load it"
+        )
+    elf = read_elf(image)
+    segments = tuple(
+        Segment(
+            f"segment {part.number}",
+            part.paddr,
+            part.memory_bytes,
+            image.data[part.offset : part.offset + part.file_bytes],
+        )
+        for part in elf.segments
+    )
+    return Plan(segments, _entry(image, elf), elf)
+
+
+def _entry(image: Image, elf: ElfFile) -> int:
+    for wanted in (_is_executable, _is_any):
+        for segment in filter(wanted, elf.segments):
+            if segment.vaddr <= elf.entry < segment.vaddr + segment.memory_bytes:
+                return elf.entry - segment.vaddr + segment.paddr
+    if any(segment.paddr <= elf.entry < segment.paddr + segment.memory_bytes for segment in elf.segments):
+        return elf.entry
+    raise image.fault(f"its entry point {elf.entry:#x} lies in no segment that is loaded: check ENTRY(...)")
+
+
+def _is_executable(segment: ElfSegment) -> bool:
+    return segment.executable
+
+
+def _is_any(segment: ElfSegment) -> bool:
+    return True
