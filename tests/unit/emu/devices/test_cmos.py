@@ -205,6 +205,7 @@ def test_the_update_ended_interrupt_comes_every_second_that_c_is_read(board: Boa
     board[B] = H24 | UIE
     board.clock.advance(HZ)
     assert board.edges == [(HZ, True)]
+    assert board.clock.next_deadline == NEVER, "the line is up: there is nothing to wake for"
     board.clock.advance(5 * HZ + 10)
     assert board.peek(C) == IRQF | PF | UF
     assert board.edges == [(HZ, True)], "peeking takes nothing"
@@ -312,6 +313,27 @@ def test_peeking_changes_no_edge_and_no_flag(looks: list[int], enables: int, rat
         return seen, board.edges
 
     assert run(peeks=True) == run(peeks=False)
+
+
+def test_a_look_from_an_event_that_runs_late_does_not_turn_the_clock_back() -> None:
+    """A processor runs events at the end of a block: their `now` may lie before its last access to the chip."""
+
+    class Processor:
+        now = 0
+
+        def ticks(self) -> int:
+            return self.now
+
+        def set_deadline(self, at: int) -> None:
+            pass
+
+    board, processor, seen = Board(), Processor(), []
+    board.clock.attach(processor)
+    board.clock.schedule(HZ - 10, lambda: seen.append((board[C], board[SECOND])))
+    processor.now = HZ + 10
+    assert board[C] & UF
+    board.clock.run_due(HZ + 10)
+    assert seen == [(0, 1)]
 
 
 def test_reset_disables_interrupts_and_keeps_time_and_memory(board: Board) -> None:

@@ -290,11 +290,11 @@ def test_a_poll_acknowledges_and_names_the_level() -> None:
 def test_reset_forgets_the_programming_and_keeps_the_inputs() -> None:
     pic = chip(icw1=0x19)
     pic.line(2).set(True)
-    assert pic.output.level
-    pic.reset()
-    assert not pic.output.level
-    initialize(pic, icw1=0x19)
-    assert pic.output.level
+    levels = [pic.output.level]
+    for change in (pic.reset, lambda: initialize(pic, icw1=0x19)):
+        change()
+        levels.append(pic.output.level)
+    assert levels == [True, False, True]
 
 
 # The pair.
@@ -305,9 +305,8 @@ def test_every_irq_has_its_vector() -> None:
     vectors = {}
     for irq in (*range(2), *range(3, 16)):
         pics.line(irq).set(True)
-        assert pics.intr.level
-        vectors[irq] = pics.acknowledge()
-        assert not pics.intr.level
+        before, vectors[irq], after = pics.intr.level, pics.acknowledge(), pics.intr.level
+        assert (before, after) == (True, False)
         pics.slave.write(0, 1, EOI)
         pics.master.write(0, 1, EOI)
     assert vectors == {irq: 0x20 + irq for irq in vectors}

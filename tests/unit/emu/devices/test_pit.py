@@ -246,7 +246,8 @@ def test_a_write_that_overtakes_a_due_event_does_the_edge_first() -> None:
         def set_deadline(self, at: int) -> None:
             pass
 
-    clock, processor, edges = Clock(FREQUENCY_HZ), Processor(), []
+    clock, processor = Clock(FREQUENCY_HZ), Processor()
+    edges: list[bool] = []
     clock.attach(processor)
     pit = Pit(clock=clock, output=Line(edges.append))
     for offset, value in (3, 0x10), (0, 5):
