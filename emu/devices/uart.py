@@ -244,7 +244,10 @@ class Uart:
         self._restart_timeout()
 
     def _next_received(self) -> int:
-        return self._fifo[0] & 0xFF if self._fifo else self._rbr
+        """The byte that RBR shows; the data sheet leaves open what an empty FIFO shows: 0, as in QEMU."""
+        if self._fifo:
+            return self._fifo[0] & 0xFF
+        return 0 if self._fifos_on else self._rbr
 
     def _take_received(self) -> None:
         fifo = self._fifo

@@ -194,6 +194,16 @@ def test_a_full_fifo_keeps_its_bytes_and_loses_the_new_one(bench: Bench) -> None
     assert bench[LSR] == 0x60
 
 
+@pytest.mark.parametrize(("fifo_control", "again"), [(0x00, 0x42), (0x01, 0x00)])
+def test_an_empty_receiver_shows_its_holding_register_or_an_empty_fifo(
+    bench: Bench, fifo_control: int, again: int
+) -> None:
+    bench[IIR_FCR] = fifo_control
+    bench[MCR] = 0x10
+    bench[RBR_THR] = 0x42
+    assert [bench[RBR_THR], bench[RBR_THR]] == [0x42, again]
+
+
 def test_clearing_the_receive_fifo_empties_it(bench: Bench) -> None:
     bench[IIR_FCR] = 0x01
     bench.uart.receive(b"abc")
