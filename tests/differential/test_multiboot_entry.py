@@ -25,7 +25,7 @@ STACK = BASE + 0x1000
 
 RAM_MIB = 32
 CMDLINE = "root=/dev/ram  quiet"
-MODULES = (("first.img", "ro x=1", b"first" * 1000), ("second.img", "", b"2"))
+MODULES = (("first.img", "ro x=1", b"first" * 1000), ("second.img", "", b"second module :-)"))
 TIMEOUT_S = 60
 
 ACCESSED = 1 << 40
