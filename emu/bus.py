@@ -67,9 +67,11 @@ class Unhandled:
 class Bus:
     """A table of address ranges and the devices behind them."""
 
-    def __init__(self, kind: str, limit: int) -> None:
+    def __init__(self, kind: str, limit: int, *, count_unit: int = 1) -> None:
+        """`limit` ends the address space; open-bus accesses are counted per `count_unit` addresses."""
         self.kind = kind
         self.limit = limit
+        self._count_unit = count_unit
         self.unhandled = Unhandled(Counter(), Counter())
         self._bases: list[int] = []
         self._ranges: list[Range] = []
@@ -108,7 +110,7 @@ class Bus:
         """Read `size` bytes as the processor would, little-endian."""
         found = self.find(address)
         if found is None:
-            self.unhandled.reads[address] += 1
+            self.unhandled.reads[address - address % self._count_unit] += 1
             return (1 << 8 * size) - 1
         offset = address - found.base
         if size <= found.width and address + size <= found.end:
@@ -121,7 +123,7 @@ class Bus:
         """Write `size` bytes as the processor would, little-endian."""
         found = self.find(address)
         if found is None:
-            self.unhandled.writes[address] += 1
+            self.unhandled.writes[address - address % self._count_unit] += 1
             return
         if size <= found.width and address + size <= found.end:
             found.device.write(address - found.base, size, value)

@@ -19,18 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hillemu.emu.i386.address import PhysAddr
-
-
-@dataclass(frozen=True, slots=True)
-class RamRange:
-    """A run of RAM in physical address space: `base` up to, not including, `end`."""
-
-    base: PhysAddr
-    end: PhysAddr
-
-    @property
-    def size_bytes(self) -> int:
-        return self.end - self.base
+from hillemu.emu.i386.address import RamRange as RamRange
 
 
 class GuestMemory(Protocol):

@@ -162,9 +162,7 @@ def _tell(machine: Machine, stop: Stop, wall_s: float, options: CommandLine) -> 
         for row in framed(machine.screen.lines):
             print(row, file=sys.stderr)
     if stop.is_crash:
-        from hillemu.report import crash_report
-
-        print(crash_report(machine), file=sys.stderr)
+        print(machine.crash_report(), file=sys.stderr)
     if not options.quiet:
         from hillemu.run_summary import summary_lines
 

@@ -6,7 +6,7 @@ integers at run time; the type checker keeps them apart.
 
 from __future__ import annotations
 
-from typing import NewType
+from typing import NamedTuple, NewType
 
 PhysAddr = NewType("PhysAddr", int)
 VirtAddr = NewType("VirtAddr", int)
@@ -44,3 +44,14 @@ def page_up(at: int) -> int:
     ('0x2000', '0x1000')
     """
     return at + PAGE_MASK & ~PAGE_MASK
+
+
+class RamRange(NamedTuple):
+    """A run of RAM in physical address space: `base` up to, not including, `end`."""
+
+    base: PhysAddr
+    end: PhysAddr
+
+    @property
+    def size_bytes(self) -> int:
+        return self.end - self.base

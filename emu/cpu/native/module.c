@@ -1,8 +1,508 @@
-#include <Python.h>
+/* The Python type: one Core is one processor.  emu/cpu/core.py is its only user and documents it. */
+#include "core.h"
+
+#include <structmember.h>
+
+enum { UC_ARCH_X86 = 4, UC_MODE_32 = 1 << 2, PROT_ALL = 7 };
+#define CTL_WRITE(type, count) (int)((type) | (count) << 26 | 1u << 30)
+enum { CTL_USE_EXITS = 4, CTL_CPU_MODEL = 7 };
+
+/* ---- registry of our engines ----------------------------------------------------------------------------------- */
+
+enum { MAX_ENGINES = 256 };
+static Core *engines[MAX_ENGINES];
+static size_t engine_count;
+static Core *last_found;
+
+Core *core_of_uc(const void *uc)
+{
+    if (last_found && last_found->uc == uc)
+        return last_found;
+    for (size_t i = 0; i < engine_count; i++)
+        if (engines[i]->uc == uc)
+            return last_found = engines[i];
+    return NULL;
+}
+
+bool registry_add(Core *core)
+{
+    if (engine_count == MAX_ENGINES) {
+        PyErr_Format(PyExc_RuntimeError, "%d machines in one process are too many: let go of some", MAX_ENGINES);
+        return false;
+    }
+    engines[engine_count++] = core;
+    return true;
+}
+
+void registry_remove(Core *core)
+{
+    last_found = NULL;
+    for (size_t i = 0; i < engine_count; i++)
+        if (engines[i] == core)
+            engines[i--] = engines[--engine_count];
+}
+
+/* ---- errors ---------------------------------------------------------------------------------------------------- */
+
+void keep_error(Core *core)
+{
+    if (core->error_type)
+        PyErr_Clear(); /* the first one tells most */
+    else
+        PyErr_Fetch(&core->error_type, &core->error_value, &core->error_traceback);
+    core->stop_requested = true;
+    rearm(core);
+}
+
+static PyObject *unicorn_error(const char *what, int error)
+{
+    return PyErr_Format(PyExc_RuntimeError, "%s: %s", what, lib.strerror(error));
+}
+
+
+static bool stopped(Core *core)
+{
+    if (core->running)
+        PyErr_SetString(PyExc_RuntimeError, "not while the processor runs: stop it first");
+    return !core->running;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------ */
+
+static int core_init(Core *core, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"library", "native", "cpu_model", "on_in", "on_out", "on_mmio_read", "on_mmio_write",
+                            "on_due", "on_acknowledge", NULL};
+    const char *path;
+    int native, model;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "spiOOOOOO", names, &path, &native, &model, &core->on_in,
+                                     &core->on_out, &core->on_mmio_read, &core->on_mmio_write, &core->on_due,
+                                     &core->on_acknowledge)) {
+        core->on_in = core->on_out = core->on_mmio_read = core->on_mmio_write = core->on_due = core->on_acknowledge = NULL;
+        return -1;
+    }
+    Py_INCREF(core->on_in);
+    Py_INCREF(core->on_out);
+    Py_INCREF(core->on_mmio_read);
+    Py_INCREF(core->on_mmio_write);
+    Py_INCREF(core->on_due);
+    Py_INCREF(core->on_acknowledge);
+    core->native = native;
+    core->deadline = core->limit = core->limit_by_instructions = core->limit_by_time = NEVER;
+    core->buffers = PyList_New(0);
+    if (!core->buffers || !library_load(path) || (native && !interpose_install()))
+        return -1;
+
+    int error = lib.open(UC_ARCH_X86, UC_MODE_32, &core->uc);
+    if (!error)
+        error = lib.ctl(core->uc, CTL_WRITE(CTL_CPU_MODEL, 1), model);
+    if (error) {
+        unicorn_error("Unicorn cannot make an engine", error);
+        return -1;
+    }
+    if (!registry_add(core))
+        return -1;
+    uint32_t ignored;
+    lib.reg_read(core->uc, 19 /* EAX */, &ignored); /* Unicorn initialises an engine at its first use */
+    core->cpu = FIELD(void *, core->uc, UC_CPU);
+    core->env = FIELD(void *, core->cpu, CPU_ENV_PTR);
+    core->tcg = FIELD(void *, core->uc, UC_TCG_CTX);
+    if (!layout_check(core))
+        return -1;
+    core->left = &FIELD(int64_t, core->cpu, CPU_ICOUNT_BUDGET);
+    core->tb_id = &FIELD(uint32_t, core->cpu, CPU_ICOUNT_EXTRA);
+    if (!exceptions_install(core) || !tlb_install(core) || (!native && !portable_install(core)))
+        return -1;
+    lib.ctl(core->uc, CTL_WRITE(CTL_USE_EXITS, 1), 1); /* no address ends a run */
+    rearm(core);
+    return 0;
+}
+
+static int core_traverse(Core *core, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(core));
+    Py_VISIT(core->on_in);
+    Py_VISIT(core->on_out);
+    Py_VISIT(core->on_mmio_read);
+    Py_VISIT(core->on_mmio_write);
+    Py_VISIT(core->on_due);
+    Py_VISIT(core->on_acknowledge);
+    Py_VISIT(core->buffers);
+    Py_VISIT(core->error_type);
+    Py_VISIT(core->error_value);
+    Py_VISIT(core->error_traceback);
+    return 0;
+}
+
+static int core_clear(Core *core)
+{
+    Py_CLEAR(core->on_in);
+    Py_CLEAR(core->on_out);
+    Py_CLEAR(core->on_mmio_read);
+    Py_CLEAR(core->on_mmio_write);
+    Py_CLEAR(core->on_due);
+    Py_CLEAR(core->on_acknowledge);
+    Py_CLEAR(core->error_type);
+    Py_CLEAR(core->error_value);
+    Py_CLEAR(core->error_traceback);
+    return 0;
+}
+
+static void core_dealloc(Core *core)
+{
+    PyTypeObject *type = Py_TYPE(core);
+    PyObject_GC_UnTrack(core);
+    if (core->uc) {
+        lib.close(core->uc);
+        registry_remove(core);
+    }
+    core_clear(core);
+    Py_CLEAR(core->buffers); /* after the engine: it looks at this memory */
+    while (core->mmio_regions) {
+        MmioRegion *next = core->mmio_regions->next;
+        free(core->mmio_regions);
+        core->mmio_regions = next;
+    }
+    free(core->executed);
+    free(core->cpuid);
+    free(core->msrs);
+    free(core->breakpoints);
+    free(core->breakpoint_hooks);
+    type->tp_free(core);
+    Py_DECREF(type);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
+
+static PyObject *core_map_memory(Core *core, PyObject *args)
+{
+    unsigned long long at, offset, size;
+    PyObject *object;
+    int writable;
+    if (!PyArg_ParseTuple(args, "KOKKp", &at, &object, &offset, &size, &writable))
+        return NULL;
+    PyObject *view = PyMemoryView_FromObject(object);
+    if (!view || PyList_Append(core->buffers, view)) {
+        Py_XDECREF(view);
+        return NULL;
+    }
+    Py_DECREF(view); /* the list keeps it */
+    Py_buffer *buffer = PyMemoryView_GET_BUFFER(view);
+    if (buffer->readonly || offset + size > (unsigned long long)buffer->len)
+        return PyErr_Format(PyExc_ValueError, "the buffer is read-only or too short");
+    if (!writable) {
+        if (core->rom_count == Py_ARRAY_LENGTH(core->rom))
+            return PyErr_Format(PyExc_ValueError, "too many ROM areas");
+        core->rom[core->rom_count++] = (FrameRange){at, at + size};
+    }
+    int error = lib.mem_map_ptr(core->uc, at, size, PROT_ALL, (char *)buffer->buf + offset);
+    if (error)
+        return unicorn_error("Unicorn cannot map memory", error);
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_map_mmio(Core *core, PyObject *args)
+{
+    unsigned long long at, size;
+    if (!PyArg_ParseTuple(args, "KK", &at, &size))
+        return NULL;
+    MmioRegion *region = calloc(1, sizeof *region);
+    if (!region)
+        return PyErr_NoMemory();
+    *region = (MmioRegion){core, at, core->mmio_regions};
+    core->mmio_regions = region;
+    int error = lib.mmio_map(core->uc, at, size, (void *)mmio_read, region, (void *)mmio_write, region);
+    if (error)
+        return unicorn_error("Unicorn cannot map a device", error);
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_host_wrote(Core *core, PyObject *args)
+{
+    unsigned long long at, size;
+    if (!PyArg_ParseTuple(args, "KK", &at, &size))
+        return NULL;
+    tlb_host_wrote(core, at, size);
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_flush_tlb(Core *core, PyObject *unused)
+{
+    lib.tlb_flush(core->cpu);
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_set_a20(Core *core, PyObject *on)
+{
+    lib.set_a20(core->cpu, PyObject_IsTrue(on));
+    core->attention = true;
+    rearm(core);
+    Py_RETURN_NONE;
+}
+
+/* ---- processor model ------------------------------------------------------------------------------------------- */
+
+static PyObject *core_configure(Core *core, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"cpuid", "msrs", "features", "cr4_valid", "eflags_fixed", "has_cr4", "has_sysenter", NULL};
+    PyObject *cpuid, *msrs, *features;
+    unsigned long cr4_valid, eflags_fixed;
+    int has_cr4, has_sysenter;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!O!kkpp", names, &PyList_Type, &cpuid, &PyList_Type, &msrs,
+                                     &PyList_Type, &features, &cr4_valid, &eflags_fixed, &has_cr4, &has_sysenter))
+        return NULL;
+    Py_ssize_t leaves = PyList_GET_SIZE(cpuid), registers = PyList_GET_SIZE(msrs);
+    core->cpuid = calloc(leaves + 1, sizeof *core->cpuid);
+    core->msrs = calloc(registers + 1, sizeof *core->msrs);
+    if (!core->cpuid || !core->msrs)
+        return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < leaves; i++) {
+        CpuidLeaf *leaf = &core->cpuid[i];
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(cpuid, i), "IIIIII", &leaf->leaf, &leaf->subleaf, &leaf->eax, &leaf->ebx,
+                              &leaf->ecx, &leaf->edx))
+            return NULL;
+    }
+    for (Py_ssize_t i = 0; i < registers; i++) {
+        unsigned long long value, writable;
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(msrs, i), "IKK", &core->msrs[i].index, &value, &writable))
+            return NULL;
+        core->msrs[i].value = value;
+        core->msrs[i].writable = writable;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(features) && i < ENV_FEATURE_WORDS; i++) {
+        unsigned long long word = PyLong_AsUnsignedLongLong(PyList_GET_ITEM(features, i));
+        if (PyErr_Occurred())
+            return NULL;
+        FIELD(uint64_t, core->env, ENV_FEATURES + 8 * i) = word;
+    }
+    core->cpuid_count = (size_t)leaves;
+    core->msr_count = (size_t)registers;
+    core->has_cpuid = leaves > 0;
+    core->cr4_valid = (uint32_t)cr4_valid;
+    core->eflags_fixed = (uint32_t)eflags_fixed;
+    core->has_cr4 = has_cr4;
+    core->has_sysenter = has_sysenter;
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_reset(Core *core, PyObject *args)
+{
+    unsigned signature;
+    if (!PyArg_ParseTuple(args, "I", &signature))
+        return NULL;
+    registers_reset(core, signature);
+    rearm(core);
+    Py_RETURN_NONE;
+}
+
+/* ---- registers ------------------------------------------------------------------------------------------------- */
+
+static PyObject *core_get(Core *core, PyObject *name)
+{
+    const char *text = PyUnicode_AsUTF8(name);
+    uint64_t value;
+    if (!text)
+        return NULL;
+    if (!register_read(core, text, &value))
+        return PyErr_Format(PyExc_KeyError, "%s is no register", text);
+    return PyLong_FromUnsignedLongLong(value);
+}
+
+static PyObject *core_set(Core *core, PyObject *args)
+{
+    const char *name;
+    unsigned long long value;
+    if (!PyArg_ParseTuple(args, "sK", &name, &value))
+        return NULL;
+    if (core->running && !strcmp(name, "eip"))
+        return PyErr_Format(PyExc_RuntimeError, "EIP cannot be set while the processor runs");
+    if (!register_write(core, name, value))
+        return PyErr_Format(PyExc_KeyError, "%s is no register", name);
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_segment(Core *core, PyObject *name)
+{
+    const char *text = PyUnicode_AsUTF8(name);
+    void *cache = text ? segment_cache(core, text) : NULL;
+    if (!cache)
+        return text ? PyErr_Format(PyExc_KeyError, "%s is no segment register", text) : NULL;
+    return Py_BuildValue("IIII", FIELD(uint32_t, cache, SEG_SELECTOR), (uint32_t)FIELD(uint64_t, cache, SEG_BASE),
+                         FIELD(uint32_t, cache, SEG_LIMIT), FIELD(uint32_t, cache, SEG_FLAGS));
+}
+
+static PyObject *core_set_segment(Core *core, PyObject *args)
+{
+    const char *name;
+    unsigned selector, base, limit, flags;
+    if (!PyArg_ParseTuple(args, "sIIII", &name, &selector, &base, &limit, &flags))
+        return NULL;
+    static const char *const order[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+    for (int i = 0; i < 6; i++) {
+        if (!strcmp(name, order[i])) {
+            segment_load(core, i, selector, base, limit, flags);
+            Py_RETURN_NONE;
+        }
+    }
+    void *cache = segment_cache(core, name);
+    if (!cache)
+        return PyErr_Format(PyExc_KeyError, "%s is no segment register", name);
+    FIELD(uint32_t, cache, SEG_SELECTOR) = selector;
+    FIELD(uint64_t, cache, SEG_BASE) = base;
+    FIELD(uint32_t, cache, SEG_LIMIT) = limit;
+    FIELD(uint32_t, cache, SEG_FLAGS) = flags;
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_registers(Core *core, PyObject *unused) { return registers_dict(core); }
+
+/* ---- time and interrupts --------------------------------------------------------------------------------------- */
+
+static PyObject *core_ticks(Core *core, PyObject *unused) { return PyLong_FromLongLong(clock_ticks(core)); }
+
+static PyObject *core_instructions(Core *core, PyObject *unused)
+{
+    return PyLong_FromLongLong(clock_ticks(core) - core->idle);
+}
+
+static PyObject *core_set_deadline(Core *core, PyObject *at)
+{
+    long long deadline = PyLong_AsLongLong(at);
+    if (PyErr_Occurred())
+        return NULL;
+    core->deadline = deadline;
+    rearm(core);
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_set_interrupt_line(Core *core, PyObject *level)
+{
+    core->interrupt_line = PyObject_IsTrue(level);
+    if (core->interrupt_line) {
+        FIELD(uint32_t, core->cpu, CPU_INTERRUPT_REQUEST) |= CPU_INTERRUPT_HARD;
+        core->attention = true;
+        rearm(core);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_deliveries(Core *core, PyObject *unused)
+{
+    uint64_t kept = core->deliveries < HISTORY_LENGTH ? core->deliveries : HISTORY_LENGTH;
+    PyObject *result = PyList_New(0);
+    for (uint64_t i = core->deliveries - kept; result && i < core->deliveries; i++) {
+        const Delivery *d = &core->history[i % HISTORY_LENGTH];
+        PyObject *item = Py_BuildValue("iIIIIIL", (int)d->kind, d->vector, d->error_code, d->cs, d->eip, d->cr2,
+                                       (long long)d->instructions);
+        if (!item || PyList_Append(result, item))
+            Py_CLEAR(result);
+        Py_XDECREF(item);
+    }
+    return result;
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------- */
+
+static PyObject *core_run(Core *core, PyObject *args)
+{
+    long long instructions = -1, ticks = -1;
+    if (!PyArg_ParseTuple(args, "|LL", &instructions, &ticks) || !stopped(core))
+        return NULL;
+    StopCode stop = run(core, instructions, ticks);
+    if (core->error_type) {
+        PyErr_Restore(core->error_type, core->error_value, core->error_traceback);
+        core->error_type = core->error_value = core->error_traceback = NULL;
+        return NULL;
+    }
+    return PyLong_FromLong(stop);
+}
+
+static PyObject *core_stop(Core *core, PyObject *unused)
+{
+    core->stop_requested = true;
+    rearm(core);
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_error_text(Core *core, PyObject *unused)
+{
+    if (!core->uc_error)
+        return PyUnicode_FromString("");
+    return PyUnicode_FromFormat("%s (physical address 0x%lx)", lib.strerror(core->uc_error),
+                                (unsigned long)FIELD(uint64_t, core->uc, UC_INVALID_ADDR));
+}
+
+static PyObject *core_add_breakpoint(Core *core, PyObject *at)
+{
+    unsigned long address = PyLong_AsUnsignedLong(at);
+    if (PyErr_Occurred() || !stopped(core))
+        return NULL;
+    if (!breakpoint_add(core, (uint32_t)address))
+        return PyErr_Format(PyExc_RuntimeError, "Unicorn refuses a breakpoint at 0x%lx", address);
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_remove_breakpoint(Core *core, PyObject *at)
+{
+    unsigned long address = PyLong_AsUnsignedLong(at);
+    if (PyErr_Occurred() || !stopped(core))
+        return NULL;
+    if (!breakpoint_remove(core, (uint32_t)address))
+        return PyErr_Format(PyExc_KeyError, "no breakpoint at 0x%lx", address);
+    Py_RETURN_NONE;
+}
+
+#define METHOD(name, flags) {#name, (PyCFunction)(void *)core_##name, flags, NULL}
+
+static PyMethodDef methods[] = {
+    METHOD(map_memory, METH_VARARGS),
+    METHOD(map_mmio, METH_VARARGS),
+    METHOD(host_wrote, METH_VARARGS),
+    METHOD(flush_tlb, METH_NOARGS),
+    METHOD(set_a20, METH_O),
+    METHOD(configure, METH_VARARGS | METH_KEYWORDS),
+    METHOD(reset, METH_VARARGS),
+    METHOD(get, METH_O),
+    METHOD(set, METH_VARARGS),
+    METHOD(segment, METH_O),
+    METHOD(set_segment, METH_VARARGS),
+    METHOD(registers, METH_NOARGS),
+    METHOD(ticks, METH_NOARGS),
+    METHOD(instructions, METH_NOARGS),
+    METHOD(set_deadline, METH_O),
+    METHOD(set_interrupt_line, METH_O),
+    METHOD(deliveries, METH_NOARGS),
+    METHOD(run, METH_VARARGS),
+    METHOD(stop, METH_NOARGS),
+    METHOD(error_text, METH_NOARGS),
+    METHOD(add_breakpoint, METH_O),
+    METHOD(remove_breakpoint, METH_O),
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_new, (void *)PyType_GenericNew},
+    {Py_tp_init, (void *)core_init},
+    {Py_tp_dealloc, (void *)core_dealloc},
+    {Py_tp_traverse, (void *)core_traverse},
+    {Py_tp_clear, (void *)core_clear},
+    {Py_tp_methods, methods},
+    {Py_tp_doc, (void *)"One i386 processor on Unicorn; see emu/cpu/core.py."},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {"hillemu.emu.cpu._core.Core", sizeof(Core), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "hillemu.emu.cpu._core", .m_size = -1};
 
 PyMODINIT_FUNC PyInit__core(void)
 {
-    return PyModule_Create(&module);
+    PyObject *self = PyModule_Create(&module);
+    PyObject *type = self ? PyType_FromSpec(&spec) : NULL;
+    if (!type || PyModule_AddObject(self, "Core", type)) {
+        Py_XDECREF(type);
+        Py_XDECREF(self);
+        return NULL;
+    }
+    return self;
 }

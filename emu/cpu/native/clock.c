@@ -1,0 +1,193 @@
+/* The instruction clock: one counter, exact to the instruction, decisions at block starts.
+ *
+ * Translated code counts *core->left down by each block's length when the block starts, and asks block_decide() as
+ * soon as that goes below zero.  So
+ *
+ *     ticks now = check - left            (at a block start: exact; inside a block: as if it had finished)
+ *
+ * A block that does not finish (a fault, self-modifying code, a stop) gives back what it did not execute.
+ *
+ * `hold` makes stops invisible: a stop inside a block cuts it in two, and the cut must not become a place where
+ * events and interrupts are looked at, because an undisturbed run would not look there.
+ */
+#include "core.h"
+
+#define POLL_INTERVAL_TICKS 20000000
+
+void *current_block(const Core *core)
+{
+    uint32_t id = *core->tb_id;
+    return id ? FIELD(char *, core->tcg, TCG_CODE_GEN_BUFFER) + (id - 1) : NULL;
+}
+
+void set_current_block(Core *core, void *tb)
+{
+    *core->tb_id = tb ? (uint32_t)((char *)tb - FIELD(char *, core->tcg, TCG_CODE_GEN_BUFFER)) + 1 : 0;
+}
+
+static int64_t read_sleb128(const uint8_t **cursor)
+{
+    int64_t value = 0;
+    int shift = 0;
+    uint8_t byte;
+    do {
+        byte = *(*cursor)++;
+        value |= (int64_t)(byte & 0x7f) << shift;
+        shift += 7;
+    } while (byte & 0x80);
+    if (shift < 64 && (byte & 0x40))
+        value |= -((int64_t)1 << shift);
+    return value;
+}
+
+/* Walks a block's instruction table (encode_search() in QEMU's translate-all.c: per instruction the deltas of guest
+ * pc, cc_op and end of host code) up to the instruction wanted: by host address if `host_pc`, else by linear `pc`.
+ * Returns its number, or -1. */
+static int find_instruction(void *tb, uintptr_t host_pc, uint32_t pc)
+{
+    const char *code = FIELD(char *, tb, TB_TC_PTR);
+    const uint8_t *cursor = (const uint8_t *)code + FIELD(size_t, tb, TB_TC_SIZE);
+    int count = FIELD(uint16_t, tb, TB_ICOUNT);
+    uint64_t guest = FIELD(uint64_t, tb, TB_PC);
+    uintptr_t host = (uintptr_t)code;
+
+    for (int i = 0; i < count; i++) {
+        guest += read_sleb128(&cursor);
+        read_sleb128(&cursor);
+        host += read_sleb128(&cursor);
+        if (host_pc ? host > host_pc : (uint32_t)guest == pc)
+            return i;
+    }
+    return -1;
+}
+
+uint32_t last_pc_of_block(void *tb)
+{
+    const uint8_t *cursor = FIELD(uint8_t *, tb, TB_TC_PTR) + FIELD(size_t, tb, TB_TC_SIZE);
+    uint64_t guest = FIELD(uint64_t, tb, TB_PC);
+    for (int i = 0; i < FIELD(uint16_t, tb, TB_ICOUNT); i++) {
+        guest += read_sleb128(&cursor);
+        read_sleb128(&cursor);
+        read_sleb128(&cursor);
+    }
+    return (uint32_t)guest;
+}
+
+int64_t clock_ticks(Core *core)
+{
+    int64_t ticks = block_ticks(core);
+    void *tb = current_block(core);
+    if (core->in_access && tb) {
+        uintptr_t host_pc = core->host_pc ? core->host_pc - GETPC_ADJ : 0;
+        int executed = find_instruction(tb, host_pc, linear_eip(core));
+        if (executed >= 0)
+            ticks -= FIELD(uint16_t, tb, TB_ICOUNT) - executed;
+    }
+    return ticks;
+}
+
+void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired)
+{
+    void *tb = current_block(core);
+    set_current_block(core, NULL);
+    core->hold = 0; /* the block that was cut ends here */
+    if (!tb)
+        return;
+    int executed = find_instruction(tb, 0, linear_pc);
+    if (executed >= 0)
+        charge(core, -(FIELD(uint16_t, tb, TB_ICOUNT) - executed - (retired ? 1 : 0)));
+}
+
+/* QEMU leaves a block that wrote to its own code and goes on in a block of one instruction.  Only portable mode, which
+ * cannot see that exit, asks this, at the next block's start. */
+bool was_cut_by_own_store(Core *core, void *next_tb)
+{
+    void *tb = current_block(core);
+    return tb && (FIELD(uint32_t, tb, TB_CFLAGS) & CF_INVALID) && (FIELD(uint32_t, next_tb, TB_CFLAGS) & CF_COUNT_MASK) == 1 &&
+           find_instruction(tb, 0, (uint32_t)FIELD(uint64_t, next_tb, TB_PC)) >= 0;
+}
+
+void sync_state(Core *core)
+{
+    if (core->host_pc)
+        lib.restore_state(core->cpu, core->host_pc, false);
+}
+
+void rearm(Core *core)
+{
+    int64_t now = block_ticks(core), check;
+    if (core->stop_requested)
+        check = now;
+    else if (core->hold > now)
+        check = core->hold;
+    else
+        check = core->attention ? now : core->deadline < core->poll_at ? core->deadline : core->poll_at;
+    core->limit = core->limit_by_time < core->limit_by_instructions ? core->limit_by_time : core->limit_by_instructions;
+    if (core->limit < check)
+        check = core->limit;
+    core->check = check;
+    *core->left = check - now;
+}
+
+void advance_idle(Core *core, int64_t to)
+{
+    int64_t skipped = to - block_ticks(core);
+    if (skipped <= 0)
+        return;
+    core->idle += skipped;
+    core->check += skipped;
+    core->poll_at += skipped;
+    if (core->limit_by_instructions != NEVER)
+        core->limit_by_instructions += skipped;
+    rearm(core);
+}
+
+void poll_host(Core *core)
+{
+    core->poll_at = block_ticks(core) + POLL_INTERVAL_TICKS;
+    if (PyErr_CheckSignals())
+        keep_error(core);
+    Py_BEGIN_ALLOW_THREADS
+    Py_END_ALLOW_THREADS
+}
+
+BlockDecision block_decide(Core *core, int icount)
+{
+    int64_t now = block_ticks(core);
+    if (now >= core->poll_at)
+        poll_host(core); /* never changes what the guest sees */
+    if (core->stop_requested && !core->replaying) {
+        core->stop = STOP_REQUESTED;
+        return BLOCK_STOP;
+    }
+    if (core->hold <= now) {
+        core->hold = 0;
+        if (core->attention || now >= core->deadline)
+            return BLOCK_ATTEND;
+    }
+    if (now >= core->limit) {
+        core->stop = STOP_LIMIT;
+        return BLOCK_STOP;
+    }
+    int64_t boundary = core->hold && core->hold < core->limit ? core->hold : core->limit;
+    if (now + icount > boundary) {
+        if (!core->hold)
+            core->hold = now + icount;
+        FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = (uint32_t)(boundary - now);
+        return BLOCK_CUT;
+    }
+    rearm(core);
+    return BLOCK_RUN;
+}
+
+void leave_at_block_start(Core *core, BlockDecision decision)
+{
+    set_current_block(core, NULL);
+    rearm(core);
+    if (decision == BLOCK_ATTEND)
+        FIELD(uint32_t, core->cpu, CPU_INTERRUPT_REQUEST) |= CPU_INTERRUPT_HARD;
+    if (decision == BLOCK_STOP) {
+        FIELD(uint8_t, core->cpu, CPU_EXIT_REQUEST) = 1;
+        FIELD(uint8_t, core->uc, UC_STOP_REQUEST) = 1;
+    }
+}

@@ -1,0 +1,257 @@
+/* The native core: what cannot be fast or right in Python.
+ *
+ *   layout.c      checks that the library is the one that layout.h describes
+ *   library.c     finds the library's functions
+ *   interpose.c   replaces a few of them (native mode only)
+ *   clock.c       counts instructions, finds the position inside a block, decides at block starts
+ *   portable.c    the same decisions by public hooks (portable mode)
+ *   exceptions.c  delivers exceptions and interrupts through the guest's IDT, keeps the last ones
+ *   io.c          port and memory-mapped I/O with the processor's permission checks
+ *   system.c      CPUID, RDTSC, MSRs, control registers, SYSENTER
+ *   registers.c   the register file, segments, reset
+ *   tlb.c         fast stores, ROM
+ *   run.c         the run loop: HLT, limits, breakpoints
+ *   module.c      the Python type
+ *
+ * Rules: no Python frame is ever jumped over (QEMU leaves blocks by siglongjmp), every Python error is kept in
+ * `core->error` and ends the run, and exits happen at block starts only.
+ */
+#ifndef HILLEMU_CORE_H
+#define HILLEMU_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layout.h"
+
+#define NEVER INT64_MAX
+#define HISTORY_LENGTH 16
+
+typedef enum {
+    STOP_NONE,
+    STOP_REQUESTED,    /* stop() was called, or Python raised */
+    STOP_LIMIT,        /* the instruction limit, exactly */
+    STOP_BREAKPOINT,   /* EIP is at a breakpoint */
+    STOP_HALT,         /* HLT that nothing will end */
+    STOP_TRIPLE_FAULT, /* the processor shut down */
+    STOP_ERROR,        /* Unicorn gave up: uc_error says why */
+} StopCode;
+
+typedef enum { DELIVERY_EXCEPTION, DELIVERY_SOFTWARE, DELIVERY_INTERRUPT } DeliveryKind;
+
+/* One exception, software interrupt or hardware interrupt that entered the guest's IDT (or tried to). */
+typedef struct {
+    DeliveryKind kind;
+    uint32_t vector, error_code, cs, eip, cr2;
+    int64_t instructions;
+} Delivery;
+
+typedef struct {
+    uint32_t leaf, subleaf, eax, ebx, ecx, edx;
+} CpuidLeaf;
+
+typedef struct {
+    uint32_t index;
+    uint64_t value, writable; /* bits that WRMSR may change */
+} Msr;
+
+typedef struct {
+    uint64_t base, end;
+} FrameRange;
+
+typedef struct MmioRegion {
+    struct Core *core;
+    uint64_t base;
+    struct MmioRegion *next;
+} MmioRegion;
+
+typedef struct Core {
+    PyObject_HEAD
+    void *uc, *cpu, *env, *tcg;
+    bool native;
+
+    /* The clock (clock.c).  ticks = check - *left; both are kept by rearm(). */
+    int64_t *left;     /* inside CPUState: ticks until the next check, counted down by translated code */
+    uint32_t *tb_id;   /* inside CPUState: the block that runs now, as 1 + offset in the code buffer; 0 = none */
+    int64_t check;
+    int64_t deadline;  /* next event of the Python clock */
+    int64_t limit;     /* end of this run: the earlier of the next two */
+    int64_t limit_by_instructions, limit_by_time; /* in ticks; idle time moves the first */
+    int64_t hold;      /* nothing asynchronous before this tick: a stop cut a block in two here */
+    int64_t poll_at;   /* look for Ctrl-C and let other threads run */
+    int64_t idle;      /* ticks that HLT skipped */
+    bool attention;    /* look at interrupts at the next block start */
+    bool in_access;    /* inside a device access: the position is in mid-block ... */
+    uintptr_t host_pc; /* ... at this address of translated code, or at EIP if 0 */
+    bool replaying;    /* the next port access was done already: leave the device out */
+    uint32_t replay_value;
+
+    bool interrupt_line, halted, running;
+    StopCode stop;
+    int uc_error;
+    bool stop_requested;
+    bool skip_breakpoint; /* we resume at a breakpoint that was reported already */
+    uint32_t resume_eip;
+
+    Delivery history[HISTORY_LENGTH];
+    uint64_t deliveries;
+
+    CpuidLeaf *cpuid;
+    size_t cpuid_count;
+    Msr *msrs;
+    size_t msr_count;
+    int64_t tsc_offset;
+    uint32_t cr4_valid, eflags_fixed;
+    bool has_cpuid, has_cr4, has_sysenter;
+
+    uint8_t *executed; /* one bit a frame: fetched from at least once */
+    FrameRange rom[8];
+    size_t rom_count;
+    bool (*original_tlb_fill)(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra);
+    bool (*original_exec_interrupt)(void *cpu, int request);
+
+    uintptr_t *breakpoint_hooks;
+    uint32_t *breakpoints;
+    size_t breakpoint_count;
+
+    PyObject *on_in, *on_out, *on_mmio_read, *on_mmio_write, *on_due, *on_acknowledge;
+    MmioRegion *mmio_regions;
+    PyObject *buffers; /* keeps guest RAM alive */
+    PyObject *error_type, *error_value, *error_traceback;
+} Core;
+
+/* library.c: functions of libunicorn; all are resolved before the first engine is made */
+typedef struct {
+    unsigned (*version)(unsigned *, unsigned *);
+    int (*open)(int, int, void **);
+    int (*close)(void *);
+    const char *(*strerror)(int);
+    int (*ctl)(void *, int, ...);
+    int (*emu_start)(void *, uint64_t, uint64_t, uint64_t, size_t);
+    int (*hook_add)(void *, uintptr_t *, int, void *, void *, uint64_t, uint64_t, ...);
+    int (*hook_del)(void *, uintptr_t);
+    int (*mem_map_ptr)(void *, uint64_t, uint64_t, uint32_t, void *);
+    int (*mmio_map)(void *, uint64_t, uint64_t, void *, void *, void *, void *);
+    int (*reg_read)(void *, int, void *);
+    int (*reg_write)(void *, int, const void *);
+
+    void (*do_interrupt)(void *cpu);
+    void (*do_hardware_interrupt)(void *env, int vector, int is_hardware);
+    int (*pending_interrupt)(void *cpu, int request);
+    void (*raise_exception_err_ra)(void *env, int vector, int error_code, uintptr_t ra);
+    bool (*restore_state)(void *cpu, uintptr_t host_pc, bool will_exit);
+    void (*loop_exit)(void *cpu);
+    void *(*tb_lookup)(void *tcg, uintptr_t host_pc);
+    void (*tlb_flush)(void *cpu);
+    void (*tb_flush)(void *cpu);
+    void (*tb_invalidate)(void *uc, uint64_t start, uint64_t end);
+    void (*set_a20)(void *cpu, int on);
+    void (*update_cr0)(void *env, uint32_t value);
+    void (*update_cr3)(void *env, uint64_t value);
+    void (*update_cr4)(void *env, uint32_t value);
+    void (*check_io[3])(void *env, uint32_t port); /* byte, word, dword */
+
+    /* interposed or replaced in native mode: the originals */
+    void (*check_exit_request)(void *tcg);
+    void (*gen_call)(void *tcg, void *function, void *ret, int nargs, void **args);
+    void (*gen_block)(void *cpu, void *tb, int max_insns);
+    void (*loop_exit_noexc)(void *cpu);
+    void *helper_check_exit_request;
+    void *helper_in[3], *helper_out[3];
+    void *helper_cpuid, *helper_rdtsc, *helper_rdtscp, *helper_rdmsr, *helper_wrmsr, *helper_sysenter;
+    void *helper_write_crN, *helper_read_crN, *helper_write_eflags;
+
+    /* emitters */
+    void *(*temp_new)(void *tcg, int type, bool local);
+    void (*temp_free)(void *tcg, void *temp);
+    uintptr_t (*const_i32)(void *tcg, int32_t value);
+    uintptr_t (*const_i64)(void *tcg, int64_t value);
+    void *(*emit_op)(void *tcg, int opcode);
+    void (*op1)(void *tcg, int opcode, uintptr_t);
+    void (*op3)(void *tcg, int opcode, uintptr_t, uintptr_t, uintptr_t);
+    void (*brcondi_i64)(void *tcg, int condition, uintptr_t value, int64_t constant, void *label);
+    void *(*new_label)(void *tcg);
+} Library;
+
+extern Library lib;
+bool library_load(const char *path); /* sets a Python error on failure */
+
+/* layout.c */
+bool layout_check(Core *core); /* sets a Python error on failure */
+
+/* The engines that are ours */
+Core *core_of_uc(const void *uc);
+static inline Core *core_of_env(void *env) { return core_of_uc(FIELD(void *, env, ENV_UC)); }
+static inline Core *core_of_cpu(void *cpu) { return core_of_uc(FIELD(void *, cpu, CPU_UC)); }
+bool registry_add(Core *core);
+void registry_remove(Core *core);
+
+/* interpose.c */
+bool interpose_install(void); /* once a process; sets a Python error on failure */
+
+/* portable.c */
+bool portable_install(Core *core);
+
+/* clock.c */
+typedef enum { BLOCK_RUN, BLOCK_ATTEND, BLOCK_CUT, BLOCK_STOP } BlockDecision;
+static inline int64_t block_ticks(const Core *core) { return core->check - *core->left; }
+static inline void charge(Core *core, int64_t ticks) { *core->left -= ticks; }
+int64_t clock_ticks(Core *core);          /* exact, also inside a device access */
+void rearm(Core *core);                   /* after a change of deadline, limit, hold or attention */
+void advance_idle(Core *core, int64_t to);
+BlockDecision block_decide(Core *core, int icount); /* the block is not charged yet */
+void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired);
+void *current_block(const Core *core);
+void set_current_block(Core *core, void *tb);
+uint32_t last_pc_of_block(void *tb);      /* address of the last instruction's first byte */
+bool was_cut_by_own_store(Core *core, void *next_tb);
+void leave_at_block_start(Core *core, BlockDecision decision); /* sets up the exit; does not jump */
+void sync_state(Core *core);              /* EIP and flags of the instruction that does I/O */
+void poll_host(Core *core);
+
+/* exceptions.c */
+bool exceptions_install(Core *core);
+void record_delivery(Core *core, DeliveryKind kind, uint32_t vector, uint32_t error_code);
+
+/* io.c */
+uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc);
+void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t host_pc);
+uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *region);
+void mmio_write(void *uc, uint64_t offset, unsigned size, uint64_t value, void *region);
+
+/* system.c: the instructions themselves; who calls turns `false` into #GP or #UD */
+bool system_cpuid(Core *core); /* false: this processor has no CPUID */
+uint64_t system_tsc(Core *core, uintptr_t host_pc);
+bool system_rdmsr(Core *core, uintptr_t host_pc);
+bool system_wrmsr(Core *core, uintptr_t host_pc);
+bool system_sysenter(Core *core);
+bool system_check_cr(Core *core, int number, uint32_t value);
+
+/* registers.c */
+bool register_read(Core *core, const char *name, uint64_t *value);
+bool register_write(Core *core, const char *name, uint64_t value);
+void *segment_cache(Core *core, const char *name);
+void segment_load(Core *core, int index, uint32_t selector, uint32_t base, uint32_t limit, uint32_t flags);
+void registers_reset(Core *core, uint32_t signature);
+static inline uint32_t linear_eip(Core *core)
+{
+    return (uint32_t)(FIELD(uint64_t, core->env, ENV_EIP) +
+                      FIELD(uint64_t, core->env, ENV_SEGS + SEG_CS * SEG_SIZE + SEG_BASE));
+}
+PyObject *registers_dict(Core *core);
+
+/* tlb.c */
+bool tlb_install(Core *core);
+void tlb_host_wrote(Core *core, uint64_t at, uint64_t size);
+
+/* run.c */
+StopCode run(Core *core, int64_t instructions, int64_t ticks);
+bool breakpoint_add(Core *core, uint32_t at);
+bool breakpoint_remove(Core *core, uint32_t at);
+
+/* module.c: calls into Python */
+void keep_error(Core *core); /* moves the current Python error into the core and asks for a stop */
+
+#endif

@@ -1,0 +1,137 @@
+/* Exceptions and interrupts enter the guest through its own IDT by QEMU's own code.
+ *
+ * Unicorn hands every exception to a hook instead of delivering it.  The hooks here give it back to
+ * x86_cpu_do_interrupt(): gates, stack switch by the TSS, error codes, task gates, vm86, the real-mode IVT, double and
+ * triple faults are QEMU's.  A fault during delivery leaves by siglongjmp and arrives here again as the next
+ * exception; that is why delivery must never be below a Python frame.
+ */
+#include "core.h"
+
+enum { HOOK_INTR = 1 << 0, HOOK_INSN_INVALID = 1 << 14 };
+enum { VECTOR_DEBUG = 1, VECTOR_UNDEFINED_OPCODE = 6, DR6_SINGLE_STEP = 1 << 14 };
+
+void record_delivery(Core *core, DeliveryKind kind, uint32_t vector, uint32_t error_code)
+{
+    Delivery *entry = &core->history[core->deliveries++ % HISTORY_LENGTH];
+    entry->kind = kind;
+    entry->vector = vector;
+    entry->error_code = error_code;
+    entry->cs = FIELD(uint32_t, core->env, ENV_SEGS + SEG_CS * SEG_SIZE + SEG_SELECTOR);
+    entry->eip = FIELD(uint32_t, core->env, ENV_EIP);
+    entry->cr2 = FIELD(uint32_t, core->env, ENV_CR + 8 * 2);
+    entry->instructions = block_ticks(core) - core->idle;
+}
+
+static void on_exception(void *uc, uint32_t vector, void *data)
+{
+    Core *core = data;
+    if (FIELD(uint32_t, core->env, ENV_EXCEPTION_IS_INT)) {
+        /* INT n, INT3 and INTO end their block and have retired.  Unicorn has moved EIP behind them, and a fault
+         * during delivery must find it at the instruction. */
+        void *tb = current_block(core);
+        if (tb) {
+            uint64_t base = FIELD(uint64_t, core->env, ENV_SEGS + SEG_CS * SEG_SIZE + SEG_BASE);
+            FIELD(uint64_t, core->env, ENV_EIP) = (uint32_t)(last_pc_of_block(tb) - base);
+        }
+        take_back_unexecuted(core, linear_eip(core), true);
+        record_delivery(core, DELIVERY_SOFTWARE, vector, 0);
+    } else {
+        bool is_trap = vector == VECTOR_DEBUG && (FIELD(uint64_t, core->env, ENV_DR + 8 * 6) & DR6_SINGLE_STEP);
+        if (is_trap)
+            set_current_block(core, NULL); /* the block has ended, and EIP is that of the next one */
+        take_back_unexecuted(core, linear_eip(core), false);
+        record_delivery(core, DELIVERY_EXCEPTION, vector, FIELD(uint32_t, core->env, ENV_ERROR_CODE));
+    }
+    rearm(core);
+    lib.do_interrupt(core->cpu);
+}
+
+static bool on_undefined_opcode(void *uc, void *data)
+{
+    Core *core = data;
+    take_back_unexecuted(core, linear_eip(core), false);
+    record_delivery(core, DELIVERY_EXCEPTION, VECTOR_UNDEFINED_OPCODE, 0);
+    rearm(core);
+    lib.do_interrupt(core->cpu);
+    return true;
+}
+
+static void run_due_events(Core *core)
+{
+    int64_t now = block_ticks(core);
+    while (now >= core->deadline && !core->stop_requested) {
+        PyObject *next = PyObject_CallFunction(core->on_due, "L", (long long)now);
+        if (!next) {
+            keep_error(core);
+            return;
+        }
+        core->deadline = PyLong_AsLongLong(next);
+        Py_DECREF(next);
+        if (PyErr_Occurred()) {
+            keep_error(core);
+            return;
+        }
+    }
+}
+
+static int acknowledge(Core *core)
+{
+    PyObject *vector = PyObject_CallNoArgs(core->on_acknowledge);
+    long number = vector ? PyLong_AsLong(vector) : -1;
+    Py_XDECREF(vector);
+    if (PyErr_Occurred())
+        keep_error(core);
+    return number >= 0 && number < 256 ? (int)number : -1;
+}
+
+/* Takes the place of x86_cpu_exec_interrupt(): runs between blocks, when CPU_INTERRUPT_HARD is set. */
+static bool on_interrupt_request(void *cpu, int request)
+{
+    Core *core = core_of_cpu(cpu);
+    if (!(request & CPU_INTERRUPT_HARD))
+        return core->original_exec_interrupt(cpu, request);
+    if (core->hold > block_ticks(core))
+        return false; /* a stop cut the block here: the place to look is its end */
+
+    core->attention = false;
+    run_due_events(core);
+    if (core->stop_requested) {
+        core->attention = true; /* for the next run */
+        core->stop = STOP_REQUESTED;
+        leave_at_block_start(core, BLOCK_STOP);
+        return false;
+    }
+    /* The request bit stays set while the line is high and IF is clear: every instruction that can set IF ends its
+     * block in the main loop, which then comes here again. */
+    bool delivered = false;
+    if (core->interrupt_line && lib.pending_interrupt(cpu, CPU_INTERRUPT_HARD) == CPU_INTERRUPT_HARD) {
+        int vector = acknowledge(core);
+        if (vector >= 0) {
+            set_current_block(core, NULL);
+            record_delivery(core, DELIVERY_INTERRUPT, (uint32_t)vector, 0);
+            rearm(core);
+            lib.do_hardware_interrupt(core->env, vector, 1);
+            delivered = true;
+        }
+    }
+    if (!core->interrupt_line)
+        FIELD(uint32_t, cpu, CPU_INTERRUPT_REQUEST) &= ~CPU_INTERRUPT_HARD;
+    rearm(core);
+    return delivered;
+}
+
+bool exceptions_install(Core *core)
+{
+    uintptr_t hook;
+    int error = lib.hook_add(core->uc, &hook, HOOK_INTR, (void *)on_exception, core, 1, 0);
+    if (!error)
+        error = lib.hook_add(core->uc, &hook, HOOK_INSN_INVALID, (void *)on_undefined_opcode, core, 1, 0);
+    if (error) {
+        PyErr_Format(PyExc_RuntimeError, "Unicorn refuses the exception hooks: %s", lib.strerror(error));
+        return false;
+    }
+    void *class = FIELD(void *, core->cpu, CPU_CLASS);
+    core->original_exec_interrupt = FIELD(void *, class, CLASS_EXEC_INTERRUPT);
+    FIELD(void *, class, CLASS_EXEC_INTERRUPT) = (void *)on_interrupt_request;
+    return true;
+}

@@ -1,0 +1,398 @@
+/* Native mode: replaces functions of libunicorn in its own relocated slots.
+ *
+ * Calls inside the library go through its PLT and GOT, so writing those slots redirects them.  Engines that are not
+ * ours pass straight through to the originals.  What is replaced, and why:
+ *
+ *   check_exit_request      emits the exit check after every load and store: ours emits nothing, since an exit there
+ *                           would execute the instruction twice
+ *   gen_intermediate_code   translates a block: ours completes the clock's prologue when the length is known
+ *   tcg_gen_callN           emits a helper call: ours emits the inline clock where the block's first check would be,
+ *                           and puts our own helpers in the place of IN, OUT, CPUID, RDTSC, MSRs, ...
+ *   cpu_loop_exit_noexc     leaves a block whose own code was written to: ours gives back what it did not execute
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <link.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core.h"
+
+/* ---- the clock's prologue -------------------------------------------------------------------------------------
+ *
+ * At each block's start:              left -= icount;  if (left < 0) goto slow;  resume: ...
+ * behind the block's last exit:       slow: block_slow(uc, id);  goto resume;
+ *
+ * tcg_gen_callN sees only pieces of that at a time, so what links them is kept here.  Translation is not reentrant.
+ */
+static struct {
+    Core *core;
+    void *tb;
+    void *icount_op; /* the movi that receives the block's length */
+    void *slow, *resume;
+} block;
+
+/* What the portable mode's block hook adds to a block's op count (pc, four arguments and the call), so that both
+ * modes cut very long blocks at the same instruction. */
+enum { PORTABLE_START_OPS = 8 };
+
+static uintptr_t const_pointer(void *tcg, const void *pointer)
+{
+    return lib.const_i64(tcg, (int64_t)(uintptr_t)pointer);
+}
+
+static void *temp_of(void *tcg, uintptr_t handle)
+{
+    return (char *)tcg + handle;
+}
+
+static void *last_op(void *tcg)
+{
+    /* QTAILQ_LAST: the head's second word points to the last element's `next` field, which starts its link. */
+    char *link = FIELD(char *, tcg, TCG_OPS + 8);
+    return link - OP_LINK;
+}
+
+static uintptr_t new_i64(void *tcg)
+{
+    return (uintptr_t)((char *)lib.temp_new(tcg, TCG_TYPE_I64, false) - (char *)tcg);
+}
+
+static void free_temp(void *tcg, uintptr_t handle)
+{
+    lib.temp_free(tcg, temp_of(tcg, handle));
+}
+
+/* struct TCGLabel starts with one word: present:1 has_value:1 id:14 refs:16 */
+static void label_set(void *tcg, void *label)
+{
+    *(uint32_t *)label |= 1;
+    lib.op1(tcg, OPC_SET_LABEL, (uintptr_t)label);
+}
+
+static void label_branch(void *tcg, void *label)
+{
+    *(uint32_t *)label += 1u << 16;
+    lib.op1(tcg, OPC_BR, (uintptr_t)label);
+}
+
+/* Emits a call of ours with the signature (pointer, i32): the original's helper table has such an entry, and only
+ * the function's address in the finished op is changed. */
+static void emit_call(void *tcg, const void *function, const void *pointer, uint32_t number)
+{
+    uintptr_t first = const_pointer(tcg, pointer), second = lib.const_i32(tcg, (int32_t)number);
+    void *args[2] = {temp_of(tcg, first), temp_of(tcg, second)};
+    lib.gen_call(tcg, lib.helper_check_exit_request, NULL, 2, args);
+    FIELD(uintptr_t, last_op(tcg), OP_ARGS + 2 * sizeof(uintptr_t)) = (uintptr_t)function;
+    free_temp(tcg, first);
+    free_temp(tcg, second);
+}
+
+static void emit_prologue(void *tcg)
+{
+    Core *core = block.core;
+    int ops_before = FIELD(int, tcg, TCG_NB_OPS);
+    uintptr_t env = FIELD(uintptr_t, tcg, TCG_CPU_ENV);
+    uintptr_t env_arg = (uintptr_t)temp_of(tcg, env);
+
+    set_current_block(core, block.tb);
+    uintptr_t id = lib.const_i32(tcg, (int32_t)*core->tb_id);
+    lib.op3(tcg, OPC_ST_I32, (uintptr_t)temp_of(tcg, id), env_arg, (uintptr_t)((intptr_t)CPU_ICOUNT_EXTRA - X86CPU_ENV));
+    free_temp(tcg, id);
+
+    uintptr_t left = new_i64(tcg), left_arg = (uintptr_t)temp_of(tcg, left);
+    intptr_t left_offset = (intptr_t)CPU_ICOUNT_BUDGET - X86CPU_ENV;
+    lib.op3(tcg, OPC_LD_I64, left_arg, env_arg, (uintptr_t)left_offset);
+    uintptr_t icount = lib.const_i64(tcg, 0);
+    block.icount_op = last_op(tcg);
+    lib.op3(tcg, OPC_SUB_I64, left_arg, left_arg, (uintptr_t)temp_of(tcg, icount));
+    free_temp(tcg, icount);
+    lib.op3(tcg, OPC_ST_I64, left_arg, env_arg, (uintptr_t)left_offset);
+
+    block.slow = lib.new_label(tcg);
+    block.resume = lib.new_label(tcg);
+    lib.brcondi_i64(tcg, TCG_COND_LT, left, 0, block.slow);
+    free_temp(tcg, left);
+    label_set(tcg, block.resume);
+    FIELD(int, tcg, TCG_NB_OPS) = ops_before + PORTABLE_START_OPS;
+}
+
+/* Called by translated code when the countdown has passed zero; jumps back to the main loop unless the block may run. */
+static void block_slow(void *uc, uint32_t id)
+{
+    Core *core = core_of_uc(uc);
+    char *tb = FIELD(char *, core->tcg, TCG_CODE_GEN_BUFFER) + (id - 1);
+    int icount = FIELD(uint16_t, tb, TB_ICOUNT);
+    charge(core, -icount);
+    BlockDecision decision = block_decide(core, icount);
+    if (decision == BLOCK_RUN) {
+        charge(core, icount);
+        return;
+    }
+    leave_at_block_start(core, decision);
+    /* Translated code runs on from block to block without storing EIP; the flags are stored at every block's end. */
+    FIELD(uint64_t, core->env, ENV_EIP) = (uint32_t)(FIELD(uint64_t, tb, TB_PC) - FIELD(uint64_t, tb, TB_CS_BASE));
+    FIELD(int32_t, core->cpu, CPU_EXCEPTION_INDEX) = -1;
+    lib.loop_exit(core->cpu);
+}
+
+/* ---- helpers of ours ------------------------------------------------------------------------------------------ */
+
+#define RETURN_ADDRESS ((uintptr_t)__builtin_return_address(0))
+
+static uint64_t in_byte(void *env, uint32_t port) { return io_input(core_of_env(env), port, 1, RETURN_ADDRESS); }
+static uint64_t in_word(void *env, uint32_t port) { return io_input(core_of_env(env), port, 2, RETURN_ADDRESS); }
+static uint64_t in_dword(void *env, uint32_t port) { return io_input(core_of_env(env), port, 4, RETURN_ADDRESS); }
+static void out_byte(void *env, uint32_t port, uint32_t value)
+{
+    io_output(core_of_env(env), port, 1, value, RETURN_ADDRESS);
+}
+static void out_word(void *env, uint32_t port, uint32_t value)
+{
+    io_output(core_of_env(env), port, 2, value, RETURN_ADDRESS);
+}
+static void out_dword(void *env, uint32_t port, uint32_t value)
+{
+    io_output(core_of_env(env), port, 4, value, RETURN_ADDRESS);
+}
+
+static void general_protection(Core *core, uintptr_t ra) { lib.raise_exception_err_ra(core->env, 13, 0, ra); }
+static void undefined_opcode(Core *core, uintptr_t ra) { lib.raise_exception_err_ra(core->env, 6, 0, ra); }
+
+static void cpuid(void *env)
+{
+    Core *core = core_of_env(env);
+    if (!system_cpuid(core))
+        undefined_opcode(core, RETURN_ADDRESS);
+}
+
+static void read_tsc(void *env, uintptr_t ra)
+{
+    Core *core = core_of_env(env);
+    bool disabled = FIELD(uint64_t, env, ENV_CR + 8 * 4) >> 2 & 1; /* CR4.TSD */
+    if (disabled && (FIELD(uint32_t, env, ENV_HFLAGS) & HF_CPL))
+        general_protection(core, ra);
+    uint64_t tsc = system_tsc(core, ra);
+    FIELD(uint64_t, env, ENV_REGS) = (uint32_t)tsc;
+    FIELD(uint64_t, env, ENV_REGS + 8 * 2) = tsc >> 32;
+}
+
+static void rdtsc(void *env) { read_tsc(env, RETURN_ADDRESS); }
+
+static void rdtscp(void *env)
+{
+    read_tsc(env, RETURN_ADDRESS);
+    FIELD(uint64_t, env, ENV_REGS + 8 * 1) = 0; /* TSC_AUX */
+}
+
+static void rdmsr(void *env)
+{
+    Core *core = core_of_env(env);
+    if (!system_rdmsr(core, RETURN_ADDRESS))
+        general_protection(core, RETURN_ADDRESS);
+}
+
+static void wrmsr(void *env)
+{
+    Core *core = core_of_env(env);
+    if (!system_wrmsr(core, RETURN_ADDRESS))
+        general_protection(core, RETURN_ADDRESS);
+}
+
+static void sysenter(void *env, int length)
+{
+    Core *core = core_of_env(env);
+    if (!core->has_sysenter)
+        undefined_opcode(core, RETURN_ADDRESS);
+    if (!system_sysenter(core))
+        general_protection(core, RETURN_ADDRESS);
+}
+
+static void write_cr(void *env, int number, uint64_t value)
+{
+    Core *core = core_of_env(env);
+    if (number == 4 && !core->has_cr4)
+        undefined_opcode(core, RETURN_ADDRESS);
+    if (!system_check_cr(core, number, (uint32_t)value))
+        general_protection(core, RETURN_ADDRESS);
+    ((void (*)(void *, int, uint64_t))lib.helper_write_crN)(env, number, (uint32_t)value);
+}
+
+static uint64_t read_cr(void *env, int number)
+{
+    Core *core = core_of_env(env);
+    if (number == 4 && !core->has_cr4)
+        undefined_opcode(core, RETURN_ADDRESS);
+    return ((uint64_t (*)(void *, int))lib.helper_read_crN)(env, number);
+}
+
+static void write_eflags(void *env, uint64_t value, uint32_t mask)
+{
+    Core *core = core_of_env(env);
+    ((void (*)(void *, uint64_t, uint32_t))lib.helper_write_eflags)(env, value, mask & ~core->eflags_fixed);
+}
+
+/* The library's helper whose address is `function`, as ours; NULL where we have none. */
+static const void *our_helper(const void *function)
+{
+    const struct {
+        const void *theirs, *ours;
+    } pairs[] = {
+        {lib.helper_in[0], in_byte},       {lib.helper_in[1], in_word},       {lib.helper_in[2], in_dword},
+        {lib.helper_out[0], out_byte},     {lib.helper_out[1], out_word},     {lib.helper_out[2], out_dword},
+        {lib.helper_cpuid, cpuid},         {lib.helper_rdtsc, rdtsc},         {lib.helper_rdtscp, rdtscp},
+        {lib.helper_rdmsr, rdmsr},         {lib.helper_wrmsr, wrmsr},         {lib.helper_sysenter, sysenter},
+        {lib.helper_write_crN, write_cr},  {lib.helper_read_crN, read_cr},    {lib.helper_write_eflags, write_eflags},
+    };
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(pairs); i++)
+        if (pairs[i].theirs == function)
+            return pairs[i].ours;
+    return NULL;
+}
+
+/* ---- the replacements ------------------------------------------------------------------------------------------ */
+
+static void check_exit_request(void *tcg)
+{
+    Core *core = core_of_uc(FIELD(void *, tcg, TCG_UC));
+    if (!core || !core->native)
+        lib.check_exit_request(tcg);
+}
+
+static void gen_call(void *tcg, void *function, void *ret, int nargs, void **args)
+{
+    Core *core = core_of_uc(FIELD(void *, tcg, TCG_UC));
+    if (!core || !core->native) {
+        lib.gen_call(tcg, function, ret, nargs, args);
+        return;
+    }
+    if (function == lib.helper_check_exit_request) {
+        if (block.core)
+            emit_prologue(tcg);
+        return;
+    }
+    lib.gen_call(tcg, function, ret, nargs, args);
+    const void *ours = our_helper(function);
+    if (ours)
+        FIELD(uintptr_t, last_op(tcg), OP_ARGS + (nargs + (ret ? 1 : 0)) * sizeof(uintptr_t)) = (uintptr_t)ours;
+}
+
+static void gen_block(void *cpu, void *tb, int max_insns)
+{
+    Core *core = core_of_cpu(cpu);
+    if (!core || !core->native) {
+        lib.gen_block(cpu, tb, max_insns);
+        return;
+    }
+    uint32_t running = *core->tb_id;
+    block.core = core;
+    block.tb = tb;
+    block.icount_op = NULL;
+    lib.gen_block(cpu, tb, max_insns);
+    *core->tb_id = running;
+    block.core = NULL;
+    if (!block.icount_op)
+        return;
+    FIELD(uintptr_t, block.icount_op, OP_ARGS + sizeof(uintptr_t)) = FIELD(uint16_t, tb, TB_ICOUNT);
+    label_set(core->tcg, block.slow);
+    uint32_t id = (uint32_t)((char *)tb - FIELD(char *, core->tcg, TCG_CODE_GEN_BUFFER)) + 1;
+    emit_call(core->tcg, block_slow, core->uc, id);
+    label_branch(core->tcg, block.resume);
+}
+
+static void loop_exit_noexc(void *cpu)
+{
+    Core *core = core_of_cpu(cpu);
+    if (core)
+        take_back_unexecuted(core, linear_eip(core), false);
+    if (core)
+        rearm(core);
+    lib.loop_exit_noexc(cpu);
+}
+
+/* ---- writing the slots ----------------------------------------------------------------------------------------- */
+
+typedef struct {
+    void *original;
+    void *replacement;
+    int slots;
+} Replacement;
+
+static bool make_writable(void *slot)
+{
+    uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t page = (uintptr_t)slot & ~(page_size - 1);
+    return mprotect((void *)page, page_size, PROT_READ | PROT_WRITE) == 0;
+}
+
+static int patch_table(const struct link_map *map, const ElfW(Sym) *symbols, const ElfW(Rela) *table, size_t bytes,
+                       Replacement *replacements, size_t count)
+{
+    for (size_t i = 0; i < bytes / sizeof(*table); i++) {
+        unsigned kind = ELF64_R_TYPE(table[i].r_info);
+#if defined(__x86_64__)
+        if (kind != R_X86_64_JUMP_SLOT && kind != R_X86_64_GLOB_DAT)
+            continue;
+#else
+        continue;
+#endif
+        uintptr_t value = map->l_addr + symbols[ELF64_R_SYM(table[i].r_info)].st_value;
+        for (size_t k = 0; k < count; k++) {
+            if (value != (uintptr_t)replacements[k].original)
+                continue;
+            void **slot = (void **)(map->l_addr + table[i].r_offset);
+            if (!make_writable(slot))
+                return -1;
+            *slot = replacements[k].replacement;
+            replacements[k].slots++;
+        }
+    }
+    return 0;
+}
+
+bool interpose_install(void)
+{
+    static bool installed;
+    if (installed)
+        return true;
+
+    Replacement replacements[] = {
+        {(void *)lib.check_exit_request, (void *)check_exit_request, 0},
+        {(void *)lib.gen_call, (void *)gen_call, 0},
+        {(void *)lib.gen_block, (void *)gen_block, 0},
+        {(void *)lib.loop_exit_noexc, (void *)loop_exit_noexc, 0},
+    };
+    size_t count = Py_ARRAY_LENGTH(replacements);
+
+    Dl_info info;
+    struct link_map *map = NULL;
+    if (!dladdr1((void *)lib.open, &info, (void **)&map, RTLD_DL_LINKMAP) || !map) {
+        PyErr_SetString(PyExc_ImportError, "the dynamic linker does not know libunicorn");
+        return false;
+    }
+    const ElfW(Sym) *symbols = NULL;
+    const ElfW(Rela) *rela = NULL, *plt = NULL;
+    size_t rela_bytes = 0, plt_bytes = 0;
+    for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++) {
+        switch (entry->d_tag) {
+        case DT_SYMTAB: symbols = (const void *)entry->d_un.d_ptr; break;
+        case DT_RELA: rela = (const void *)entry->d_un.d_ptr; break;
+        case DT_RELASZ: rela_bytes = entry->d_un.d_val; break;
+        case DT_JMPREL: plt = (const void *)entry->d_un.d_ptr; break;
+        case DT_PLTRELSZ: plt_bytes = entry->d_un.d_val; break;
+        }
+    }
+    if (!symbols || patch_table(map, symbols, plt, plt_bytes, replacements, count) < 0 ||
+        patch_table(map, symbols, rela, rela_bytes, replacements, count) < 0) {
+        PyErr_SetString(PyExc_ImportError, "libunicorn's relocations cannot be changed");
+        return false;
+    }
+    for (size_t k = 0; k < count; k++) {
+        if (replacements[k].slots == 0) {
+            PyErr_SetString(PyExc_ImportError, "libunicorn calls its own functions directly: it cannot be interposed");
+            return false;
+        }
+    }
+    installed = true;
+    return true;
+}

@@ -1,0 +1,128 @@
+/* Port and memory-mapped I/O: permission checks as the processor does them, then Python. */
+#include "core.h"
+
+static void io_check_permission(Core *core, uint32_t port, int size)
+{
+    uint32_t cpl = FIELD(uint32_t, core->env, ENV_HFLAGS) & HF_CPL;
+    uint32_t eflags = FIELD(uint32_t, core->env, ENV_EFLAGS);
+    bool protected_mode = FIELD(uint64_t, core->env, ENV_CR) & 1;
+    bool vm86 = eflags >> 17 & 1;
+    if (!protected_mode || (!vm86 && cpl <= (eflags >> 12 & 3)))
+        return;
+    /* CPL > IOPL, or virtual-8086 mode: the bitmap in the TSS decides.  QEMU's check raises #GP(0) from here, or #PF
+     * where the bitmap is not mapped, so EIP must be right first. */
+    sync_state(core);
+    lib.check_io[size == 1 ? 0 : size == 2 ? 1 : 2](core->env, port);
+}
+
+static uint64_t call_read(Core *core, PyObject *handler, uint64_t address, int size)
+{
+    PyObject *args[2] = {PyLong_FromUnsignedLongLong(address), PyLong_FromLong(size)};
+    PyObject *result = args[0] && args[1] ? PyObject_Vectorcall(handler, args, 2, NULL) : NULL;
+    uint64_t value = result ? PyLong_AsUnsignedLongLongMask(result) : 0;
+    Py_XDECREF(args[0]);
+    Py_XDECREF(args[1]);
+    Py_XDECREF(result);
+    if (PyErr_Occurred())
+        keep_error(core);
+    return value;
+}
+
+static void call_write(Core *core, PyObject *handler, uint64_t address, int size, uint64_t value)
+{
+    PyObject *args[3] = {PyLong_FromUnsignedLongLong(address), PyLong_FromLong(size),
+                         PyLong_FromUnsignedLongLong(value)};
+    PyObject *result = args[0] && args[1] && args[2] ? PyObject_Vectorcall(handler, args, 3, NULL) : NULL;
+    for (int i = 0; i < 3; i++)
+        Py_XDECREF(args[i]);
+    Py_XDECREF(result);
+    if (PyErr_Occurred())
+        keep_error(core);
+}
+
+/* A device that ends the run (isa-debug-exit, power-off) must not let the guest run on to the block's end.  The
+ * instruction is executed once more in a block of its own with the device left out, so that strings and REP finish as
+ * they should, and the run stops at the next block start. */
+static void cut_behind_access(Core *core, uint32_t value)
+{
+    int64_t block_end = block_ticks(core);
+    sync_state(core);
+    core->host_pc = 0;
+    core->in_access = false;
+    take_back_unexecuted(core, linear_eip(core), false);
+    core->hold = block_end;
+    core->replaying = true;
+    core->replay_value = value;
+    FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = 1;
+    FIELD(int32_t, core->cpu, CPU_EXCEPTION_INDEX) = -1;
+    rearm(core);
+    lib.loop_exit(core->cpu);
+}
+
+static bool replay(Core *core)
+{
+    bool was = core->replaying;
+    core->replaying = false;
+    return was;
+}
+
+static void begin_access(Core *core, uintptr_t host_pc)
+{
+    core->in_access = true;
+    core->host_pc = host_pc;
+}
+
+static void end_access(Core *core)
+{
+    core->in_access = false;
+    core->host_pc = 0;
+}
+
+uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc)
+{
+    begin_access(core, host_pc);
+    io_check_permission(core, port, size);
+    uint32_t value;
+    if (replay(core)) {
+        value = core->replay_value;
+    } else {
+        uint32_t mask = size == 4 ? 0xffffffff : (1u << 8 * size) - 1;
+        value = (uint32_t)call_read(core, core->on_in, port & 0xffff, size) & mask;
+        if (core->stop_requested)
+            cut_behind_access(core, value);
+    }
+    end_access(core);
+    return value;
+}
+
+void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t host_pc)
+{
+    begin_access(core, host_pc);
+    io_check_permission(core, port, size);
+    if (!replay(core)) {
+        uint32_t mask = size == 4 ? 0xffffffff : (1u << 8 * size) - 1;
+        call_write(core, core->on_out, port & 0xffff, size, value & mask);
+        if (core->stop_requested)
+            cut_behind_access(core, 0);
+    }
+    end_access(core);
+}
+
+uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *data)
+{
+    MmioRegion *region = data;
+    Core *core = region->core;
+    begin_access(core, FIELD(uintptr_t, core->cpu, CPU_MEM_IO_PC));
+    uint64_t value = call_read(core, core->on_mmio_read, region->base + offset, (int)size);
+    end_access(core);
+    return value;
+}
+
+void mmio_write(void *uc, uint64_t offset, unsigned size, uint64_t value, void *data)
+{
+    MmioRegion *region = data;
+    Core *core = region->core;
+    begin_access(core, FIELD(uintptr_t, core->cpu, CPU_MEM_IO_PC));
+    call_write(core, core->on_mmio_write, region->base + offset, (int)size, value);
+    end_access(core);
+}

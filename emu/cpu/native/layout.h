@@ -1,0 +1,155 @@
+/* Where things lie inside unicorn 2.1.4 (x86 target, 64-bit host).
+ *
+ * This is the only file that knows offsets.  They were taken with offsetof() from the 2.1.4 source, and
+ * layout.c checks them on the running library before anything is used.  Source: unicorn 2.1.4,
+ * include/uc_priv.h, qemu/include/hw/core/cpu.h, qemu/target/i386/cpu.h, qemu/include/tcg/tcg.h,
+ * qemu/include/exec/{exec-all,cpu-defs}.h.
+ */
+#ifndef HILLEMU_LAYOUT_H
+#define HILLEMU_LAYOUT_H
+
+#include <stdint.h>
+
+#define LAYOUT_UNICORN_VERSION 0x020104u /* uc_version() >> 8 of the library that these offsets describe */
+
+/* The field of type `type` at `offset` bytes behind `base`. */
+#define FIELD(type, base, offset) (*(type *)((char *)(base) + (offset)))
+
+/* struct uc_struct */
+enum {
+    UC_CPU = 440,
+    UC_TCG_CTX = 768,
+    UC_STOP_REQUEST = 1389,
+    UC_NO_EXIT_REQUEST = 2034,
+    UC_INVALID_ADDR = 1416,
+};
+
+/* struct CPUState */
+enum {
+    CPU_EXIT_REQUEST = 21,
+    CPU_CFLAGS_NEXT_TB = 24,
+    CPU_INTERRUPT_REQUEST = 28,
+    CPU_ICOUNT_BUDGET = 40, /* QEMU's own icount fields: idle in Unicorn, so the clock lives there */
+    CPU_ICOUNT_EXTRA = 48,
+    CPU_ENV_PTR = 296,
+    CPU_ICOUNT_DECR_PTR = 304,
+    CPU_MEM_IO_PC = 33144,
+    CPU_HALTED = 33176,
+    CPU_EXCEPTION_INDEX = 33184,
+    CPU_UC = 33192,
+    CPU_CLASS = 33200,
+};
+
+/* struct CPUClass */
+enum {
+    CLASS_DO_INTERRUPT = 16,
+    CLASS_TLB_FILL = 72,
+    CLASS_EXEC_INTERRUPT = 144,
+};
+
+/* CPUX86State, from its own start; it lies X86CPU_ENV behind the CPUState */
+enum {
+    X86CPU_ENV = 35408,
+    ENV_REGS = 0, /* 8 bytes each: eax ecx edx ebx esp ebp esi edi */
+    ENV_EIP = 128,
+    ENV_CC_SRC = 152,
+    ENV_DF = 172,
+    ENV_EFLAGS = 136, /* without the condition codes, which are computed lazily */
+    ENV_CC_OP = 168,
+    ENV_HFLAGS = 176,
+    ENV_HFLAGS2 = 180,
+    ENV_SEGS = 184, /* es cs ss ds fs gs, SEG_SIZE each */
+    ENV_LDT = 328,
+    ENV_TR = 352,
+    ENV_GDT = 376,
+    ENV_IDT = 400,
+    ENV_CR = 424, /* 8 bytes each */
+    ENV_EFER = 592,
+    ENV_MXCSR = 816,
+    ENV_SYSENTER_CS = 4800,
+    ENV_SYSENTER_ESP = 4808,
+    ENV_SYSENTER_EIP = 4816,
+    ENV_ERROR_CODE = 5384,
+    ENV_EXCEPTION_IS_INT = 5388,
+    ENV_EXCEPTION_NEXT_EIP = 5392,
+    ENV_DR = 5400,
+    ENV_OLD_EXCEPTION = 5496,
+    ENV_FEATURES = 5632, /* 8 bytes each, in the order of QEMU's FeatureWord */
+    ENV_FEATURE_WORDS = 34,
+    ENV_UC = 7000,
+};
+
+/* SegmentCache */
+enum { SEG_SELECTOR = 0, SEG_BASE = 8, SEG_LIMIT = 16, SEG_FLAGS = 20, SEG_SIZE = 24 };
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+
+/* env->hflags: facts that the translator depends on */
+enum {
+    HF_CPL = 3,
+    HF_INHIBIT_IRQ = 1 << 3,
+    HF_CS32 = 1 << 4,
+    HF_SS32 = 1 << 5,
+    HF_ADDSEG = 1 << 6,
+    HF_PE = 1 << 7,
+    HF2_GIF = 1 << 0,
+};
+
+/* struct TCGContext */
+enum {
+    TCG_NB_OPS = 56,
+    TCG_CODE_GEN_BUFFER = 160,
+    TCG_OPS = 29576, /* QTAILQ_HEAD(, TCGOp) */
+    TCG_CPU_ENV = 39152,
+    TCG_UC = 39280,
+};
+
+/* TCGOp and opcodes that the clock's prologue is made of */
+enum { OP_PARAMS = 0, OP_LINK = 8, OP_ARGS = 24 };
+enum {
+    OPC_SET_LABEL = 1,
+    OPC_CALL = 2,
+    OPC_BR = 3,
+    OPC_ST_I32 = 16,
+    OPC_LD_I64 = 73,
+    OPC_ST_I64 = 77,
+    OPC_SUB_I64 = 79,
+};
+enum { TCG_TYPE_I32 = 0, TCG_TYPE_I64 = 1, TCG_COND_LT = 2 };
+
+/* struct TranslationBlock */
+enum {
+    TB_PC = 0,
+    TB_CS_BASE = 8,
+    TB_SIZE = 20,
+    TB_ICOUNT = 22,
+    TB_CFLAGS = 24,
+    TB_TC_PTR = 32,
+    TB_TC_SIZE = 40,
+};
+enum { CF_COUNT_MASK = 0x7fff, CF_INVALID = 0x40000 };
+
+/* The soft TLB: one CPUTLBDescFast per MMU index lies before env */
+enum {
+    TLB_FAST_FROM_ENV = -64,
+    TLB_FAST_SIZE = 16,
+    TLB_FAST_MASK = 0,
+    TLB_FAST_TABLE = 8,
+    TLB_ENTRY_SIZE = 64,
+    TLB_ENTRY_WRITE = 8,
+    TLB_ENTRY_CODE = 16,
+    TLB_ENTRY_PADDR = 24,
+    TLB_DISCARD_WRITE = 64,
+};
+
+/* Loop exits */
+enum {
+    CPU_INTERRUPT_HARD = 2,
+    EXCP_INTERRUPT = 0x10000,
+    EXCP_HLT = 0x10001,
+    GETPC_ADJ = 2,
+    CC_OP_DYNAMIC = 0,
+    CC_OP_EFLAGS = 1,
+    ACCESS_FETCH = 2, /* MMU_INST_FETCH */
+};
+
+#endif

@@ -1,0 +1,73 @@
+/* Makes stores fast and ROM read-only by correcting each entry that QEMU puts into its soft TLB.
+ *
+ * On i386 every page is executable unless NX is in use, so Unicorn keeps all stores on its slow path, in case they
+ * change code.  Here an entry is made non-executable until its frame has been fetched from for the first time; that
+ * fetch marks the frame and flushes the TLB.  Stores to frames with code keep the exact slow path, also through
+ * other addresses of the same frame.
+ */
+#include "core.h"
+
+#define FRAMES (1u << 24) /* 64 GiB */
+
+static void *tlb_entry(Core *core, uint64_t at, int mmu)
+{
+    char *fast = (char *)core->env + TLB_FAST_FROM_ENV + mmu * TLB_FAST_SIZE;
+    return FIELD(char *, fast, TLB_FAST_TABLE) + ((at >> 12) * TLB_ENTRY_SIZE & FIELD(uint64_t, fast, TLB_FAST_MASK));
+}
+
+static bool was_executed(const Core *core, uint64_t frame)
+{
+    return frame >= FRAMES || core->executed[frame >> 3] >> (frame & 7) & 1;
+}
+
+static bool in_rom(const Core *core, uint64_t at)
+{
+    for (size_t i = 0; i < core->rom_count; i++)
+        if (at >= core->rom[i].base && at < core->rom[i].end)
+            return true;
+    return false;
+}
+
+static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
+{
+    Core *core = core_of_cpu(cpu);
+    if (!core->original_tlb_fill(cpu, at, size, access, mmu, probe, ra))
+        return false;
+    void *entry = tlb_entry(core, at, mmu);
+    uint64_t physical = FIELD(uint64_t, entry, TLB_ENTRY_PADDR), frame = physical >> 12;
+    if (access == ACCESS_FETCH && !was_executed(core, frame)) {
+        core->executed[frame >> 3] |= 1 << (frame & 7);
+        lib.tlb_flush(cpu);
+        if (!core->original_tlb_fill(cpu, at, size, access, mmu, probe, ra))
+            return false;
+        entry = tlb_entry(core, at, mmu);
+    } else if (!was_executed(core, frame)) {
+        FIELD(uint64_t, entry, TLB_ENTRY_CODE) = UINT64_MAX;
+    }
+    if (core->rom_count && in_rom(core, physical) && FIELD(uint64_t, entry, TLB_ENTRY_WRITE) != UINT64_MAX)
+        FIELD(uint64_t, entry, TLB_ENTRY_WRITE) |= TLB_DISCARD_WRITE;
+    return true;
+}
+
+bool tlb_install(Core *core)
+{
+    core->executed = calloc(FRAMES / 8, 1);
+    if (!core->executed) {
+        PyErr_NoMemory();
+        return false;
+    }
+    void *class = FIELD(void *, core->cpu, CPU_CLASS);
+    core->original_tlb_fill = FIELD(void *, class, CLASS_TLB_FILL);
+    FIELD(void *, class, CLASS_TLB_FILL) = (void *)tlb_fill;
+    return true;
+}
+
+void tlb_host_wrote(Core *core, uint64_t at, uint64_t size)
+{
+    for (uint64_t frame = at >> 12; size && frame <= (at + size - 1) >> 12; frame++) {
+        if (was_executed(core, frame)) {
+            lib.tb_invalidate(core->uc, at, at + size);
+            return;
+        }
+    }
+}

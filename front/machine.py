@@ -1,0 +1,298 @@
+"""The machine as people hold it: load, run, look.
+
+>>> machine = Machine(mem="64M")
+>>> machine.load_demo()
+>>> stop = machine.run()
+>>> stop.reason.value
+'halt'
+>>> machine.serial.text.splitlines()[-1]
+'hillemu demo: all 6 checks passed'
+
+Looking never changes a run: memory, registers, screen and symbols are only peeked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hillemu.boot.image import BootOptions, Image, Module
+from hillemu.boot.loader import load_image
+from hillemu.breakpoints import Breakpoints
+from hillemu.console import CpuView, KeyboardPort, SerialPort
+from hillemu.emu.clock import Clock
+from hillemu.emu.cpu.core import CoreStop, Delivery
+from hillemu.emu.cpu.models import model_named
+from hillemu.emu.devices.cmos import DEFAULT_BASE
+from hillemu.emu.devices.keys import keys_from_text
+from hillemu.emu.devices.text_screen import TextScreen
+from hillemu.emu.errors import UserMistake, WiringError
+from hillemu.emu.memory import PhysicalMemory
+from hillemu.emu.pc import Pc, run_firmware
+from hillemu.emu.stop import Stop, StopReason
+from hillemu.sizes import check_ram_size, parse_ram_size
+from hillemu.symbols import SymbolTable
+from hillemu.watch import TextWatch
+
+if TYPE_CHECKING:
+    from hillemu.boot.image import Loaded
+
+SLICE_TICKS = 1_000_000
+"""How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual."""
+
+
+def _say_nothing(message: str) -> None:
+    """Nobody listens."""
+
+
+class Machine:
+    """A PC with `mem` of RAM (bytes, or text as ``--mem`` takes it), switched on and waiting for an image.
+
+    `cpu` names a processor model, `rtc_base` is the clock chip's date at power-on.  `report` hears, once each, of what
+    the guest uses and hillemu does not model.  With `reboot`, a reset by the guest boots the image again; without, it
+    ends the run.
+
+    Raises `OptionError` for a value that makes no sense.
+    """
+
+    def __init__(
+        self,
+        mem: str | int = "64M",
+        *,
+        cpu: str = "max",
+        rtc_base: datetime | None = None,
+        report: Callable[[str], None] | None = None,
+        reboot: bool = False,
+    ) -> None:
+        size_bytes = parse_ram_size(mem, "mem") if isinstance(mem, str) else check_ram_size(mem)
+        self.reboot = reboot
+        self._report = report or _say_nothing
+        self._reported: set[str] = set()
+        self._pc = Pc(
+            size_bytes=size_bytes,
+            model=model_named(cpu),
+            rtc_base=rtc_base or DEFAULT_BASE,
+            on_exit=self._guest_exits,
+            on_reset=self._guest_resets,
+            report=self._report_once,
+        )
+        self._boot: Callable[[], Loaded] | None = None
+        self._ending: Stop | None = None
+        self._reset_wanted = False
+        self._keys_due: list[tuple[int, list[tuple[str, bool]]]] = []
+        self.memory: PhysicalMemory = self._pc.memory
+        self.clock: Clock = self._pc.clock
+        self.screen: TextScreen = self._pc.screen
+        self.cpu = CpuView(self._pc.processor)
+        self.serial = SerialPort(self._pc.serial, self._pc.serial_log)
+        self.serial2 = SerialPort(self._pc.serial2, self._pc.serial2_log)
+        self.debug_console = self._pc.debug_log
+        self.keyboard = KeyboardPort(self._pc.keyboard)
+        self.symbols = SymbolTable()
+        self.breakpoints = Breakpoints(self._pc.processor, lambda name: self.symbols[name])
+        self.last_stop: Stop | None = None
+        self.loaded: Loaded | None = None
+
+    # ---- images -------------------------------------------------------------------------------------------------
+
+    def load(
+        self,
+        path: str,
+        *,
+        format: str = "auto",  # noqa: A002 - the word that --format uses
+        modules: Sequence[str | tuple[str, str]] = (),
+        append: str = "",
+    ) -> Loaded:
+        """Load the image at `path` and make the machine ready to start it.
+
+        `modules` are boot modules: a file, or (file, arguments); `append` is the kernel's command line.
+        Raises `ImageError` or `OptionError`; the machine can be used for another image then.
+        """
+        pairs = [(module, "") if isinstance(module, str) else module for module in modules]
+        options = BootOptions(format, append, tuple(Module.open(*pair) for pair in pairs))
+        return self._load(Image.open(path), options)
+
+    def load_demo(self) -> Loaded:
+        """Load the built-in guest (sources in boot/asm)."""
+        from importlib.resources import files
+
+        data = files("hillemu.images").joinpath("demo.elf").read_bytes()
+        return self._load(Image("demo.elf", data), BootOptions())
+
+    def _load(self, image: Image, options: BootOptions) -> Loaded:
+        def boot() -> Loaded:
+            self._pc.reset()
+            run_firmware(self._pc)
+            return load_image(self._pc, image, options)
+
+        self.loaded = boot()
+        self._boot = boot
+        self.symbols = SymbolTable(bytes(image.data) if image.has(0, b"\x7fELF") else b"", name=image.path)
+        for note in self.loaded.notes:
+            self._report_once(note)
+        return self.loaded
+
+    # ---- running ------------------------------------------------------------------------------------------------
+
+    def run(self, *, until: str | re.Pattern[str] | None = None, max_insns: int | None = None) -> Stop:
+        """Run until the guest stops, a breakpoint is reached, or:
+
+        `until`      the serial text or the screen matches this regular expression (text that is there already counts
+                     only on the screen)
+        `max_insns`  exactly this many instructions have been executed
+
+        Raises `UserMistake` when no image is loaded; an exception in a device or an observer ends the run and is
+        raised here.
+        """
+        if self._boot is None:
+            raise UserMistake("no image is loaded; call load() or load_demo() first")
+        watch = None if until is None else TextWatch(until, self._pc.serial_log, self._pc.screen, self._text_found)
+        end = None if max_insns is None else self.cpu.instructions + max_insns
+        self._ending = None
+        try:
+            while True:
+                stop = self._run_slice(end)
+                if watch is not None and stop is None and watch.screen_matches():
+                    stop = Stop(StopReason.UNTIL, f"{watch.pattern.pattern!r} is on the screen")
+                if stop is not None:
+                    self.last_stop = stop
+                    return stop
+        finally:
+            if watch is not None:
+                watch.close()
+
+    def step(self, count: int = 1) -> Stop:
+        """Execute exactly `count` instructions; interrupts and exceptions are taken as in a run."""
+        return self.run(max_insns=count)
+
+    def stop(self) -> None:
+        """End the run that is going on: from an observer, a device, another thread or a signal handler."""
+        self._end(Stop(StopReason.INTERRUPTED, self._place()))
+
+    def _run_slice(self, end: int | None) -> Stop | None:
+        """Run to the next thing that we look at; return why it was the last slice, or `None`."""
+        now = self.cpu.instructions
+        self._press_keys_due(now)
+        goals = [at for at in (end, self._keys_due[0][0] if self._keys_due else None) if at is not None]
+        instructions = max(min(goals) - now, 0) if goals else None
+        core_stop = self._pc.processor.run(instructions=instructions, ticks=SLICE_TICKS)
+        if self._reset_wanted:
+            return self._restart()
+        if self._ending is not None:
+            stop, self._ending = self._ending, None
+            return stop
+        match core_stop:
+            case CoreStop.LIMIT:
+                if end is not None and self.cpu.instructions >= end:
+                    return Stop(StopReason.MAX_INSNS, self._place())
+                return self._hang()
+            case CoreStop.HALT:
+                why = (
+                    "interrupts are enabled, but nothing can ever interrupt" if self.cpu.eflags & 0x200 else "cli; hlt"
+                )
+                return Stop(StopReason.HALT, f"{why}, {self._place()}")
+            case CoreStop.BREAKPOINT:
+                return Stop(StopReason.BREAKPOINT, self._place())
+            case CoreStop.TRIPLE_FAULT:
+                if self.reboot:
+                    self._report_once("triple fault: the guest reboots")
+                    return self._restart()
+                return Stop(StopReason.TRIPLE_FAULT, self._place())
+            case CoreStop.ERROR:
+                return Stop(StopReason.CPU_ERROR, f"{self._pc.processor.error_text}, {self._place()}")
+        return None
+
+    def _hang(self) -> Stop | None:
+        """A jump to itself with interrupts disabled never ends."""
+        if self.cpu.eflags & 0x200:
+            return None
+        at = self.cpu.linear_eip
+        code = self.cpu.peek_code(self.memory, 5)
+        if code[:2] == b"\xeb\xfe" or code == b"\xe9\xfb\xff\xff\xff":
+            return Stop(StopReason.HANG, f"a jump to itself with interrupts disabled, at {self.symbols.describe(at)}")
+        return None
+
+    def _place(self) -> str:
+        return f"at {self.symbols.describe(self.cpu.linear_eip)}"
+
+    def _end(self, stop: Stop) -> None:
+        if self._ending is None:
+            self._ending = stop
+        self._pc.processor.stop()
+
+    def _text_found(self, pattern: str) -> None:
+        self._end(Stop(StopReason.UNTIL, f"{pattern!r} came over the serial port"))
+
+    def _guest_exits(self, code: int) -> None:
+        self._end(Stop(StopReason.EXIT, "the guest wrote to isa-debug-exit", code))
+
+    def _guest_resets(self) -> None:
+        self._reset_wanted = True
+        self._pc.processor.stop()
+
+    def _restart(self) -> Stop | None:
+        self._reset_wanted = False
+        if not self.reboot:
+            return Stop(StopReason.RESET, f"the guest asked for a reset, {self._place()}")
+        if self._boot is None:
+            raise WiringError("a reset without an image")
+        self._boot()
+        return None
+
+    # ---- input --------------------------------------------------------------------------------------------------
+
+    def schedule_keys(self, text: str, at_insns: int = 0) -> None:
+        """Type `text` (as ``--keys`` takes it) when `at_insns` instructions have been executed."""
+        self._keys_due.append((at_insns, keys_from_text(text)))
+        self._keys_due.sort(key=lambda due: due[0])
+
+    def _press_keys_due(self, now: int) -> None:
+        while self._keys_due and self._keys_due[0][0] <= now:
+            self._pc.keyboard.type(self._keys_due.pop(0)[1])
+
+    # ---- looking ------------------------------------------------------------------------------------------------
+
+    def registers(self) -> dict[str, int]:
+        """All registers by name."""
+        return self._pc.processor.registers()
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """The last 16 exceptions and interrupts, oldest first."""
+        return self._pc.processor.deliveries
+
+    @property
+    def unhandled(self) -> dict[str, dict[int, int]]:
+        """Accesses that no device answered: how many, by port or by page of physical memory."""
+        ports, mmio = self._pc.ports.unhandled, self._pc.mmio.unhandled
+        return {
+            "port_reads": dict(ports.reads),
+            "port_writes": dict(ports.writes),
+            "memory_reads": dict(mmio.reads),
+            "memory_writes": dict(mmio.writes),
+        }
+
+    def read(self, at: int, count: int) -> bytes:
+        """`count` bytes at virtual address `at`, through the current page tables; shorter at the first hole."""
+        return self.cpu.read_virtual(self.memory, at, count)
+
+    def crash_report(self) -> str:
+        """What a dead guest was doing, in one page of text; raises `UserMistake` before the first run."""
+        if self.last_stop is None:
+            raise UserMistake("nothing has run yet")
+        from hillemu.report import crash_report
+        from hillemu.report.stopped import StoppedMachine
+
+        return crash_report(
+            StoppedMachine(self.last_stop, self._pc.processor, self.memory, self.deliveries, self.symbols)
+        )
+
+    def _report_once(self, message: str) -> None:
+        if message not in self._reported:
+            self._reported.add(message)
+            self._report(message)
+
+    def __repr__(self) -> str:
+        return f"<Machine {self.memory.size_bytes >> 20} MiB, {self.cpu.model}, {self.cpu.instructions:,} instructions>"

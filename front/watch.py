@@ -1,0 +1,50 @@
+"""Waits for a text on the serial port or on the screen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from hillemu.emu.devices.serial_log import SerialLog
+from hillemu.emu.devices.text_screen import TextScreen
+
+WINDOW_CHARACTERS = 1024
+"""A match on the serial port must lie within so many of its latest characters."""
+
+
+class TextWatch:
+    """Calls `on_match(pattern)` as soon as the serial port has sent text that matches; the screen is asked.
+
+    It only looks; `close` it when the run is over.
+    """
+
+    def __init__(
+        self, pattern: str | re.Pattern[str], log: SerialLog, screen: TextScreen, on_match: Callable[[str], None]
+    ) -> None:
+        self.pattern = re.compile(pattern, re.MULTILINE) if isinstance(pattern, str) else pattern
+        self._log = log
+        self._screen = screen
+        self._on_match = on_match
+        self._recent = ""
+        self._seen_screen = ""
+        log.observers.append(self._byte)
+
+    def close(self) -> None:
+        self._log.observers.remove(self._byte)
+
+    def _byte(self, byte: int) -> None:
+        self._recent += chr(byte)
+        if byte > 0x7F:  # let the log put multi-byte characters together
+            self._recent = self._log.text[-WINDOW_CHARACTERS:]
+        if len(self._recent) > 2 * WINDOW_CHARACTERS:
+            self._recent = self._recent[-WINDOW_CHARACTERS:]
+        if self.pattern.search(self._recent):
+            self._recent = ""
+            self._on_match(self.pattern.pattern)
+
+    def screen_matches(self) -> bool:
+        text = self._screen.text
+        if text == self._seen_screen:
+            return False
+        self._seen_screen = text
+        return self.pattern.search(text) is not None
