@@ -11,11 +11,11 @@
 >>> len(image.data), hex(image.symbols["text"]), image.data[:5].hex()
 (512, '0x7c05', 'be057cebfb')
 
-**Language.**  A subset of what ``as -msyntax=intel -mnaked-reg`` reads, so a source can be assembled by GNU as for
-comparison: ``#``, ``//``, ``/* */`` comments, ``;`` between statements, labels, ``1:``/``1f``/``1b``, ``.code16``,
-``.code32``, data, alignment, sections, macros, conditions (see `reader`), expressions (see `expression`).  As in GNU
-as, a bare label is the memory there and ``offset label`` is its address.  ``jmp 8:label`` may be written besides
-``jmp 8, offset label``.  ``.layout`` (see `layout`) is ours.
+**Language.**  What GNU as reads after ``.intel_syntax noprefix``, so that it can check our work: ``#``, ``//`` and
+``/* */`` comments, ``;`` between statements, labels, ``1:``/``1f``/``1b``, ``.code16``, ``.code32``, data, alignment,
+sections, macros and conditions (see `reader`), expressions (see `expression`).  A bare label is the memory
+there, and ``offset label`` is its address.  ``.layout`` (see `layout`) is ours; in code, ``.balign`` fills with
+one-byte NOPs, which a 386 knows too.
 
 **Output.**  A multiboot-ready ELF32 executable with program headers, section headers and symbols, or a flat binary.
 The same source gives the same bytes on every host: nothing depends on time, paths or hash order.

@@ -83,7 +83,8 @@ class _Scope:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._labels: dict[str, int] = {}
+        # Offsets in the section, not addresses: while sections move as a whole, distances inside stay right.
+        self._offsets: dict[str, int] = {}
         self._open: set[str] = set()
         self.here = 0
 
@@ -92,7 +93,9 @@ class _Scope:
             return Value(self.here, 1, True)
         if name in self._program.labels:
             # A label not reached in the first pass is taken to be near, so that jumps start short.
-            return Value(self._labels.get(name, self.here), 1, True)
+            if name not in self._offsets:
+                return Value(self.here, 1, True)
+            return Value(self._program.labels[name].address + self._offsets[name], 1, True)
         if name not in self._program.equates:
             raise self._program.undefined(name)
         if name in self._open:
@@ -103,10 +106,10 @@ class _Scope:
         finally:
             self._open.discard(name)
 
-    def set_label(self, name: str, address: int) -> bool:
-        """Note where a label is; true if that is news."""
-        moved = self._labels.get(name) != address
-        self._labels[name] = address
+    def set_label(self, name: str, offset: int) -> bool:
+        """Note where a label is in its section; true if that is news."""
+        moved = self._offsets.get(name) != offset
+        self._offsets[name] = offset
         return moved
 
 
@@ -116,7 +119,7 @@ def _measure(section: Section, scope: _Scope) -> bool:
     for item in section.items:
         scope.here = section.address + at
         if isinstance(item, Label):
-            moved |= scope.set_label(item.name, scope.here)
+            moved |= scope.set_label(item.name, at)
             continue
         try:
             at += item.measure(at, scope.lookup)

@@ -12,12 +12,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hillemu.boot.assembler.source import AssemblyError, Place, Statement, split_arguments, statements, string_end
+from hillemu.boot.assembler.source import (
+    AssemblyError,
+    Place,
+    Statement,
+    character_end,
+    split_arguments,
+    statements,
+    string_end,
+)
 
 MAX_DEPTH = 100
 MAX_STATEMENTS = 1_000_000
 _NAME = re.compile(r"[A-Za-z_.$][\w.$]*", re.ASCII)
 _ARGUMENT = re.compile(r"\\(@|\(\)|[A-Za-z_$][\w$]*)", re.ASCII)
+_OPERATORS = "+-*/%&|^<>=!~:"
 _OPENERS = {".macro": ".endm", ".rept": ".endr", ".irp": ".endr"}
 _CONDITIONS = frozenset((".if", ".ifdef", ".ifndef", ".ifb", ".ifnb"))
 
@@ -207,7 +216,8 @@ class Reader:
         name = match[0]
         body = self._block(".macro", place, frame)
         parameters = []
-        for part in _macro_arguments(rest[match.end() :]):
+        for start, end in _macro_arguments(rest[match.end() :]):
+            part = rest[match.end() :][start:end]
             head, _, default = part.partition("=")
             word, _, kind = head.strip().partition(":")
             if not _NAME.fullmatch(word) or kind not in ("", "req", "vararg"):
@@ -220,15 +230,15 @@ class Reader:
     def _expand(self, macro: Macro, rest: str, place: Place) -> None:
         values = {parameter.name: parameter.default for parameter in macro.parameters}
         given: set[str] = set()
-        found = _macro_arguments(rest)
-        for position, part in enumerate(found):
+        for position, (start, end) in enumerate(_macro_arguments(rest)):
+            part = rest[start:end]
             key, equals, value = part.partition("=")
             if equals and key.strip() in values:
                 name, text = key.strip(), value.strip()
             elif position < len(macro.parameters):
                 name, text = macro.parameters[position].name, part
                 if macro.parameters[position].rest:
-                    values[name] = ", ".join(found[position:])
+                    values[name] = rest[start:]
                     given.add(name)
                     break
             else:
@@ -277,30 +287,50 @@ def _split(text: str) -> tuple[str, str, str]:
     return text[:at], word.lower(), rest.strip()
 
 
-def _macro_arguments(text: str) -> list[str]:
-    """Split a macro's arguments: at commas if there are any, at white space otherwise (as GNU as does)."""
-    text = text.strip()
-    parts = split_arguments(text)
-    if len(parts) != 1:
-        return parts
-    words: list[str] = []
+def _macro_arguments(text: str) -> list[tuple[int, int]]:
+    """Where a macro's arguments begin and end in `text`.
+
+    As in GNU as, a comma separates them and so does white space, except beside an operator and within brackets:
+    ``a b`` and ``a, b`` are two arguments, ``a + b`` and ``[a b]`` are one.
+    """
+    spans = []
     at = 0
+    text = text.rstrip()
     while at < len(text):
-        end = string_end(text, at) if text[at] == '"' else -1
-        if end < 0:
-            end = at
-            while end < len(text) and not text[end].isspace():
-                end += 1
-        words.append(text[at:end])
+        while text[at].isspace():
+            at += 1
+        start = at
+        end = _argument_end(text, at)
+        spans.append((start, len(text[:end].rstrip())))
         at = end
         while at < len(text) and text[at].isspace():
             at += 1
-    # `1 + 2` is one argument, `a b` are two.
-    return words if all(_word_stands_alone(word) for word in words) else parts
+        if at < len(text) and text[at] == ",":
+            at += 1
+            if at == len(text):
+                spans.append((at, at))
+    return spans
 
 
-def _word_stands_alone(word: str) -> bool:
-    return word[0] == '"' or (word[0] not in "+-*/%&|^<>=!~)]" and word[-1] not in "+-*/%&|^<>=!~([")
+def _argument_end(text: str, at: int) -> int:
+    depth = 0
+    while at < len(text):
+        here = text[at]
+        if here == '"' and (end := string_end(text, at)) > 0:
+            at = end
+            continue
+        if here == "'":
+            at = character_end(text, at)
+            continue
+        depth += (here in "([") - (here in ")]")
+        if here == "," and depth == 0:
+            return at
+        if here.isspace() and depth == 0:
+            following = text[at:].lstrip()[:1]
+            if following == "," or (text[at - 1] not in _OPERATORS and following not in _OPERATORS):
+                return at
+        at += 1
+    return at
 
 
 def _unquote(text: str) -> str:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from hillemu.boot.assembler import AssemblyError, Layout, assemble_text
 
 HERE = Path(__file__).parent

@@ -1,0 +1,73 @@
+"""Builds the guest images that ship with hillemu from the sources in boot/asm.
+
+``python -m hillemu.boot.images`` rebuilds all of them; with ``--check`` it writes nothing and exits with status 1 if
+one is not what its source gives.  A source that cannot be assembled is reported in one line, with status 125.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from hillemu.boot.assembler import assemble_file
+from hillemu.emu.errors import UserMistake
+
+SOURCES = Path(__file__).parent / "asm"
+IMAGES: Mapping[str, str] = {"demo.elf": "demo.s", "hello_sector.bin": "hello_sector.s"}
+"""Image by image, the source it is built from."""
+
+_STALE, _USER_MISTAKE = 1, 125
+
+
+def build_image(name: str) -> bytes:
+    """The bytes of the image `name`, fresh from its source; raises `AssemblyError`."""
+    return assemble_file(_short(SOURCES / IMAGES[name])).data
+
+
+def image_folder() -> Path:
+    """Where the images of this installation lie."""
+    spec = find_spec("hillemu.images")
+    if spec is None or spec.origin is None:
+        raise UserMistake("the folder of the images is missing; install hillemu again")
+    return Path(spec.origin).parent
+
+
+def main(arguments: Sequence[str] | None = None, folder: Path | None = None) -> int:
+    """Rebuild or check the images; returns the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given not in ([], ["--check"]):
+        print("usage: python -m hillemu.boot.images [--check]", file=sys.stderr)
+        return _USER_MISTAKE
+    try:
+        return _check(folder or image_folder()) if given else _rebuild(folder or image_folder())
+    except UserMistake as error:
+        print(error, file=sys.stderr)
+        return _USER_MISTAKE
+
+
+def _check(folder: Path) -> int:
+    present = {name: (folder / name).read_bytes() for name in IMAGES if (folder / name).is_file()}
+    stale = [name for name in IMAGES if present.get(name) != build_image(name)]
+    for name in stale:
+        source = _short(SOURCES / IMAGES[name])
+        print(f"{_short(folder / name)} is not what {source} gives: run `make images`", file=sys.stderr)
+    return _STALE if stale else 0
+
+
+def _rebuild(folder: Path) -> int:
+    for name in IMAGES:
+        data = build_image(name)
+        (folder / name).write_bytes(data)
+        print(f"{_short(folder / name)}: {len(data)} bytes")
+    return 0
+
+
+def _short(path: Path) -> Path:
+    """The path as a person in this folder would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
