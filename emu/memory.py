@@ -98,15 +98,15 @@ class PhysicalMemory:
 
     def _locate(self, at: int, count: int) -> tuple[memoryview, int]:
         """The buffer and offset of `count` bytes at `at`; `IndexError` if they are not wholly in one area."""
-        if 0 <= at and count >= 0:
+        if at >= 0 and count >= 0:
             end = at + count
-            if MIB <= at and end <= self.low_end or end <= ROM_BASE:
+            if (at >= MIB and end <= self.low_end) or end <= ROM_BASE:
                 return self.ram, at
-            if ROM_BASE <= at and end <= MIB:
+            if at >= ROM_BASE and end <= MIB:
                 return self.rom, at - ROM_BASE
-            if FOUR_GIB <= at and end <= self.high_end:
+            if at >= FOUR_GIB and end <= self.high_end:
                 return self.ram, at - FOUR_GIB + self.low_end
-            if FOUR_GIB - HIGH_ROM_BYTES <= at and end <= FOUR_GIB:
+            if at >= FOUR_GIB - HIGH_ROM_BYTES and end <= FOUR_GIB:
                 return self.rom, at - FOUR_GIB + ROM_BYTES
         raise IndexError(f"{count} bytes at physical {at:#x} are not in RAM or ROM")
 

@@ -178,11 +178,11 @@ class _TrapPort:
 
 
 FIRMWARE_WRITES = (
+    # 8254: counter 0 divides by 65536 (18.2 Hz).  Before the 8259A, whose ICW1 forgets the edge that this makes.
+    (0x43, 0x34), (0x40, 0x00), (0x40, 0x00),
     # 8259A: vectors 08h and 70h, cascade on IRQ 2; timer, keyboard, cascade, clock and mouse unmasked
     (0x20, 0x11), (0x21, 0x08), (0x21, 0x04), (0x21, 0x01), (0xA0, 0x11), (0xA1, 0x70), (0xA1, 0x02), (0xA1, 0x01),
     (0x21, 0xB8), (0xA1, 0x8E),
-    # 8254: counter 0 divides by 65536 (18.2 Hz)
-    (0x43, 0x34), (0x40, 0x00), (0x40, 0x00),
 )  # fmt: skip
 """Port writes that leave the chips as a PC's firmware does (SeaBIOS 1.16: pic.c, timer.c)."""
 

@@ -33,6 +33,10 @@ PHYSICAL_SPACE_END = 1 << 36
 """Where physical address space ends: 36 address lines, 64 GiB; more RAM than that is not reachable by an i386."""
 
 
+PORT_ACCESS_NS = 1_000
+"""How long IN and OUT keep the processor waiting: an ISA cycle.  Kernels count on it (``outb(0x80)`` as a delay)."""
+
+
 class CoreMode(StrEnum):
     """How the core works: by interposition, or by Unicorn's public hooks alone.  Both count the same."""
 
@@ -149,6 +153,7 @@ class Processor:
             eflags_fixed=model.eflags_fixed,
             has_cr4=model.has_cr4,
             has_sysenter=bool(model.edx & 1 << 11),
+            io_ticks=clock.ticks_from_ns(PORT_ACCESS_NS),
         )
         self._map(memory)
         memory.on_write = self._core.host_wrote

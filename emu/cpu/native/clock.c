@@ -129,16 +129,15 @@ void rearm(Core *core)
     *core->left = check - now;
 }
 
-void advance_idle(Core *core, int64_t to)
+/* Lets time pass without instructions: a halted processor, a slow bus. */
+void skip_ticks(Core *core, int64_t ticks)
 {
-    int64_t skipped = to - block_ticks(core);
-    if (skipped <= 0)
-        return;
-    core->idle += skipped;
-    core->check += skipped;
-    core->poll_at += skipped;
+    core->idle += ticks;
+    core->check += ticks;
+    if (core->hold)
+        core->hold += ticks;
     if (core->limit_by_instructions != NEVER)
-        core->limit_by_instructions += skipped;
+        core->limit_by_instructions += ticks;
     rearm(core);
 }
 

@@ -81,7 +81,8 @@ typedef struct Core {
     int64_t limit_by_instructions, limit_by_time; /* in ticks; idle time moves the first */
     int64_t hold;      /* nothing asynchronous before this tick: a stop cut a block in two here */
     int64_t poll_at;   /* look for Ctrl-C and let other threads run */
-    int64_t idle;      /* ticks that HLT skipped */
+    int64_t idle;      /* ticks without instructions: HLT and port accesses */
+    int64_t io_ticks;  /* how long a port access keeps the processor waiting */
     bool attention;    /* look at interrupts at the next block start */
     bool in_access;    /* inside a device access: the position is in mid-block ... */
     uintptr_t host_pc; /* ... at this address of translated code, or at EIP if 0 */
@@ -200,7 +201,7 @@ static inline int64_t block_ticks(const Core *core) { return core->check - *core
 static inline void charge(Core *core, int64_t ticks) { *core->left -= ticks; }
 int64_t clock_ticks(Core *core);          /* exact, also inside a device access */
 void rearm(Core *core);                   /* after a change of deadline, limit, hold or attention */
-void advance_idle(Core *core, int64_t to);
+void skip_ticks(Core *core, int64_t ticks);
 BlockDecision block_decide(Core *core, int icount); /* the block is not charged yet */
 void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired);
 void *current_block(const Core *core);

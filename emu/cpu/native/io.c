@@ -87,6 +87,7 @@ uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc)
         value = core->replay_value;
     } else {
         uint32_t mask = size == 4 ? 0xffffffff : (1u << 8 * size) - 1;
+        skip_ticks(core, core->io_ticks);
         value = (uint32_t)call_read(core, core->on_in, port & 0xffff, size) & mask;
         if (core->stop_requested)
             cut_behind_access(core, value);
@@ -101,6 +102,7 @@ void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t ho
     io_check_permission(core, port, size);
     if (!replay(core)) {
         uint32_t mask = size == 4 ? 0xffffffff : (1u << 8 * size) - 1;
+        skip_ticks(core, core->io_ticks);
         call_write(core, core->on_out, port & 0xffff, size, value & mask);
         if (core->stop_requested)
             cut_behind_access(core, 0);

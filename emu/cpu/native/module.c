@@ -244,12 +244,14 @@ static PyObject *core_set_a20(Core *core, PyObject *on)
 
 static PyObject *core_configure(Core *core, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"cpuid", "msrs", "features", "cr4_valid", "eflags_fixed", "has_cr4", "has_sysenter", NULL};
+    static char *names[] = {"cpuid", "msrs", "features", "cr4_valid", "eflags_fixed", "has_cr4", "has_sysenter",
+                            "io_ticks", NULL};
     PyObject *cpuid, *msrs, *features;
     unsigned long cr4_valid, eflags_fixed;
     int has_cr4, has_sysenter;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!O!kkpp", names, &PyList_Type, &cpuid, &PyList_Type, &msrs,
-                                     &PyList_Type, &features, &cr4_valid, &eflags_fixed, &has_cr4, &has_sysenter))
+    long long io_ticks;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!O!kkppL", names, &PyList_Type, &cpuid, &PyList_Type, &msrs,
+                                     &PyList_Type, &features, &cr4_valid, &eflags_fixed, &has_cr4, &has_sysenter, &io_ticks))
         return NULL;
     Py_ssize_t leaves = PyList_GET_SIZE(cpuid), registers = PyList_GET_SIZE(msrs);
     core->cpuid = calloc(leaves + 1, sizeof *core->cpuid);
@@ -280,6 +282,7 @@ static PyObject *core_configure(Core *core, PyObject *args, PyObject *kwargs)
     core->has_cpuid = leaves > 0;
     core->cr4_valid = (uint32_t)cr4_valid;
     core->eflags_fixed = (uint32_t)eflags_fixed;
+    core->io_ticks = io_ticks;
     core->has_cr4 = has_cr4;
     core->has_sysenter = has_sysenter;
     Py_RETURN_NONE;

@@ -12,9 +12,11 @@ static StopCode wait_for_interrupt(Core *core)
     while (!(core->interrupt_line && interrupts_enabled(core))) {
         if (!interrupts_enabled(core) || core->deadline == NEVER)
             return STOP_HALT;
-        bool ends_idle = core->limit_by_time < core->deadline;
-        advance_idle(core, ends_idle ? core->limit_by_time : core->deadline);
-        if (ends_idle)
+        bool run_ends_first = core->limit_by_time < core->deadline;
+        int64_t idle = (run_ends_first ? core->limit_by_time : core->deadline) - block_ticks(core);
+        if (idle > 0)
+            skip_ticks(core, idle);
+        if (run_ends_first)
             return STOP_LIMIT;
         int64_t now = block_ticks(core);
         PyObject *next = PyObject_CallFunction(core->on_due, "L", (long long)now);
