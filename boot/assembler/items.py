@@ -6,6 +6,7 @@ may still move.  `emit` runs once, at the end, and complains.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -28,12 +29,13 @@ class Item:
     text: str
     """The statement, for messages."""
 
+    @abstractmethod
     def measure(self, at: int, lookup: Lookup) -> int:
         """Size in bytes at section offset `at`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def emit(self, at: int, lookup: Lookup) -> bytes:
-        raise NotImplementedError
+        """The bytes that stand there."""
 
 
 @dataclass(slots=True)

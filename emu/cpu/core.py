@@ -3,7 +3,7 @@
 `Processor` is the only user of the C extension beside it.  It is a register file (`hillemu.emu.guest.Registers`), the
 source of virtual time (`hillemu.emu.clock.TickSource`), and the thing that runs.
 
-Not modelled, because Unicorn does not: segment limits, alignment checks (#AC), data breakpoints in DR0-DR3, #XM,
+Not modelled, because Unicorn does not: segment limits, alignment checks (#AC, and #GP for misaligned SSE operands), data breakpoints in DR0-DR3, #XM,
 SMEP, VME, machine checks, NMI.  Global pages do not survive a write to CR3.  An instruction that crosses into a page
 that is not present may fault before the instructions in front of it, up to 32 bytes, have run; they run after the
 handler returns.
@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
@@ -27,6 +27,9 @@ from hillemu.emu.errors import LayoutMismatch, OptionError
 from hillemu.emu.guest import Segment
 from hillemu.emu.i386.vectors import EXCEPTIONS
 from hillemu.emu.memory import PhysicalMemory
+
+if TYPE_CHECKING:
+    from hillemu.emu.cpu._core import Core
 
 UNICORN_VERSION = "2.1.4"
 PHYSICAL_SPACE_END = 1 << 36
@@ -102,12 +105,12 @@ def _unicorn_library() -> str:
     raise LayoutMismatch(f"no libunicorn found: hillemu needs the package unicorn=={UNICORN_VERSION}")
 
 
-def _load_core() -> Any:
+def _load_core() -> type[Core]:
     try:
-        from hillemu.emu.cpu import _core
+        from hillemu.emu.cpu._core import Core
     except ImportError as error:
         raise LayoutMismatch(f"the native core is not built ({error}); install hillemu with a C compiler") from None
-    return _core.Core
+    return Core
 
 
 class Processor:
@@ -193,8 +196,7 @@ class Processor:
 
     def registers(self) -> dict[str, int]:
         """All of them at once."""
-        values: dict[str, int] = self._core.registers()
-        return values
+        return self._core.registers()
 
     # ---- running ------------------------------------------------------------------------------------------------
 
@@ -212,8 +214,7 @@ class Processor:
     @property
     def instructions(self) -> int:
         """Instructions retired since power-on; each iteration of a REP counts."""
-        count: int = self._core.instructions()
-        return count
+        return self._core.instructions()
 
     @property
     def deliveries(self) -> list[Delivery]:
@@ -223,8 +224,7 @@ class Processor:
     @property
     def error_text(self) -> str:
         """What Unicorn said when it gave up."""
-        text: str = self._core.error_text()
-        return text
+        return self._core.error_text()
 
     def add_breakpoint(self, at: int) -> None:
         self._core.add_breakpoint(at)

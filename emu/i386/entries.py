@@ -23,6 +23,7 @@ Source: Intel SDM Vol. 3A, "32-Bit Paging" and "PAE Paging", the figures and tab
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Self
 
 from hillemu.emu.i386.address import Frame, PhysAddr, base_of
@@ -37,9 +38,9 @@ class PagingEntry(Word):
     present = Bit(0)
 
     @property
+    @abstractmethod
     def base(self) -> PhysAddr:
         """Physical address of what the entry leads to: the next table, or the page."""
-        raise NotImplementedError
 
 
 class RightsEntry(PagingEntry):

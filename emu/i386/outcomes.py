@@ -15,6 +15,7 @@ Source: Intel SDM Vol. 3A, "Page-Fault Exceptions".
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 from hillemu.emu.i386.address import PhysAddr, VirtAddr
@@ -63,9 +64,9 @@ class Outcome:
     steps: tuple[Step, ...]
 
     @property
+    @abstractmethod
     def verdict(self) -> str:
         """The ending in one clause."""
-        raise NotImplementedError
 
     def explain(self) -> str:
         """Draw the walk, one line for each entry, and the verdict below."""

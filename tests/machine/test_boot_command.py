@@ -14,6 +14,7 @@ import pytest
 
 HILLEMU = (sys.executable, "-m", "hillemu")
 FOREVER = b"\xeb\xfe"  # jmp to itself
+MASK_ALL_IRQS = b"\xb0\xff\xe6\x21"  # mov al, 0xff; out 0x21, al
 
 
 def boot(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
@@ -101,7 +102,7 @@ def test_a_triple_fault_is_status_126_and_shows_the_crash_report(tmp_path: Path)
 
 
 def test_an_interrupt_stops_cleanly_and_still_tells_everything(tmp_path: Path) -> None:
-    image = multiboot_image(tmp_path, put("ready\n") + b"\xfb" + FOREVER)
+    image = multiboot_image(tmp_path, put("ready\n") + MASK_ALL_IRQS + b"\xfb" + FOREVER)
     with subprocess.Popen(
         [*HILLEMU, "boot", str(image), "--json", str(tmp_path / "run.json")],
         stdout=subprocess.PIPE,

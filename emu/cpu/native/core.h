@@ -2,7 +2,9 @@
  *
  *   layout.c      checks that the library is the one that layout.h describes
  *   library.c     finds the library's functions
- *   interpose.c   replaces a few of them (native mode only)
+ *   slots.c       redirects calls inside the library
+ *   interpose.c   what they are redirected to: the inline clock (native mode only)
+ *   helpers.c     what IN, OUT, CPUID, MSRs, ... call (native mode only)
  *   clock.c       counts instructions, finds the position inside a block, decides at block starts
  *   portable.c    the same decisions by public hooks (portable mode)
  *   exceptions.c  delivers exceptions and interrupts through the guest's IDT, keeps the last ones
@@ -11,7 +13,8 @@
  *   registers.c   the register file, segments, reset
  *   tlb.c         fast stores, ROM
  *   run.c         the run loop: HLT, limits, breakpoints
- *   module.c      the Python type
+ *   engine.c      makes, registers and ends a core
+ *   module.c      the Python type and its methods
  *
  * Rules: no Python frame is ever jumped over (QEMU leaves blocks by siglongjmp), every Python error is kept in
  * `core->error` and ends the run, and exits happen at block starts only.
@@ -189,8 +192,18 @@ static inline Core *core_of_cpu(void *cpu) { return core_of_uc(FIELD(void *, cpu
 bool registry_add(Core *core);
 void registry_remove(Core *core);
 
+/* slots.c */
+typedef struct {
+    void *original, *replacement;
+    int slots; /* how many were found */
+} Replacement;
+bool slots_redirect(Replacement *replacements, size_t count); /* sets a Python error on failure */
+
 /* interpose.c */
 bool interpose_install(void); /* once a process; sets a Python error on failure */
+
+/* helpers.c */
+const void *our_helper(const void *theirs); /* NULL where we have none */
 
 /* portable.c */
 bool portable_install(Core *core);
@@ -252,7 +265,11 @@ StopCode run(Core *core, int64_t instructions, int64_t ticks);
 bool breakpoint_add(Core *core, uint32_t at);
 bool breakpoint_remove(Core *core, uint32_t at);
 
-/* module.c: calls into Python */
+/* engine.c */
+int core_init(Core *core, PyObject *args, PyObject *kwargs);
+int core_traverse(Core *core, visitproc visit, void *arg);
+int core_clear(Core *core);
+void core_dealloc(Core *core);
 void keep_error(Core *core); /* moves the current Python error into the core and asks for a stop */
 
 #endif

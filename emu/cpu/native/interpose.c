@@ -10,12 +10,6 @@
  *                           and puts our own helpers in the place of IN, OUT, CPUID, RDTSC, MSRs, ...
  *   cpu_loop_exit_noexc     leaves a block whose own code was written to: ours gives back what it did not execute
  */
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <link.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "core.h"
 
 /* ---- the clock's prologue -------------------------------------------------------------------------------------
@@ -136,120 +130,6 @@ static void block_slow(void *uc, uint32_t id)
     lib.loop_exit(core->cpu);
 }
 
-/* ---- helpers of ours ------------------------------------------------------------------------------------------ */
-
-#define RETURN_ADDRESS ((uintptr_t)__builtin_return_address(0))
-
-static uint64_t in_byte(void *env, uint32_t port) { return io_input(core_of_env(env), port, 1, RETURN_ADDRESS); }
-static uint64_t in_word(void *env, uint32_t port) { return io_input(core_of_env(env), port, 2, RETURN_ADDRESS); }
-static uint64_t in_dword(void *env, uint32_t port) { return io_input(core_of_env(env), port, 4, RETURN_ADDRESS); }
-static void out_byte(void *env, uint32_t port, uint32_t value)
-{
-    io_output(core_of_env(env), port, 1, value, RETURN_ADDRESS);
-}
-static void out_word(void *env, uint32_t port, uint32_t value)
-{
-    io_output(core_of_env(env), port, 2, value, RETURN_ADDRESS);
-}
-static void out_dword(void *env, uint32_t port, uint32_t value)
-{
-    io_output(core_of_env(env), port, 4, value, RETURN_ADDRESS);
-}
-
-static void general_protection(Core *core, uintptr_t ra) { lib.raise_exception_err_ra(core->env, 13, 0, ra); }
-static void undefined_opcode(Core *core, uintptr_t ra) { lib.raise_exception_err_ra(core->env, 6, 0, ra); }
-
-static void cpuid(void *env)
-{
-    Core *core = core_of_env(env);
-    if (!system_cpuid(core))
-        undefined_opcode(core, RETURN_ADDRESS);
-}
-
-static void read_tsc(void *env, uintptr_t ra)
-{
-    Core *core = core_of_env(env);
-    bool disabled = FIELD(uint64_t, env, ENV_CR + 8 * 4) >> 2 & 1; /* CR4.TSD */
-    if (disabled && (FIELD(uint32_t, env, ENV_HFLAGS) & HF_CPL))
-        general_protection(core, ra);
-    uint64_t tsc = system_tsc(core, ra);
-    FIELD(uint64_t, env, ENV_REGS) = (uint32_t)tsc;
-    FIELD(uint64_t, env, ENV_REGS + 8 * 2) = tsc >> 32;
-}
-
-static void rdtsc(void *env) { read_tsc(env, RETURN_ADDRESS); }
-
-static void rdtscp(void *env)
-{
-    read_tsc(env, RETURN_ADDRESS);
-    FIELD(uint64_t, env, ENV_REGS + 8 * 1) = 0; /* TSC_AUX */
-}
-
-static void rdmsr(void *env)
-{
-    Core *core = core_of_env(env);
-    if (!system_rdmsr(core, RETURN_ADDRESS))
-        general_protection(core, RETURN_ADDRESS);
-}
-
-static void wrmsr(void *env)
-{
-    Core *core = core_of_env(env);
-    if (!system_wrmsr(core, RETURN_ADDRESS))
-        general_protection(core, RETURN_ADDRESS);
-}
-
-static void sysenter(void *env, int length)
-{
-    Core *core = core_of_env(env);
-    if (!core->has_sysenter)
-        undefined_opcode(core, RETURN_ADDRESS);
-    if (!system_sysenter(core))
-        general_protection(core, RETURN_ADDRESS);
-}
-
-static void write_cr(void *env, int number, uint64_t value)
-{
-    Core *core = core_of_env(env);
-    if (number == 4 && !core->has_cr4)
-        undefined_opcode(core, RETURN_ADDRESS);
-    if (!system_check_cr(core, number, (uint32_t)value))
-        general_protection(core, RETURN_ADDRESS);
-    ((void (*)(void *, int, uint64_t))lib.helper_write_crN)(env, number, (uint32_t)value);
-}
-
-static uint64_t read_cr(void *env, int number)
-{
-    Core *core = core_of_env(env);
-    if (number == 4 && !core->has_cr4)
-        undefined_opcode(core, RETURN_ADDRESS);
-    return ((uint64_t (*)(void *, int))lib.helper_read_crN)(env, number);
-}
-
-static void write_eflags(void *env, uint64_t value, uint32_t mask)
-{
-    Core *core = core_of_env(env);
-    ((void (*)(void *, uint64_t, uint32_t))lib.helper_write_eflags)(env, value, mask & ~core->eflags_fixed);
-}
-
-/* The library's helper whose address is `function`, as ours; NULL where we have none. */
-static const void *our_helper(const void *function)
-{
-    const struct {
-        const void *theirs, *ours;
-    } pairs[] = {
-        {lib.helper_in[0], in_byte},       {lib.helper_in[1], in_word},       {lib.helper_in[2], in_dword},
-        {lib.helper_out[0], out_byte},     {lib.helper_out[1], out_word},     {lib.helper_out[2], out_dword},
-        {lib.helper_cpuid, cpuid},         {lib.helper_rdtsc, rdtsc},         {lib.helper_rdtscp, rdtscp},
-        {lib.helper_rdmsr, rdmsr},         {lib.helper_wrmsr, wrmsr},         {lib.helper_sysenter, sysenter},
-        {lib.helper_write_crN, write_cr},  {lib.helper_read_crN, read_cr},    {lib.helper_write_eflags, write_eflags},
-    };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(pairs); i++)
-        if (pairs[i].theirs == function)
-            return pairs[i].ours;
-    return NULL;
-}
-
 /* ---- the replacements ------------------------------------------------------------------------------------------ */
 
 static void check_exit_request(void *tcg)
@@ -310,89 +190,15 @@ static void loop_exit_noexc(void *cpu)
     lib.loop_exit_noexc(cpu);
 }
 
-/* ---- writing the slots ----------------------------------------------------------------------------------------- */
-
-typedef struct {
-    void *original;
-    void *replacement;
-    int slots;
-} Replacement;
-
-static bool make_writable(void *slot)
-{
-    uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t page = (uintptr_t)slot & ~(page_size - 1);
-    return mprotect((void *)page, page_size, PROT_READ | PROT_WRITE) == 0;
-}
-
-static int patch_table(const struct link_map *map, const ElfW(Sym) *symbols, const ElfW(Rela) *table, size_t bytes,
-                       Replacement *replacements, size_t count)
-{
-    for (size_t i = 0; i < bytes / sizeof(*table); i++) {
-        unsigned kind = ELF64_R_TYPE(table[i].r_info);
-#if defined(__x86_64__)
-        if (kind != R_X86_64_JUMP_SLOT && kind != R_X86_64_GLOB_DAT)
-            continue;
-#else
-        continue;
-#endif
-        uintptr_t value = map->l_addr + symbols[ELF64_R_SYM(table[i].r_info)].st_value;
-        for (size_t k = 0; k < count; k++) {
-            if (value != (uintptr_t)replacements[k].original)
-                continue;
-            void **slot = (void **)(map->l_addr + table[i].r_offset);
-            if (!make_writable(slot))
-                return -1;
-            *slot = replacements[k].replacement;
-            replacements[k].slots++;
-        }
-    }
-    return 0;
-}
-
 bool interpose_install(void)
 {
     static bool installed;
-    if (installed)
-        return true;
-
     Replacement replacements[] = {
         {(void *)lib.check_exit_request, (void *)check_exit_request, 0},
         {(void *)lib.gen_call, (void *)gen_call, 0},
         {(void *)lib.gen_block, (void *)gen_block, 0},
         {(void *)lib.loop_exit_noexc, (void *)loop_exit_noexc, 0},
     };
-    size_t count = Py_ARRAY_LENGTH(replacements);
-
-    Dl_info info;
-    struct link_map *map = NULL;
-    if (!dladdr1((void *)lib.open, &info, (void **)&map, RTLD_DL_LINKMAP) || !map) {
-        PyErr_SetString(PyExc_ImportError, "the dynamic linker does not know libunicorn");
-        return false;
-    }
-    const ElfW(Sym) *symbols = NULL;
-    const ElfW(Rela) *rela = NULL, *plt = NULL;
-    size_t rela_bytes = 0, plt_bytes = 0;
-    for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++) {
-        switch (entry->d_tag) {
-        case DT_SYMTAB: symbols = (const void *)entry->d_un.d_ptr; break;
-        case DT_RELA: rela = (const void *)entry->d_un.d_ptr; break;
-        case DT_RELASZ: rela_bytes = entry->d_un.d_val; break;
-        case DT_JMPREL: plt = (const void *)entry->d_un.d_ptr; break;
-        case DT_PLTRELSZ: plt_bytes = entry->d_un.d_val; break;
-        }
-    }
-    if (!symbols || patch_table(map, symbols, plt, plt_bytes, replacements, count) < 0 ||
-        patch_table(map, symbols, rela, rela_bytes, replacements, count) < 0) {
-        PyErr_SetString(PyExc_ImportError, "libunicorn's relocations cannot be changed");
-        return false;
-    }
-    for (size_t k = 0; k < count; k++) {
-        if (replacements[k].slots == 0) {
-            PyErr_SetString(PyExc_ImportError, "libunicorn calls its own functions directly: it cannot be interposed");
-            return false;
-        }
-    }
-    installed = true;
-    return true;
+    installed = installed || slots_redirect(replacements, Py_ARRAY_LENGTH(replacements));
+    return installed;
 }

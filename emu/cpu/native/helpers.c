@@ -1,0 +1,116 @@
+/* Native mode's own versions of QEMU's helpers: what translated code calls for IN, OUT, CPUID, RDTSC, MSRs, control
+ * registers and SYSENTER.  An exception raised here restores EIP and flags from the return address, as QEMU's do.
+ */
+#include "core.h"
+
+#define RETURN_ADDRESS ((uintptr_t)__builtin_return_address(0))
+
+static uint64_t in_byte(void *env, uint32_t port) { return io_input(core_of_env(env), port, 1, RETURN_ADDRESS); }
+static uint64_t in_word(void *env, uint32_t port) { return io_input(core_of_env(env), port, 2, RETURN_ADDRESS); }
+static uint64_t in_dword(void *env, uint32_t port) { return io_input(core_of_env(env), port, 4, RETURN_ADDRESS); }
+static void out_byte(void *env, uint32_t port, uint32_t value)
+{
+    io_output(core_of_env(env), port, 1, value, RETURN_ADDRESS);
+}
+static void out_word(void *env, uint32_t port, uint32_t value)
+{
+    io_output(core_of_env(env), port, 2, value, RETURN_ADDRESS);
+}
+static void out_dword(void *env, uint32_t port, uint32_t value)
+{
+    io_output(core_of_env(env), port, 4, value, RETURN_ADDRESS);
+}
+
+static void general_protection(Core *core, uintptr_t ra) { lib.raise_exception_err_ra(core->env, 13, 0, ra); }
+static void undefined_opcode(Core *core, uintptr_t ra) { lib.raise_exception_err_ra(core->env, 6, 0, ra); }
+
+static void cpuid(void *env)
+{
+    Core *core = core_of_env(env);
+    if (!system_cpuid(core))
+        undefined_opcode(core, RETURN_ADDRESS);
+}
+
+static void read_tsc(void *env, uintptr_t ra)
+{
+    Core *core = core_of_env(env);
+    bool disabled = FIELD(uint64_t, env, ENV_CR + 8 * 4) >> 2 & 1; /* CR4.TSD */
+    if (disabled && (FIELD(uint32_t, env, ENV_HFLAGS) & HF_CPL))
+        general_protection(core, ra);
+    uint64_t tsc = system_tsc(core, ra);
+    FIELD(uint64_t, env, ENV_REGS) = (uint32_t)tsc;
+    FIELD(uint64_t, env, ENV_REGS + 8 * 2) = tsc >> 32;
+}
+
+static void rdtsc(void *env) { read_tsc(env, RETURN_ADDRESS); }
+
+static void rdtscp(void *env)
+{
+    read_tsc(env, RETURN_ADDRESS);
+    FIELD(uint64_t, env, ENV_REGS + 8 * 1) = 0; /* TSC_AUX */
+}
+
+static void rdmsr(void *env)
+{
+    Core *core = core_of_env(env);
+    if (!system_rdmsr(core, RETURN_ADDRESS))
+        general_protection(core, RETURN_ADDRESS);
+}
+
+static void wrmsr(void *env)
+{
+    Core *core = core_of_env(env);
+    if (!system_wrmsr(core, RETURN_ADDRESS))
+        general_protection(core, RETURN_ADDRESS);
+}
+
+static void sysenter(void *env, int length)
+{
+    Core *core = core_of_env(env);
+    if (!core->has_sysenter)
+        undefined_opcode(core, RETURN_ADDRESS);
+    if (!system_sysenter(core))
+        general_protection(core, RETURN_ADDRESS);
+}
+
+static void write_cr(void *env, int number, uint64_t value)
+{
+    Core *core = core_of_env(env);
+    if (number == 4 && !core->has_cr4)
+        undefined_opcode(core, RETURN_ADDRESS);
+    if (!system_check_cr(core, number, (uint32_t)value))
+        general_protection(core, RETURN_ADDRESS);
+    ((void (*)(void *, int, uint64_t))lib.helper_write_crN)(env, number, (uint32_t)value);
+}
+
+static uint64_t read_cr(void *env, int number)
+{
+    Core *core = core_of_env(env);
+    if (number == 4 && !core->has_cr4)
+        undefined_opcode(core, RETURN_ADDRESS);
+    return ((uint64_t (*)(void *, int))lib.helper_read_crN)(env, number);
+}
+
+static void write_eflags(void *env, uint64_t value, uint32_t mask)
+{
+    Core *core = core_of_env(env);
+    ((void (*)(void *, uint64_t, uint32_t))lib.helper_write_eflags)(env, value, mask & ~core->eflags_fixed);
+}
+
+/* The library's helper whose address is `function`, as ours; NULL where we have none. */
+const void *our_helper(const void *function)
+{
+    const struct {
+        const void *theirs, *ours;
+    } pairs[] = {
+        {lib.helper_in[0], in_byte},       {lib.helper_in[1], in_word},       {lib.helper_in[2], in_dword},
+        {lib.helper_out[0], out_byte},     {lib.helper_out[1], out_word},     {lib.helper_out[2], out_dword},
+        {lib.helper_cpuid, cpuid},         {lib.helper_rdtsc, rdtsc},         {lib.helper_rdtscp, rdtscp},
+        {lib.helper_rdmsr, rdmsr},         {lib.helper_wrmsr, wrmsr},         {lib.helper_sysenter, sysenter},
+        {lib.helper_write_crN, write_cr},  {lib.helper_read_crN, read_cr},    {lib.helper_write_eflags, write_eflags},
+    };
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(pairs); i++)
+        if (pairs[i].theirs == function)
+            return pairs[i].ours;
+    return NULL;
+}
