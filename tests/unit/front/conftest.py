@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
+
 from hillemu.emu.stop import Stop, StopReason
 
 
@@ -77,6 +78,9 @@ class FakeMachine:
     def stop(self) -> None:
         self.stopped = True
 
+    def crash_report(self) -> str:
+        return f"CRASH REPORT at {self.registers()['eip']:#x}"
+
     def registers(self) -> dict[str, int]:
         return {"eax": 1, "eip": 0x100010}
 
@@ -90,9 +94,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeMachine]:
 
         made: ClassVar[list[FakeMachine]] = []
 
-    machine, report = ModuleType("hillemu.machine"), ModuleType("hillemu.report")
+    machine = ModuleType("hillemu.machine")
     machine.Machine = Fake  # type: ignore[attr-defined]
-    report.crash_report = lambda view: f"CRASH REPORT at {view.registers()['eip']:#x}"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "hillemu.machine", machine)
-    monkeypatch.setitem(sys.modules, "hillemu.report", report)
     return Fake

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hillemu.cli import main
 from hillemu.emu.stop import Stop, StopReason
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hillemu.cli import main
 from hillemu.emu.errors import ImageError, InternalError, OptionError
 from hillemu.options import IMAGE_FORMATS

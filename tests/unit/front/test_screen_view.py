@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from hillemu.screen_view import LiveScreen, framed
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from hillemu.screen_view import LiveScreen, framed
 
 
 class Terminal:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hillemu.emu.errors import OptionError
-from hillemu.sizes import check_ram_size, format_size, parse_ram_size
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hillemu.emu.errors import OptionError
+from hillemu.sizes import check_ram_size, format_size, parse_ram_size
 
 MIB = 1 << 20
 NONSENSE = "|  |M|B|lots|-64M|+64M|64T|64 M M|0x40|1e3|1.M|.5G|1.2.3G|64_0|64iB|٦٤M|²".split("|")  # noqa: SIM905

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from hillemu.emu.errors import UserMistake
 from hillemu.symbols import Symbol, SymbolTable, UnknownSymbol
 

@@ -1,16 +1,15 @@
-"""The 8259A against its data sheet, and its priority resolver against a model that sorts lists."""
+"""The 8259A against its data sheet; tests/property/test_pic_resolver.py has the priority resolver."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
+
 from hillemu.emu.bus import Bus
 from hillemu.emu.devices.pic import CASCADE, Pic, PicPair
 from hillemu.emu.errors import WiringError
 from hillemu.emu.wires import Line
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 EOI, SPECIFIC_EOI, SET_PRIORITY = 0x20, 0x60, 0xC0
 ROTATE_ON_EOI, ROTATE_ON_SPECIFIC_EOI, ROTATE_IN_AEOI, NO_ROTATE_IN_AEOI = 0xA0, 0xE0, 0x80, 0x00
@@ -373,97 +372,3 @@ def test_resetting_the_pair_lowers_intr() -> None:
     pics.line(9).set(True)
     pics.reset()
     assert not pics.intr.level
-
-
-# The resolver against another construction.
-
-
-class PriorityList:
-    """The 8259A's rules with sets of levels and a list of them in order of priority."""
-
-    def __init__(self) -> None:
-        self.order = list(range(8))
-        self.high: set[int] = set()
-        self.requests: set[int] = set()
-        self.service: set[int] = set()
-        self.masked: set[int] = set()
-        self.special_mask = False
-
-    def raise_(self, level: int) -> None:
-        if level not in self.high:
-            self.high.add(level)
-            self.requests.add(level)
-
-    def lower(self, level: int) -> None:
-        self.high.discard(level)
-        self.requests.discard(level)
-
-    def winner(self) -> int | None:
-        for level in self.order:
-            if level in self.service and not (self.special_mask and level in self.masked):
-                return None
-            if level in self.requests and level not in self.masked:
-                return level
-        return None
-
-    def acknowledge(self) -> int:
-        level = self.winner()
-        if level is None:
-            return 7
-        self.requests.discard(level)
-        self.service.add(level)
-        return level
-
-    def lowest(self, level: int) -> None:
-        while self.order[-1] != level:
-            self.order.append(self.order.pop(0))
-
-    def command(self, value: int) -> None:
-        kind, level = value >> 5, value & 7
-        if kind in (0b001, 0b101):
-            serviced = [x for x in self.order if x in self.service and not (self.special_mask and x in self.masked)]
-            if not serviced:
-                return
-            level = serviced[0]
-        if kind in (0b001, 0b101, 0b011, 0b111):
-            self.service.discard(level)
-        if kind in (0b101, 0b110, 0b111):
-            self.lowest(level)
-
-
-LEVELS = st.integers(0, 7)
-STEPS = st.one_of(
-    st.tuples(st.just("raise"), LEVELS),
-    st.tuples(st.just("lower"), LEVELS),
-    st.tuples(st.just("acknowledge"), st.just(0)),
-    st.tuples(st.just("mask"), st.integers(0, 255)),
-    st.tuples(st.just("command"), st.builds(lambda kind, level: kind << 5 | level, st.integers(1, 7), LEVELS)),
-    st.tuples(st.just("special mask"), st.booleans()),
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.lists(STEPS, max_size=40))
-def test_the_resolver_agrees_with_a_sorted_list(steps: list[tuple[str, int]]) -> None:
-    pic, model = chip(icw1=0x13), PriorityList()
-    for what, value in steps:
-        if what == "raise":
-            pic.line(value).set(True)
-            model.raise_(value)
-        elif what == "lower":
-            pic.line(value).set(False)
-            model.lower(value)
-        elif what == "acknowledge":
-            assert pic.acknowledge() == model.acknowledge()
-        elif what == "mask":
-            pic.write(1, 1, value)
-            model.masked = {level for level in range(8) if value >> level & 1}
-        elif what == "special mask":
-            pic.write(0, 1, SET_SMM if value else CLEAR_SMM)
-            model.special_mask = bool(value)
-        else:
-            pic.write(0, 1, value)
-            model.command(value)
-        assert pic.output.level == (model.winner() is not None)
-        assert pic.irr == sum(1 << level for level in model.requests)
-        assert pic.isr == sum(1 << level for level in model.service)
