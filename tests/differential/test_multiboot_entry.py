@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from hillemu.boot.image import BootOptions, Image, Module
 from hillemu.boot.loader import load_image
 from hillemu.emu.guest import FakeGuest

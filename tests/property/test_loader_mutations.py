@@ -10,12 +10,13 @@ import time
 from itertools import pairwise
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from hillemu.boot.image import BootOptions, Image, Loaded, Module
 from hillemu.boot.loader import load_image
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import FakeGuest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 RAM_BYTES = 2 << 20
 BASE = 0x100000

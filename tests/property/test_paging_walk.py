@@ -12,14 +12,6 @@ from array import array
 from dataclasses import dataclass
 
 import pytest
-from hillemu.emu.guest import FakeMemory
-from hillemu.emu.i386.address import PhysAddr, VirtAddr
-from hillemu.emu.i386.control import Access, ControlState
-from hillemu.emu.i386.entries import RightsEntry
-from hillemu.emu.i386.outcomes import Mapped, PageFault
-from hillemu.emu.i386.paging import translate
-from hillemu.emu.i386.registers import Cr0, Cr4, Efer
-from hillemu.emu.word import Bit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unicorn import UC_ARCH_X86, UC_HOOK_INTR, UC_MODE_32, UC_PROT_ALL, Uc, UcError
@@ -31,6 +23,15 @@ from unicorn.unicorn_const import (
     UC_ERR_READ_UNMAPPED,
     UC_ERR_WRITE_UNMAPPED,
 )
+
+from hillemu.emu.guest import FakeMemory
+from hillemu.emu.i386.address import PhysAddr, VirtAddr
+from hillemu.emu.i386.control import Access, ControlState
+from hillemu.emu.i386.entries import RightsEntry
+from hillemu.emu.i386.outcomes import Mapped, PageFault
+from hillemu.emu.i386.paging import translate
+from hillemu.emu.i386.registers import Cr0, Cr4, Efer
+from hillemu.emu.word import Bit
 
 RAM_BYTES = 16 << 20
 GDT, CODE, STACK = 0x1000, 0x2000, 0x4000

@@ -5,11 +5,12 @@ from __future__ import annotations
 from random import Random
 from types import SimpleNamespace
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from hillemu.emu.guest import FakeMemory, FakeRegisters, Segment
 from hillemu.emu.stop import Stop, StopReason
 from hillemu.report import crash_report
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 RAM_BYTES = 0x4000
 SEGMENTS = ("cs", "ss", "ds", "es", "fs", "gs", "tr", "ldtr", "gdtr", "idtr")

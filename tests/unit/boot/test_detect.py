@@ -8,6 +8,7 @@ import struct
 from typing import Any
 
 import pytest
+
 from hillemu.boot.detect import Kind, detect, refusal
 from hillemu.boot.image import Image
 from hillemu.emu.errors import ImageError

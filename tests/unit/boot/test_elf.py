@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hillemu.boot.elf import read_elf, read_sections
 from hillemu.boot.image import Image
 from hillemu.emu.errors import ImageError

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hillemu.boot import image as image_module
 from hillemu.boot.detect import Kind
 from hillemu.boot.image import BootOptions, Image, Module, read_file

@@ -6,6 +6,7 @@ import struct
 from itertools import pairwise
 
 import pytest
+
 from hillemu.boot.memory_map import MapEntry, MemoryKind, lower_kib, memory_map, upper_kib, without
 from hillemu.emu.guest import FakeMemory, RamRange
 from hillemu.emu.i386.address import PhysAddr

@@ -6,6 +6,7 @@ import struct
 from typing import Any
 
 import pytest
+
 from hillemu.boot.image import Image
 from hillemu.boot.multiboot1_header import AddressFields, VideoFields, has_header, read_header
 from hillemu.emu.errors import ImageError

@@ -6,6 +6,7 @@ import struct
 from typing import Any
 
 import pytest
+
 from hillemu.boot.image import BootOptions, Image, Loaded, Module
 from hillemu.boot.multiboot1 import load_multiboot1
 from hillemu.emu.guest import FakeGuest

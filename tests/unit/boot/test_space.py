@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from hillemu.boot.space import Space
 from hillemu.emu.guest import FakeMemory
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import NEVER, Clock
 from hillemu.emu.devices.cmos import Cmos
 from hillemu.emu.errors import OptionError
 from hillemu.emu.wires import Line
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SECOND, MINUTE, HOUR, WEEKDAY, DAY, MONTH, YEAR, CENTURY = 0, 2, 4, 6, 7, 8, 9, 0x32
 SECOND_ALARM, MINUTE_ALARM, HOUR_ALARM, DO_NOT_CARE = 1, 3, 5, 0xC0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hillemu.emu.bus import Bus
 from hillemu.emu.devices.exit import DebugExit
 

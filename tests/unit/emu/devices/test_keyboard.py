@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hillemu.emu.clock import NEVER, Clock
 from hillemu.emu.devices.keyboard import TYPING_NS, Keyboard
 from hillemu.emu.devices.scancodes import KEYS, break_code, make_code

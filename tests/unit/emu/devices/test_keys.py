@@ -5,11 +5,12 @@ from __future__ import annotations
 import string
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hillemu.emu.devices.keys import KeyEvent, keys_from_text
 from hillemu.emu.devices.scancodes import KEYS
 from hillemu.emu.errors import OptionError, UserMistake
-from hypothesis import given
-from hypothesis import strategies as st
 
 # The US keyboard as a picture: what each key writes alone, and with Shift.
 PLAIN = "`1234567890-=qwertyuiop[]\\asdfghjkl;'zxcvbnm,./"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hillemu.emu.devices.mouse import BUFFERED_PACKETS, LEFT, MIDDLE, RIGHT, Mouse
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hillemu.emu.devices.mouse import BUFFERED_PACKETS, LEFT, MIDDLE, RIGHT, Mouse
 
 
 def command(mouse: Mouse, *values: int) -> str:

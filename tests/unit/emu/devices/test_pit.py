@@ -5,14 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
 from hillemu.emu.devices.pic import Pic
 from hillemu.emu.devices.pit import Pit
 from hillemu.emu.devices.pit_counter import FREQUENCY_HZ
 from hillemu.emu.wires import Line
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 LOW, HIGH, BOTH = 0x10, 0x20, 0x30
 STATUS_ONLY, STATUS_AND_COUNT = 0xE0, 0xC0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hillemu.emu.devices.pit_counter import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from hillemu.emu.devices.pit_counter import Counter
 
 # Each diagram: the mode, and what happens before each pulse ("LSB=4", "GATE=0", nothing), with CE and OUT after it.
 # CE is hexadecimal, as the data sheet prints it; the letters are OUT, low or high.

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
 from hillemu.emu.devices.keyboard import Keyboard
@@ -11,9 +15,6 @@ from hillemu.emu.devices.mouse import Mouse
 from hillemu.emu.devices.ps2 import BYTE_NS, Ps2
 from hillemu.emu.devices.scancodes import break_code, make_code
 from hillemu.emu.wires import Line
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 
 class Bench:

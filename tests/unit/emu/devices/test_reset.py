@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hillemu.emu.devices.reset import Port92, ResetControl
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from hillemu.emu.devices.rtc_calendar import SECONDS_PER_DAY, Codes, Form, date_of, days_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from hillemu.emu.devices.rtc_calendar import SECONDS_PER_DAY, Codes, Form, date_of, days_of
 
 FORMS = [Form(binary, hours_24) for binary in (False, True) for hours_24 in (False, True)]
 LAST = datetime(9999, 12, 31, 23, 59, 59)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hillemu.emu.devices import scancodes
 from hillemu.emu.devices.scancodes import KEYS, TRANSLATION, break_code, make_code
 

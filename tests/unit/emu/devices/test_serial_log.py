@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hillemu.emu.devices.serial_log import SerialLog
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hillemu.emu.devices.serial_log import SerialLog
 
 
 @given(st.binary(max_size=40), st.sets(st.integers(0, 40)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+
 from hillemu.emu.clock import Clock
 from hillemu.emu.devices.pit import Pit
 from hillemu.emu.devices.speaker import SystemControlB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hillemu.emu.clock import Clock
 from hillemu.emu.devices.text_screen import TextScreen, code_page_437
 from hillemu.emu.devices.vga import BASE, Vga

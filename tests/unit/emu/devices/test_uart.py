@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 
 import pytest
-from hillemu.emu.clock import Clock
-from hillemu.emu.devices.uart import IER, IIR_FCR, LCR, LSR, MCR, MSR, RBR_THR, SCR, Uart
-from hillemu.emu.wires import Line
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from hillemu.emu.clock import Clock
+from hillemu.emu.devices.uart import IER, IIR_FCR, LCR, LSR, MCR, MSR, RBR_THR, SCR, Uart
+from hillemu.emu.wires import Line
 
 
 class Bench:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
 from hillemu.emu.devices.vga import ATTRIBUTE_BITS, GRAPHICS_BITS, SEQUENCER_BITS, Vga, mode_3_palette

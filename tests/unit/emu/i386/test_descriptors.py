@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hillemu.emu.i386 import tss
 from hillemu.emu.i386.descriptors import (
     CALL_GATE_32,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hillemu.emu.guest import FakeMemory, FakeRegisters
 from hillemu.emu.i386.address import PhysAddr, VirtAddr
 from hillemu.emu.i386.control import (

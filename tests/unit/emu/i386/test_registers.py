@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hillemu.emu.i386.errorcodes import PageFaultError, SelectorError, explain_error_code
 from hillemu.emu.i386.registers import Cr0, Cr3, Cr4, Dr6, Dr7, Efer, Eflags, PaeCr3
 from hillemu.emu.i386.vectors import EXCEPTIONS, FIRST_FREE_VECTOR, describe
