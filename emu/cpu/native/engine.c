@@ -22,8 +22,24 @@ Core *core_of_uc(const void *uc)
     return NULL;
 }
 
+/* A machine's parts refer to each other, so only Python's collector frees it, and Python does not know how much a
+ * machine holds: it might wait for hundreds of them. */
+static void collect_dropped_machines(void)
+{
+    static size_t collect_at = 16;
+    if (engine_count < collect_at)
+        return;
+    PyGC_Collect();
+    collect_at = 2 * engine_count;
+    if (collect_at < 16)
+        collect_at = 16;
+    if (collect_at > MAX_ENGINES)
+        collect_at = MAX_ENGINES;
+}
+
 bool registry_add(Core *core)
 {
+    collect_dropped_machines();
     if (engine_count == MAX_ENGINES) {
         PyErr_Format(PyExc_RuntimeError, "%d machines in one process are too many: let go of some", MAX_ENGINES);
         return false;
