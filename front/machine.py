@@ -1,7 +1,7 @@
 """The machine as people hold it: load, run, look.
 
 >>> machine = Machine(mem="64M")
->>> machine.load_demo()
+>>> loaded = machine.load_demo()
 >>> stop = machine.run()
 >>> stop.reason.value
 'halt'

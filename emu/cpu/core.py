@@ -3,10 +3,8 @@
 `Processor` is the only user of the C extension beside it.  It is a register file (`hillemu.emu.guest.Registers`), the
 source of virtual time (`hillemu.emu.clock.TickSource`), and the thing that runs.
 
-Not modelled, because Unicorn does not: segment limits, alignment checks (#AC, and #GP for misaligned SSE operands), data breakpoints in DR0-DR3, #XM,
-SMEP, VME, machine checks, NMI.  Global pages do not survive a write to CR3.  An instruction that crosses into a page
-that is not present may fault before the instructions in front of it, up to 32 bytes, have run; they run after the
-handler returns.
+Not modelled, because Unicorn does not: segment limits, alignment checks (#AC, and #GP for misaligned SSE operands),
+data breakpoints in DR0-DR3, #XM, SMEP, VME, machine checks, NMI.  Global pages do not survive a write to CR3.
 """
 
 from __future__ import annotations

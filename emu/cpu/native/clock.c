@@ -14,16 +14,18 @@
 
 #define POLL_INTERVAL_TICKS 20000000
 
-void *current_block(const Core *core)
+uint32_t block_id(const Core *core, const void *tb)
 {
-    uint32_t id = *core->tb_id;
+    return tb ? (uint32_t)((const char *)tb - FIELD(char *, core->tcg, TCG_CODE_GEN_BUFFER)) + 1 : 0;
+}
+
+void *block_of(const Core *core, uint32_t id)
+{
     return id ? FIELD(char *, core->tcg, TCG_CODE_GEN_BUFFER) + (id - 1) : NULL;
 }
 
-void set_current_block(Core *core, void *tb)
-{
-    *core->tb_id = tb ? (uint32_t)((char *)tb - FIELD(char *, core->tcg, TCG_CODE_GEN_BUFFER)) + 1 : 0;
-}
+void *current_block(const Core *core) { return block_of(core, *core->tb_id); }
+void set_current_block(Core *core, const void *tb) { *core->tb_id = block_id(core, tb); }
 
 static int64_t read_sleb128(const uint8_t **cursor)
 {

@@ -217,8 +217,10 @@ void rearm(Core *core);                   /* after a change of deadline, limit, 
 void skip_ticks(Core *core, int64_t ticks);
 BlockDecision block_decide(Core *core, int icount); /* the block is not charged yet */
 void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired);
+uint32_t block_id(const Core *core, const void *tb); /* 1 + its offset in the code buffer; 0 = none */
+void *block_of(const Core *core, uint32_t id);
 void *current_block(const Core *core);
-void set_current_block(Core *core, void *tb);
+void set_current_block(Core *core, const void *tb);
 uint32_t last_pc_of_block(void *tb);      /* address of the last instruction's first byte */
 bool was_cut_by_own_store(Core *core, void *next_tb);
 void leave_at_block_start(Core *core, BlockDecision decision); /* sets up the exit; does not jump */

@@ -89,8 +89,7 @@ static void emit_prologue(void *tcg)
     uintptr_t env = FIELD(uintptr_t, tcg, TCG_CPU_ENV);
     uintptr_t env_arg = (uintptr_t)temp_of(tcg, env);
 
-    set_current_block(core, block.tb);
-    uintptr_t id = lib.const_i32(tcg, (int32_t)*core->tb_id);
+    uintptr_t id = lib.const_i32(tcg, (int32_t)block_id(core, block.tb));
     lib.op3(tcg, OPC_ST_I32, (uintptr_t)temp_of(tcg, id), env_arg, (uintptr_t)((intptr_t)CPU_ICOUNT_EXTRA - X86CPU_ENV));
     free_temp(tcg, id);
 
@@ -115,7 +114,7 @@ static void emit_prologue(void *tcg)
 static void block_slow(void *uc, uint32_t id)
 {
     Core *core = core_of_uc(uc);
-    char *tb = FIELD(char *, core->tcg, TCG_CODE_GEN_BUFFER) + (id - 1);
+    void *tb = block_of(core, id);
     int icount = FIELD(uint16_t, tb, TB_ICOUNT);
     charge(core, -icount);
     BlockDecision decision = block_decide(core, icount);
@@ -164,19 +163,16 @@ static void gen_block(void *cpu, void *tb, int max_insns)
         lib.gen_block(cpu, tb, max_insns);
         return;
     }
-    uint32_t running = *core->tb_id;
     block.core = core;
     block.tb = tb;
     block.icount_op = NULL;
     lib.gen_block(cpu, tb, max_insns);
-    *core->tb_id = running;
     block.core = NULL;
     if (!block.icount_op)
         return;
     FIELD(uintptr_t, block.icount_op, OP_ARGS + sizeof(uintptr_t)) = FIELD(uint16_t, tb, TB_ICOUNT);
     label_set(core->tcg, block.slow);
-    uint32_t id = (uint32_t)((char *)tb - FIELD(char *, core->tcg, TCG_CODE_GEN_BUFFER)) + 1;
-    emit_call(core->tcg, block_slow, core->uc, id);
+    emit_call(core->tcg, block_slow, core->uc, block_id(core, tb));
     label_branch(core->tcg, block.resume);
 }
 

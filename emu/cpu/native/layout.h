@@ -98,13 +98,14 @@ enum {
 enum {
     TCG_NB_OPS = 56,
     TCG_CODE_GEN_BUFFER = 160,
+    TCG_CPU = 224,   /* the processor that is being translated for; NULL between translations */
     TCG_OPS = 29576, /* QTAILQ_HEAD(, TCGOp) */
     TCG_CPU_ENV = 39152,
     TCG_UC = 39280,
 };
 
 /* TCGOp and opcodes that the clock's prologue is made of */
-enum { OP_PARAMS = 0, OP_LINK = 8, OP_ARGS = 24 };
+enum { OP_OPCODE = 0, OP_LINK = 8, OP_ARGS = 24 };
 enum {
     OPC_SET_LABEL = 1,
     OPC_CALL = 2,
@@ -113,6 +114,7 @@ enum {
     OPC_LD_I64 = 73,
     OPC_ST_I64 = 77,
     OPC_SUB_I64 = 79,
+    OPC_INSN_START = 129,
 };
 enum { TCG_TYPE_I32 = 0, TCG_TYPE_I64 = 1, TCG_COND_LT = 2 };
 

@@ -1,4 +1,4 @@
-/* Makes stores fast and ROM read-only by correcting each entry that QEMU puts into its soft TLB.
+/* Makes stores fast, ROM read-only and fetches precise, where QEMU fills its soft TLB.
  *
  * On i386 every page is executable unless NX is in use, so Unicorn keeps all stores on its slow path, in case they
  * change code.  Here an entry is made non-executable until its frame has been fetched from for the first time; that
@@ -28,9 +28,34 @@ static bool in_rom(const Core *core, uint64_t at)
     return false;
 }
 
+static int instructions_begun(void *tcg)
+{
+    int count = 0;
+    for (void *op = FIELD(void *, tcg, TCG_OPS); op; op = FIELD(void *, op, OP_LINK))
+        count += FIELD(uint8_t, op, OP_OPCODE) == OPC_INSN_START;
+    return count;
+}
+
+/* The translator reads ahead of execution.  Where an instruction continues on a page that faults, the instructions in
+ * front of it must run first (they may map the page, or never get there): translate the block again without it. */
+static void end_block_before_faulting_fetch(Core *core, uint64_t at, int size, int mmu, uintptr_t ra)
+{
+    int begun = instructions_begun(core->tcg);
+    uint64_t cr2 = FIELD(uint64_t, core->env, ENV_CR + 8 * 2);
+    if (begun <= 1 || core->original_tlb_fill(core->cpu, at, size, ACCESS_FETCH, mmu, true, ra))
+        return;
+    FIELD(uint64_t, core->env, ENV_CR + 8 * 2) = cr2; /* the probe has set it */
+    FIELD(void *, core->tcg, TCG_CPU) = NULL;
+    FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = (uint32_t)begun - 1;
+    FIELD(int32_t, core->cpu, CPU_EXCEPTION_INDEX) = -1;
+    lib.loop_exit(core->cpu);
+}
+
 static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
 {
     Core *core = core_of_cpu(cpu);
+    if (access == ACCESS_FETCH && !probe && FIELD(void *, core->tcg, TCG_CPU))
+        end_block_before_faulting_fetch(core, at, size, mmu, ra);
     if (!core->original_tlb_fill(cpu, at, size, access, mmu, probe, ra))
         return false;
     void *entry = tlb_entry(core, at, mmu);
