@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from hillemu.boot.bios_data import write_bios_data
 from hillemu.boot.image import BootOptions, Image, Module
 from hillemu.boot.loader import load_image
 from hillemu.breakpoints import Breakpoints
@@ -125,6 +126,7 @@ class Machine:
         def boot() -> Loaded:
             self._pc.reset()
             run_firmware(self._pc)
+            write_bios_data(self._pc.memory)
             return load_image(self._pc, image, options)
 
         self.loaded = boot()
