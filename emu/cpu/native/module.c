@@ -277,8 +277,8 @@ static PyObject *core_error_text(Core *core, PyObject *unused)
 {
     if (!core->uc_error)
         return PyUnicode_FromString("");
-    return PyUnicode_FromFormat("%s (physical address 0x%lx)", lib.strerror(core->uc_error),
-                                (unsigned long)FIELD(uint64_t, core->uc, UC_INVALID_ADDR));
+    return PyUnicode_FromFormat("%s (physical address %p)", lib.strerror(core->uc_error),
+                                FIELD(void *, core->uc, UC_INVALID_ADDR)); /* FromFormat knows no long %x */
 }
 
 static PyObject *core_add_breakpoint(Core *core, PyObject *at)
@@ -287,7 +287,7 @@ static PyObject *core_add_breakpoint(Core *core, PyObject *at)
     if (PyErr_Occurred() || !stopped(core))
         return NULL;
     if (!breakpoint_add(core, (uint32_t)address))
-        return PyErr_Format(PyExc_RuntimeError, "Unicorn refuses a breakpoint at 0x%lx", address);
+        return PyErr_Format(PyExc_RuntimeError, "Unicorn refuses a breakpoint at 0x%x", (unsigned)address);
     Py_RETURN_NONE;
 }
 
@@ -297,7 +297,7 @@ static PyObject *core_remove_breakpoint(Core *core, PyObject *at)
     if (PyErr_Occurred() || !stopped(core))
         return NULL;
     if (!breakpoint_remove(core, (uint32_t)address))
-        return PyErr_Format(PyExc_KeyError, "no breakpoint at 0x%lx", address);
+        return PyErr_Format(PyExc_KeyError, "no breakpoint at 0x%x", (unsigned)address);
     Py_RETURN_NONE;
 }
 
