@@ -100,7 +100,17 @@ void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired)
         charge(core, -(FIELD(uint16_t, tb, TB_ICOUNT) - executed - (retired ? 1 : 0)));
 }
 
-/* QEMU leaves a block that wrote to its own code and goes on in a block of one instruction.  Only portable mode, which
+/* QEMU leaves a block that wrote to its own code, in front of the store, and goes on in new blocks.  Had a stop cut the
+ * block before, nothing would have been left; so the place to look at events stays where the old block would have ended. */
+void leave_changed_block(Core *core, uint32_t linear_pc)
+{
+    int64_t hold = core->hold ? core->hold : block_ticks(core);
+    take_back_unexecuted(core, linear_pc, false);
+    core->hold = hold;
+    rearm(core);
+}
+
+/* The block of one instruction that QEMU goes on with behind such a store, seen at its start.  Only portable mode, which
  * cannot see that exit, asks this, at the next block's start. */
 bool was_cut_by_own_store(Core *core, void *next_tb)
 {

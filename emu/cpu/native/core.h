@@ -221,6 +221,7 @@ uint32_t block_id(const Core *core, const void *tb); /* 1 + its offset in the co
 void *block_of(const Core *core, uint32_t id);
 void *current_block(const Core *core);
 void set_current_block(Core *core, const void *tb);
+void leave_changed_block(Core *core, uint32_t linear_pc);
 uint32_t last_pc_of_block(void *tb);      /* address of the last instruction's first byte */
 bool was_cut_by_own_store(Core *core, void *next_tb);
 void leave_at_block_start(Core *core, BlockDecision decision); /* sets up the exit; does not jump */

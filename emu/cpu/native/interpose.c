@@ -180,9 +180,7 @@ static void loop_exit_noexc(void *cpu)
 {
     Core *core = core_of_cpu(cpu);
     if (core)
-        take_back_unexecuted(core, linear_eip(core), false);
-    if (core)
-        rearm(core);
+        leave_changed_block(core, linear_eip(core));
     lib.loop_exit_noexc(cpu);
 }
 

@@ -45,12 +45,12 @@ static void call_write(Core *core, PyObject *handler, uint64_t address, int size
  * they should, and the run stops at the next block start. */
 static void cut_behind_access(Core *core, uint32_t value)
 {
-    int64_t block_end = block_ticks(core);
+    int64_t hold = core->hold > block_ticks(core) ? core->hold : block_ticks(core);
     sync_state(core);
     core->host_pc = 0;
     core->in_access = false;
     take_back_unexecuted(core, linear_eip(core), false);
-    core->hold = block_end;
+    core->hold = hold;
     core->replaying = true;
     core->replay_value = value;
     FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = 1;

@@ -15,10 +15,8 @@ static void on_block(void *uc, uint64_t address, uint32_t size, void *data)
     Core *core = data;
     void *tb = lib.tb_lookup(core->tcg, (uintptr_t)__builtin_return_address(0));
     int icount = FIELD(uint16_t, tb, TB_ICOUNT);
-    if (was_cut_by_own_store(core, tb)) {
-        take_back_unexecuted(core, (uint32_t)address, false);
-        rearm(core);
-    }
+    if (was_cut_by_own_store(core, tb))
+        leave_changed_block(core, (uint32_t)address);
     if (*core->left < icount) {
         BlockDecision decision = block_decide(core, icount);
         if (decision != BLOCK_RUN) {

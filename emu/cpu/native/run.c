@@ -49,6 +49,7 @@ static StopCode enter(Core *core)
     }
     if (FIELD(uint32_t, core->cpu, CPU_HALTED)) {
         core->halted = true;
+        core->hold = 0;
         return STOP_NONE;
     }
     if (FIELD(int32_t, core->env, ENV_OLD_EXCEPTION) == DOUBLE_FAULT)
