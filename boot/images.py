@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from hillemu.boot.assembler import assemble_file
+from hillemu.boot.shipped import shipped_folder
 from hillemu.emu.errors import UserMistake
 
 SOURCES = Path(__file__).parent / "asm"
-IMAGES: Mapping[str, str] = {"demo.elf": "demo.s", "hello_sector.bin": "hello_sector.s"}
+IMAGES: Mapping[str, str] = {"demo.elf": "demo.s", "hello_sector.bin": "hello_sector.s", "bios.bin": "bios.s"}
 """Image by image, the source it is built from."""
 
 _STALE, _USER_MISTAKE = 1, 125
@@ -28,10 +28,7 @@ def build_image(name: str) -> bytes:
 
 def image_folder() -> Path:
     """Where the images of this installation lie."""
-    spec = find_spec("hillemu.images")
-    if spec is None or spec.origin is None:
-        raise UserMistake("the folder of the images is missing; install hillemu again")
-    return Path(spec.origin).parent
+    return Path(shipped_folder())
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path | None = None) -> int:

@@ -62,6 +62,10 @@ class CpuView:
         """A segment register with its hidden part; also ``ldtr``, ``tr``, ``gdtr``, ``idtr``."""
         return self._processor.segment(name)
 
+    def set_segment(self, name: str, value: Segment) -> None:
+        """Load a segment register together with its hidden part; SS sets the privilege level."""
+        self._processor.set_segment(name, value)
+
     def read_virtual(self, memory: GuestMemory, at: int, count: int) -> bytes:
         """Up to `count` bytes at virtual address `at` through the current page tables, shorter at the first hole."""
         return read_virtual(memory, VirtAddr(at & 0xFFFFFFFF), count, ControlState.read(self._processor))

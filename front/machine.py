@@ -19,8 +19,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hillemu.boot.bios_data import write_bios_data
+from hillemu.boot.bios_rom import install_rom, tell_of_services
 from hillemu.boot.image import BootOptions, Image, Module
 from hillemu.boot.loader import load_image
+from hillemu.boot.shipped import shipped_image
 from hillemu.breakpoints import Breakpoints
 from hillemu.console import CpuView, KeyboardPort, SerialPort
 from hillemu.emu.clock import Clock
@@ -79,6 +81,7 @@ class Machine:
             on_reset=self._guest_resets,
             report=self._report_once,
         )
+        tell_of_services(self._pc, self._report_once)
         self._boot: Callable[[], Loaded] | None = None
         self._ending: Stop | None = None
         self._reset_wanted = False
@@ -117,15 +120,13 @@ class Machine:
 
     def load_demo(self) -> Loaded:
         """Load the built-in guest (sources in boot/asm)."""
-        from importlib.resources import files
-
-        data = files("hillemu.images").joinpath("demo.elf").read_bytes()
-        return self._load(Image("demo.elf", data), BootOptions())
+        return self._load(Image("demo.elf", shipped_image("demo.elf")), BootOptions())
 
     def _load(self, image: Image, options: BootOptions) -> Loaded:
         def boot() -> Loaded:
             self._pc.reset()
             run_firmware(self._pc)
+            install_rom(self._pc)
             write_bios_data(self._pc.memory)
             return load_image(self._pc, image, options)
 

@@ -4,6 +4,7 @@
  *   library.c     finds the library's functions
  *   slots.c       redirects calls inside the library
  *   interpose.c   what they are redirected to: the inline clock (native mode only)
+ *   fixups.c      mends what is translated wrongly (native mode only)
  *   helpers.c     what IN, OUT, CPUID, MSRs, ... call (native mode only)
  *   clock.c       counts instructions, finds the position inside a block, decides at block starts
  *   portable.c    the same decisions by public hooks (portable mode)
@@ -148,6 +149,7 @@ typedef struct {
     bool (*restore_state)(void *cpu, uintptr_t host_pc, bool will_exit);
     void (*loop_exit)(void *cpu);
     void *(*tb_lookup)(void *tcg, uintptr_t host_pc);
+    uint32_t (*read_code)(void *env, uint64_t at); /* one byte */
     void (*tlb_flush)(void *cpu);
     void (*tb_flush)(void *cpu);
     void (*tb_invalidate)(void *uc, uint64_t start, uint64_t end);
@@ -165,7 +167,7 @@ typedef struct {
     void *helper_check_exit_request;
     void *helper_in[3], *helper_out[3];
     void *helper_cpuid, *helper_rdtsc, *helper_rdtscp, *helper_rdmsr, *helper_wrmsr, *helper_sysenter;
-    void *helper_write_crN, *helper_read_crN, *helper_write_eflags;
+    void *helper_write_crN, *helper_read_crN, *helper_write_eflags, *helper_read_eflags;
 
     /* emitters */
     void *(*temp_new)(void *tcg, int type, bool local);
@@ -201,6 +203,9 @@ bool slots_redirect(Replacement *replacements, size_t count); /* sets a Python e
 
 /* interpose.c */
 bool interpose_install(void); /* once a process; sets a Python error on failure */
+
+/* fixups.c */
+void fix_translation(Core *core, const void *tb);
 
 /* helpers.c */
 const void *our_helper(const void *theirs); /* NULL where we have none */

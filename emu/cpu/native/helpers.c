@@ -97,6 +97,13 @@ static void write_eflags(void *env, uint64_t value, uint32_t mask)
     ((void (*)(void *, uint64_t, uint32_t))lib.helper_write_eflags)(env, value, mask & ~core->eflags_fixed);
 }
 
+/* PUSHF's image has VM and RF clear (Intel SDM Vol. 2B, PUSHF). */
+static uint64_t read_eflags(void *env)
+{
+    enum { RF_AND_VM = 3 << 16 };
+    return ((uint64_t (*)(void *))lib.helper_read_eflags)(env) & ~(uint64_t)RF_AND_VM;
+}
+
 /* The library's helper whose address is `function`, as ours; NULL where we have none. */
 const void *our_helper(const void *function)
 {
@@ -108,6 +115,7 @@ const void *our_helper(const void *function)
         {lib.helper_cpuid, cpuid},         {lib.helper_rdtsc, rdtsc},         {lib.helper_rdtscp, rdtscp},
         {lib.helper_rdmsr, rdmsr},         {lib.helper_wrmsr, wrmsr},         {lib.helper_sysenter, sysenter},
         {lib.helper_write_crN, write_cr},  {lib.helper_read_crN, read_cr},    {lib.helper_write_eflags, write_eflags},
+        {lib.helper_read_eflags, read_eflags},
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(pairs); i++)
         if (pairs[i].theirs == function)

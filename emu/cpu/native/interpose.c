@@ -168,6 +168,7 @@ static void gen_block(void *cpu, void *tb, int max_insns)
     block.icount_op = NULL;
     lib.gen_block(cpu, tb, max_insns);
     block.core = NULL;
+    fix_translation(core, tb);
     if (!block.icount_op)
         return;
     FIELD(uintptr_t, block.icount_op, OP_ARGS + sizeof(uintptr_t)) = FIELD(uint16_t, tb, TB_ICOUNT);

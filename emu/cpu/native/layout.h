@@ -114,6 +114,8 @@ enum {
     OPC_LD_I64 = 73,
     OPC_ST_I64 = 77,
     OPC_SUB_I64 = 79,
+    OPC_MOV_I64 = 63,
+    OPC_DEPOSIT_I64 = 95,
     OPC_INSN_START = 129,
 };
 enum { TCG_TYPE_I32 = 0, TCG_TYPE_I64 = 1, TCG_COND_LT = 2 };
@@ -122,7 +124,7 @@ enum { TCG_TYPE_I32 = 0, TCG_TYPE_I64 = 1, TCG_COND_LT = 2 };
 enum {
     TB_PC = 0,
     TB_CS_BASE = 8,
-    TB_SIZE = 20,
+    TB_FLAGS = 16, /* hflags and some of EFLAGS */
     TB_ICOUNT = 22,
     TB_CFLAGS = 24,
     TB_TC_PTR = 32,
