@@ -22,6 +22,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import sys
 from array import array
 from collections.abc import Callable, Iterator
 
@@ -34,6 +35,10 @@ VIDEO_BASE = 0xA0000
 ROM_BASE, ROM_BYTES = 0xC0000, 256 * KIB
 HIGH_ROM_BYTES = 64 * KIB
 FOUR_GIB = 4 * GIB
+
+
+MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+"""Python names it since 3.13; without it Linux refuses machines that are larger than the host."""
 
 
 def low_ram_bytes(total_bytes: int) -> int:
@@ -58,7 +63,7 @@ class PhysicalMemory:
         if not MIN_BYTES <= size_bytes <= MAX_BYTES or size_bytes % PAGE_SIZE:
             raise OptionError("--mem", f"{size_bytes} bytes: must be whole pages from 4M to 64G")
         self.size_bytes = size_bytes
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
         try:
             self._ram_map = mmap.mmap(-1, size_bytes, flags=flags)
         except (OSError, OverflowError) as error:
