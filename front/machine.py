@@ -154,9 +154,11 @@ class Machine:
         watch = None if until is None else TextWatch(until, self._pc.serial_log, self._pc.screen, self._text_found)
         end = None if max_insns is None else self.cpu.instructions + max_insns
         self._ending = None
+        over_breakpoint = True
         try:
             while True:
-                stop = self._run_slice(end)
+                stop = self._run_slice(end, over_breakpoint)
+                over_breakpoint = False
                 if watch is not None and stop is None and watch.screen_matches():
                     stop = Stop(StopReason.UNTIL, f"{watch.pattern.pattern!r} is on the screen")
                 if stop is not None:
@@ -174,13 +176,15 @@ class Machine:
         """End the run that is going on: from an observer, a device, another thread or a signal handler."""
         self._end(Stop(StopReason.INTERRUPTED, self._place()))
 
-    def _run_slice(self, end: int | None) -> Stop | None:
+    def _run_slice(self, end: int | None, over_breakpoint: bool) -> Stop | None:
         """Run to the next thing that we look at; return why it was the last slice, or `None`."""
         now = self.cpu.instructions
         self._press_keys_due(now)
         goals = [at for at in (end, self._keys_due[0][0] if self._keys_due else None) if at is not None]
         instructions = max(min(goals) - now, 0) if goals else None
-        core_stop = self._pc.processor.run(instructions=instructions, ticks=SLICE_TICKS)
+        core_stop = self._pc.processor.run(
+            instructions=instructions, ticks=SLICE_TICKS, over_breakpoint=over_breakpoint
+        )
         if self._reset_wanted:
             return self._restart()
         if self._ending is not None:

@@ -202,12 +202,19 @@ class Processor:
         """The state after RESET: real mode, CS:EIP at the last 16 bytes of the 32-bit space."""
         self._core.reset(self.model.signature)
 
-    def run(self, *, instructions: int | None = None, ticks: int | None = None) -> CoreStop:
+    def run(
+        self, *, instructions: int | None = None, ticks: int | None = None, over_breakpoint: bool = True
+    ) -> CoreStop:
         """Run up to `instructions` more, exactly, or until `ticks` of virtual time have passed; `None`: no limit.
 
-        An exception in a device is raised here.
+        A breakpoint at the current EIP is passed `over_breakpoint`, or stops the run at once.  An exception in a
+        device is raised here.
         """
-        return CoreStop(self._core.run(-1 if instructions is None else instructions, -1 if ticks is None else ticks))
+        return CoreStop(
+            self._core.run(
+                -1 if instructions is None else instructions, -1 if ticks is None else ticks, over_breakpoint
+            )
+        )
 
     @property
     def instructions(self) -> int:
