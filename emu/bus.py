@@ -21,8 +21,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hillemu.emu.errors import BusConflict
 
@@ -45,8 +44,7 @@ class PeekableDevice(BusDevice, Protocol):
     def peek(self, offset: int, size: int) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """One attached device: `base` up to, not including, `end`."""
 
     base: int
@@ -56,8 +54,7 @@ class Range:
     width: int
 
 
-@dataclass(slots=True)
-class Unhandled:
+class Unhandled(NamedTuple):
     """Accesses that no device answered, by address."""
 
     reads: Counter[int]

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.i386.address import RamRange as RamRange
@@ -44,8 +43,7 @@ class GuestMemory(Protocol):
         """Where RAM answers, in ascending order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A segment register with its hidden part.
 
     `attributes` is the descriptor's second dword masked with 0x00F0FF00, as the processor caches it: type, S, DPL, P

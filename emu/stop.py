@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class StopReason(StrEnum):
@@ -37,8 +37,7 @@ CRASHES = frozenset({StopReason.TRIPLE_FAULT, StopReason.CPU_ERROR})
 """Reasons that count as a guest's crash (exit status 126)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(NamedTuple):
     """How a run ended."""
 
     reason: StopReason

@@ -11,8 +11,6 @@ from hillemu.emu.devices.serial_log import SerialLog
 from hillemu.emu.devices.uart import Uart
 from hillemu.emu.guest import GuestMemory, Segment
 from hillemu.emu.i386.address import VirtAddr
-from hillemu.emu.i386.control import ControlState
-from hillemu.emu.i386.paging import read_virtual
 
 
 class CpuView:
@@ -68,6 +66,10 @@ class CpuView:
 
     def read_virtual(self, memory: GuestMemory, at: int, count: int) -> bytes:
         """Up to `count` bytes at virtual address `at` through the current page tables, shorter at the first hole."""
+        # The page walk and its outcomes are a tenth of the start-up, and most runs never look.
+        from hillemu.emu.i386.control import ControlState
+        from hillemu.emu.i386.paging import read_virtual
+
         return read_virtual(memory, VirtAddr(at & 0xFFFFFFFF), count, ControlState.read(self._processor))
 
     def peek_code(self, memory: GuestMemory, count: int) -> bytes:
