@@ -97,7 +97,7 @@ typedef struct Core {
     StopCode stop;
     int uc_error;
     bool stop_requested;
-    bool skip_breakpoint; /* we resume at a breakpoint that was reported already */
+    bool skip_breakpoint; /* the run starts at a breakpoint and goes over it */
     uint32_t resume_eip;
 
     Delivery history[HISTORY_LENGTH];
@@ -142,6 +142,7 @@ typedef struct {
     int (*reg_read)(void *, int, void *);
     int (*reg_write)(void *, int, const void *);
 
+    void *class_tlb_fill, *class_exec_interrupt; /* what a fresh processor's class points to */
     void (*do_interrupt)(void *cpu);
     void (*do_hardware_interrupt)(void *env, int vector, int is_hardware);
     int (*pending_interrupt)(void *cpu, int request);
@@ -269,7 +270,7 @@ bool tlb_install(Core *core);
 void tlb_host_wrote(Core *core, uint64_t at, uint64_t size);
 
 /* run.c */
-StopCode run(Core *core, int64_t instructions, int64_t ticks);
+StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoint);
 bool breakpoint_add(Core *core, uint32_t at);
 bool breakpoint_remove(Core *core, uint32_t at);
 

@@ -23,8 +23,10 @@ static const char *first_mismatch(Core *core)
     if (FIELD(void *, core->tcg, TCG_UC) != core->uc)
         return "the translator does not point back to its engine";
     void *class = FIELD(void *, cpu, CPU_CLASS);
-    if (FIELD(void *, class, CLASS_DO_INTERRUPT) != (void *)lib.do_interrupt)
-        return "the processor class has another do_interrupt";
+    if (FIELD(void *, class, CLASS_DO_INTERRUPT) != (void *)lib.do_interrupt ||
+        FIELD(void *, class, CLASS_TLB_FILL) != lib.class_tlb_fill ||
+        FIELD(void *, class, CLASS_EXEC_INTERRUPT) != lib.class_exec_interrupt)
+        return "the processor class does not point to the exported functions";
     uintptr_t env_temp = FIELD(uintptr_t, core->tcg, TCG_CPU_ENV);
     if (env_temp == 0 || env_temp > TCG_OPS)
         return "the translator's env is not among its temporaries";

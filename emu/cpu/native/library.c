@@ -26,6 +26,8 @@ static const Import imports[] = {
     PUBLIC(mmio_map, "mmio_map"),
     PUBLIC(reg_read, "reg_read"),
     PUBLIC(reg_write, "reg_write"),
+    TARGET(class_tlb_fill, "x86_cpu_tlb_fill"),
+    TARGET(class_exec_interrupt, "x86_cpu_exec_interrupt"),
     TARGET(do_interrupt, "x86_cpu_do_interrupt"),
     TARGET(do_hardware_interrupt, "do_interrupt_x86_hardirq"),
     TARGET(pending_interrupt, "x86_cpu_pending_interrupt"),

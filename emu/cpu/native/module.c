@@ -255,9 +255,10 @@ static PyObject *core_deliveries(Core *core, PyObject *unused)
 static PyObject *core_run(Core *core, PyObject *args)
 {
     long long instructions = -1, ticks = -1;
-    if (!PyArg_ParseTuple(args, "|LL", &instructions, &ticks) || !stopped(core))
+    int over_breakpoint = true;
+    if (!PyArg_ParseTuple(args, "|LLp", &instructions, &ticks, &over_breakpoint) || !stopped(core))
         return NULL;
-    StopCode stop = run(core, instructions, ticks);
+    StopCode stop = run(core, instructions, ticks, over_breakpoint);
     if (core->error_type) {
         PyErr_Restore(core->error_type, core->error_value, core->error_traceback);
         core->error_type = core->error_value = core->error_traceback = NULL;

@@ -63,12 +63,12 @@ static int64_t limit_after(const Core *core, int64_t ticks)
     return ticks < 0 || ticks > NEVER - now ? NEVER : now + ticks;
 }
 
-StopCode run(Core *core, int64_t instructions, int64_t ticks)
+StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoint)
 {
     core->limit_by_instructions = limit_after(core, instructions);
     core->limit_by_time = limit_after(core, ticks);
     core->resume_eip = linear_eip(core);
-    core->skip_breakpoint = true;
+    core->skip_breakpoint = over_breakpoint;
     core->uc_error = 0;
     rearm(core);
 
@@ -77,10 +77,10 @@ StopCode run(Core *core, int64_t instructions, int64_t ticks)
     while (stop == STOP_NONE) {
         if (core->stop_requested)
             stop = STOP_REQUESTED;
-        else if (core->halted)
-            stop = wait_for_interrupt(core);
         else if (block_ticks(core) >= core->limit)
             stop = STOP_LIMIT;
+        else if (core->halted)
+            stop = wait_for_interrupt(core);
         else
             stop = enter(core);
     }
