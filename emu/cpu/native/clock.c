@@ -104,7 +104,7 @@ void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired)
  * block before, nothing would have been left; so the place to look at events stays where the old block would have ended. */
 void leave_changed_block(Core *core, uint32_t linear_pc)
 {
-    int64_t hold = core->hold ? core->hold : block_ticks(core);
+    int64_t hold = core->hold > block_ticks(core) ? core->hold : block_ticks(core); /* an old one may be left over */
     take_back_unexecuted(core, linear_pc, false);
     core->hold = hold;
     rearm(core);
