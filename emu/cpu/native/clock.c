@@ -45,7 +45,7 @@ static int64_t read_sleb128(const uint8_t **cursor)
 /* Walks a block's instruction table (encode_search() in QEMU's translate-all.c: per instruction the deltas of guest
  * pc, cc_op and end of host code) up to the instruction wanted: by host address if `host_pc`, else by linear `pc`.
  * Returns its number, or -1. */
-static int find_instruction(void *tb, uintptr_t host_pc, uint32_t pc)
+int find_instruction(void *tb, uintptr_t host_pc, uint32_t pc)
 {
     const char *code = FIELD(char *, tb, TB_TC_PTR);
     const uint8_t *cursor = (const uint8_t *)code + FIELD(size_t, tb, TB_TC_SIZE);
@@ -162,8 +162,9 @@ void poll_host(Core *core)
     Py_END_ALLOW_THREADS
 }
 
-BlockDecision block_decide(Core *core, int icount)
+BlockDecision block_decide(Core *core, void *tb)
 {
+    int icount = FIELD(uint16_t, tb, TB_ICOUNT);
     int64_t now = block_ticks(core);
     if (now >= core->poll_at)
         poll_host(core); /* never changes what the guest sees */
@@ -180,13 +181,21 @@ BlockDecision block_decide(Core *core, int icount)
         core->stop = STOP_LIMIT;
         return BLOCK_STOP;
     }
+    int breakpoint = breakpoint_in_block(core, tb);
+    if (breakpoint == 0) {
+        core->stop = STOP_BREAKPOINT;
+        return BLOCK_STOP;
+    }
     int64_t boundary = core->hold && core->hold < core->limit ? core->hold : core->limit;
+    if (breakpoint > 0 && now + breakpoint < boundary)
+        boundary = now + breakpoint;
     if (now + icount > boundary) {
         if (!core->hold)
             core->hold = now + icount;
         FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = (uint32_t)(boundary - now);
         return BLOCK_CUT;
     }
+    core->skip_breakpoint = false;
     rearm(core);
     return BLOCK_RUN;
 }

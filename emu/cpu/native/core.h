@@ -13,7 +13,8 @@
  *   system.c      CPUID, RDTSC, MSRs, control registers, SYSENTER
  *   registers.c   the register file, segments, reset
  *   tlb.c         fast stores, ROM
- *   run.c         the run loop: HLT, limits, breakpoints
+ *   run.c         the run loop: HLT, limits
+ *   breakpoints.c finds them in blocks
  *   engine.c      makes, registers and ends a core
  *   module.c      the Python type and its methods
  *
@@ -117,7 +118,6 @@ typedef struct Core {
     bool (*original_tlb_fill)(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra);
     bool (*original_exec_interrupt)(void *cpu, int request);
 
-    uintptr_t *breakpoint_hooks;
     uint32_t *breakpoints;
     size_t breakpoint_count;
 
@@ -221,7 +221,8 @@ static inline void charge(Core *core, int64_t ticks) { *core->left -= ticks; }
 int64_t clock_ticks(Core *core);          /* exact, also inside a device access */
 void rearm(Core *core);                   /* after a change of deadline, limit, hold or attention */
 void skip_ticks(Core *core, int64_t ticks);
-BlockDecision block_decide(Core *core, int icount); /* the block is not charged yet */
+int find_instruction(void *tb, uintptr_t host_pc, uint32_t pc);
+BlockDecision block_decide(Core *core, void *tb); /* the block is not charged yet */
 void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired);
 uint32_t block_id(const Core *core, const void *tb); /* 1 + its offset in the code buffer; 0 = none */
 void *block_of(const Core *core, uint32_t id);
@@ -271,6 +272,10 @@ void tlb_host_wrote(Core *core, uint64_t at, uint64_t size);
 
 /* run.c */
 StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoint);
+
+/* breakpoints.c */
+bool block_is_watched(const Core *core, const void *tb);
+int breakpoint_in_block(const Core *core, void *tb); /* number of the first instruction that stops a run, or -1 */
 bool breakpoint_add(Core *core, uint32_t at);
 bool breakpoint_remove(Core *core, uint32_t at);
 

@@ -168,7 +168,6 @@ void core_dealloc(Core *core)
     free(core->cpuid);
     free(core->msrs);
     free(core->breakpoints);
-    free(core->breakpoint_hooks);
     type->tp_free(core);
     Py_DECREF(type);
 }

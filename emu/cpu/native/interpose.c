@@ -110,16 +110,21 @@ static void emit_prologue(void *tcg)
     FIELD(int, tcg, TCG_NB_OPS) = ops_before + PORTABLE_START_OPS;
 }
 
+/* What the prologue takes from the countdown: a block with a breakpoint always takes it past zero. */
+static int64_t block_charge(const Core *core, const void *tb)
+{
+    return FIELD(uint16_t, tb, TB_ICOUNT) + (block_is_watched(core, tb) ? (int64_t)1 << 60 : 0);
+}
+
 /* Called by translated code when the countdown has passed zero; jumps back to the main loop unless the block may run. */
 static void block_slow(void *uc, uint32_t id)
 {
     Core *core = core_of_uc(uc);
     void *tb = block_of(core, id);
-    int icount = FIELD(uint16_t, tb, TB_ICOUNT);
-    charge(core, -icount);
-    BlockDecision decision = block_decide(core, icount);
+    charge(core, -block_charge(core, tb));
+    BlockDecision decision = block_decide(core, tb);
     if (decision == BLOCK_RUN) {
-        charge(core, icount);
+        charge(core, FIELD(uint16_t, tb, TB_ICOUNT));
         return;
     }
     leave_at_block_start(core, decision);
@@ -171,7 +176,7 @@ static void gen_block(void *cpu, void *tb, int max_insns)
     fix_translation(core, tb);
     if (!block.icount_op)
         return;
-    FIELD(uintptr_t, block.icount_op, OP_ARGS + sizeof(uintptr_t)) = FIELD(uint16_t, tb, TB_ICOUNT);
+    FIELD(uintptr_t, block.icount_op, OP_ARGS + sizeof(uintptr_t)) = (uintptr_t)block_charge(core, tb);
     label_set(core->tcg, block.slow);
     emit_call(core->tcg, block_slow, core->uc, block_id(core, tb));
     label_branch(core->tcg, block.resume);

@@ -125,6 +125,7 @@ enum {
     TB_PC = 0,
     TB_CS_BASE = 8,
     TB_FLAGS = 16, /* hflags and some of EFLAGS */
+    TB_SIZE = 20,
     TB_ICOUNT = 22,
     TB_CFLAGS = 24,
     TB_TC_PTR = 32,

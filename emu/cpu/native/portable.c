@@ -18,8 +18,8 @@ static void on_block(void *uc, uint64_t address, uint32_t size, void *data)
     int icount = FIELD(uint16_t, tb, TB_ICOUNT);
     if (was_cut_by_own_store(core, tb))
         leave_changed_block(core, (uint32_t)address);
-    if (*core->left < icount) {
-        BlockDecision decision = block_decide(core, icount);
+    if (*core->left < icount || block_is_watched(core, tb)) {
+        BlockDecision decision = block_decide(core, tb);
         if (decision != BLOCK_RUN) {
             leave_at_block_start(core, decision);
             FIELD(uint16_t, FIELD(void *, core->cpu, CPU_ICOUNT_DECR_PTR), 2) = EXIT_REQUESTED;

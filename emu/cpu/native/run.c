@@ -1,7 +1,6 @@
 /* The run loop: enters Unicorn, jumps over idle time, and says why it stopped. */
 #include "core.h"
 
-enum { HOOK_CODE = 1 << 2 };
 enum { EFLAGS_IF = 1 << 9, DOUBLE_FAULT = 8 };
 
 static bool interrupts_enabled(const Core *core) { return FIELD(uint32_t, core->env, ENV_EFLAGS) & EFLAGS_IF; }
@@ -89,60 +88,4 @@ StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoi
     core->limit_by_instructions = core->limit_by_time = NEVER;
     rearm(core);
     return stop;
-}
-
-/* ---- breakpoints: a code hook on one address, which leaves before the instruction ------------------------------ */
-
-static void on_breakpoint(void *uc, uint64_t address, uint32_t size, void *data)
-{
-    Core *core = data;
-    bool resumed_here = core->skip_breakpoint && core->resume_eip == (uint32_t)address;
-    core->skip_breakpoint = false;
-    if (resumed_here || core->replaying)
-        return;
-    /* Unicorn has stored EIP and the flags before the hook. */
-    void *tb = current_block(core);
-    int64_t block_end = block_ticks(core), hold = core->hold;
-    take_back_unexecuted(core, (uint32_t)address, false);
-    if (tb && block_ticks(core) < block_end && (uint32_t)FIELD(uint64_t, tb, TB_PC) != (uint32_t)address)
-        core->hold = hold > block_end ? hold : block_end;
-    else
-        core->hold = hold;
-    core->stop = STOP_BREAKPOINT;
-    leave_at_block_start(core, BLOCK_STOP);
-    FIELD(int32_t, core->cpu, CPU_EXCEPTION_INDEX) = -1;
-    lib.loop_exit(core->cpu);
-}
-
-bool breakpoint_add(Core *core, uint32_t at)
-{
-    size_t size = (core->breakpoint_count + 1) * sizeof *core->breakpoints;
-    uint32_t *addresses = realloc(core->breakpoints, size);
-    if (addresses)
-        core->breakpoints = addresses;
-    uintptr_t *hooks = realloc(core->breakpoint_hooks, (core->breakpoint_count + 1) * sizeof *hooks);
-    if (hooks)
-        core->breakpoint_hooks = hooks;
-    uintptr_t hook;
-    if (!addresses || !hooks || lib.hook_add(core->uc, &hook, HOOK_CODE, (void *)on_breakpoint, core, at, at))
-        return false;
-    core->breakpoints[core->breakpoint_count] = at;
-    core->breakpoint_hooks[core->breakpoint_count++] = hook;
-    lib.tb_flush(core->cpu); /* blocks translated before do not contain the hook */
-    return true;
-}
-
-bool breakpoint_remove(Core *core, uint32_t at)
-{
-    for (size_t i = 0; i < core->breakpoint_count; i++) {
-        if (core->breakpoints[i] != at)
-            continue;
-        lib.hook_del(core->uc, core->breakpoint_hooks[i]);
-        core->breakpoint_count--;
-        core->breakpoints[i] = core->breakpoints[core->breakpoint_count];
-        core->breakpoint_hooks[i] = core->breakpoint_hooks[core->breakpoint_count];
-        lib.tb_flush(core->cpu);
-        return true;
-    }
-    return false;
 }
