@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
@@ -67,8 +65,7 @@ class DeliveryKind(StrEnum):
 _DELIVERY_KINDS = (DeliveryKind.EXCEPTION, DeliveryKind.SOFTWARE, DeliveryKind.INTERRUPT)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One exception, software interrupt or hardware interrupt, as it was before delivery.
 
     `at` counts instructions; `error_code` is `None` where the vector has none.
@@ -88,7 +85,7 @@ def core_mode() -> CoreMode:
     wanted = os.environ.get("HILLEMU_CORE", "")
     if wanted and wanted not in tuple(CoreMode):
         raise OptionError("HILLEMU_CORE", f"{wanted!r} is neither 'native' nor 'portable'")
-    can_interpose = sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64")
+    can_interpose = sys.platform == "linux" and os.uname().machine == "x86_64"
     return CoreMode(wanted) if wanted else CoreMode.NATIVE if can_interpose else CoreMode.PORTABLE
 
 

@@ -11,7 +11,7 @@ and `486` are QEMU's.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hillemu.emu.errors import OptionError
 
@@ -37,8 +37,7 @@ ANY_SUBLEAF = 0xFFFFFFFF
 WRITABLE = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class CpuModel:
+class CpuModel(NamedTuple):
     """One `--cpu`.  `signature` is CPUID.1:EAX, which is in EDX after reset too."""
 
     name: str
@@ -52,7 +51,10 @@ class CpuModel:
     eflags_fixed: int = 0
     brand: str = ""
 
-    unicorn_model = _UNICORN_QEMU32
+    @property
+    def unicorn_model(self) -> int:
+        """Unicorn's number of the model to start from."""
+        return _UNICORN_QEMU32
 
     @property
     def cpuid_leaves(self) -> list[tuple[int, int, int, int, int, int]]:
