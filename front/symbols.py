@@ -16,8 +16,8 @@ An image's table is read at the first question, not at start-up: most runs never
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hillemu.emu.errors import UserMistake
 
@@ -177,52 +177,16 @@ class _Index:
         self.starts = [symbol.address for symbol in self.places]
 
 
-_KINDS = {"STT_FUNC": "function", "STT_OBJECT": "object", "STT_NOTYPE": "label", "STT_GNU_IFUNC": "function"}
-
-
 def _read_elf(elf: bytes) -> _Index:
     if not elf.startswith(b"\x7fELF"):
         return _Index(())
+    import struct
+
+    from hillemu.boot.image import Image
+    from hillemu.elf_symbols import elf_symbols
+
     try:
-        return _Index(list(_elf_symbols(elf)))
-    except Exception as error:
-        # pyelftools lets whatever a mangled file provokes escape, and symbols are only a help: a guest whose table
-        # is broken still boots, and its crash report still has numbers.
-        return _Index((), fault=f"{type(error).__name__}: {error}".rstrip(": "))
-
-
-def _elf_symbols(elf: bytes) -> Iterator[Symbol]:
-    from io import BytesIO
-
-    from elftools.elf.elffile import ELFFile
-    from elftools.elf.sections import SymbolTableSection
-
-    file = ELFFile(BytesIO(elf))
-    end_of_section: Callable[[Any], int | None] = _section_ends(file)
-    for section in file.iter_sections():
-        if not isinstance(section, SymbolTableSection) or section["sh_type"] != "SHT_SYMTAB":
-            continue
-        for entry in section.iter_symbols():
-            kind = _KINDS.get(entry["st_info"]["type"])
-            if not entry.name or kind is None or entry["st_shndx"] == "SHN_UNDEF":
-                continue
-            yield Symbol(
-                entry.name,
-                entry["st_value"],
-                entry["st_size"],
-                kind,
-                end_of_section(entry["st_shndx"]),
-                entry["st_info"]["bind"] != "STB_LOCAL",
-            )
-
-
-def _section_ends(file: Any) -> Callable[[Any], int | None]:
-    """From a symbol's section number to the address where that section ends; None for special and unloaded ones."""
-    from elftools.elf.constants import SH_FLAGS
-
-    ends = {
-        number: section["sh_addr"] + section["sh_size"]
-        for number, section in enumerate(file.iter_sections())
-        if section["sh_flags"] & SH_FLAGS.SHF_ALLOC
-    }
-    return ends.get
+        return _Index([Symbol(*entry) for entry in elf_symbols(Image("the image", elf))])
+    except (UserMistake, struct.error) as error:
+        # Symbols are only a help: a guest whose table is broken still boots, and its crash report still has numbers.
+        return _Index((), fault=str(error))

@@ -59,6 +59,24 @@ def test_the_names_and_addresses_are_those_of_nm(
     assert dict(table) == expected
 
 
+def test_every_entry_is_what_pyelftools_reads(kernel: Path, table: SymbolTable) -> None:
+    from elftools.elf.elffile import ELFFile
+
+    kinds = {"STT_FUNC": "function", "STT_OBJECT": "object", "STT_NOTYPE": "label"}
+    with kernel.open("rb") as file:
+        section = ELFFile(file).get_section_by_name(".symtab")
+        entries = {
+            (entry.name, entry["st_value"], entry["st_size"], kinds[entry["st_info"]["type"]], entry["st_info"]["bind"])
+            for entry in section.iter_symbols()
+            if entry.name and entry["st_info"]["type"] in kinds and entry["st_shndx"] != "SHN_UNDEF"
+        }
+    assert len(entries) > 5
+    assert {
+        (symbol.name, symbol.address, symbol.size_bytes, symbol.kind, "STB_GLOBAL" if symbol.is_global else "STB_LOCAL")
+        for symbol in table.symbols
+    } == entries
+
+
 def test_every_address_of_the_code_has_the_line_that_addr2line_prints(
     kernel: Path, table: SymbolTable, need_tool: Callable[[str], str]
 ) -> None:
