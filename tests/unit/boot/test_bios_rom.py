@@ -32,21 +32,42 @@ def test_the_vectors_lead_to_the_labels_of_the_source(guest: FakeGuest) -> None:
     install_rom(guest)
     table = list(vectors(guest))
     assert {segment for segment, _ in table} == {0xF000}
-    names = {labels[name]: name for name in ("timer", "keyboard", "master_irq", "slave_irq", "nothing")}
     expected = {
+        0x00: "nothing",
+        0x02: "nmi",
         0x08: "timer",
         0x09: "keyboard",
         0x0A: "master_irq",
         0x0F: "master_irq",
+        0x10: "video",
+        0x11: "equipment_list",
+        0x12: "memory_size",
+        0x13: "disk",
+        0x14: "serial_port",
+        0x15: "system",
+        0x16: "key_input",
+        0x17: "printer",
+        0x18: "rom_basic",
+        0x19: "bootstrap",
+        0x1A: "time_of_day",
+        0x1C: "nothing",
         0x70: "slave_irq",
         0x77: "slave_irq",
+        0xFF: "nothing",
     }
-    assert {vector: names[table[vector][1]] for vector in expected} == expected
-    assert names[table[0][1]] == names[table[0x1C][1]] == names[table[0xFF][1]] == "nothing"
-    assert [table[vector][1] for vector in SERVICES] == [labels["services"] + 8 * n for n in range(len(SERVICES))]
+    assert {vector: table[vector][1] for vector in expected} == {
+        vector: labels[name] for vector, name in expected.items()
+    }
 
 
-def test_every_service_entry_tells_the_host_and_returns_with_the_carry_set(guest: FakeGuest) -> None:
+def test_handlers_stand_where_programs_that_know_an_ibm_rom_look_for_them() -> None:
+    # IBM PC AT Technical Reference, ROM BIOS listing: vectors as the ROM writes them at power-on.
+    ibm = {2: 0xE2C3, 8: 0xFEA5, 9: 0xE987, 0x0E: 0xEF57, 0x10: 0xF065, 0x11: 0xF84D, 0x12: 0xF841, 0x13: 0xEC59}
+    ibm |= {0x14: 0xE739, 0x15: 0xF859, 0x16: 0xE82E, 0x17: 0xEFD2, 0x19: 0xE6F2, 0x1A: 0xFE6E, 0x1C: 0xFF53}
+    assert {vector: handler_of(vector) for vector in ibm} == ibm
+
+
+def test_every_told_service_tells_the_host_and_returns_with_the_carry_set(guest: FakeGuest) -> None:
     install_rom(guest)
     for vector in SERVICES:
         at = PhysAddr((bios_rom.SEGMENT << 4) + handler_of(vector))
@@ -110,3 +131,15 @@ def test_a_service_called_by_int_returns_with_the_carry_set() -> None:
     assert machine.cpu.esp == REAL_MODE
     assert len(told) == 1
     assert "INT 15h (system) with AX=E820h" in told[0]
+
+
+def test_the_equipment_and_the_memory_size_are_answered_from_the_bios_data_area() -> None:
+    # int 0x11; mov bx, ax; int 0x12; cli; hlt
+    machine, told = in_real_mode(b"\xcd\x11\x89\xc3\xcd\x12\xfa\xf4")
+    machine.memory.write(PhysAddr(0x410), struct.pack("<H", 0x1234))
+    machine.run(max_insns=1000)
+    assert machine.cpu.ebx & 0xFFFF == 0x1234
+    assert machine.cpu.eax & 0xFFFF == 639, "KiB below the extended BIOS data area"
+    assert machine.cpu.segment("ds").base == 0
+    assert machine.cpu.esp == REAL_MODE
+    assert told == []
