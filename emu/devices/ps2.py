@@ -18,7 +18,8 @@ Commands, and the devices' replies to theirs, are answered at once, as QEMU does
 iterations, not microseconds.  Bytes of key presses and mouse movements take `BYTE_NS` on the cable, and the next one
 sets out only when the guest has read the one before.
 
-Power-on state is what firmware leaves behind: translation on, keyboard interrupt on, mouse off, A20 gate open.
+Power-on state is what firmware leaves behind: translation on, keyboard interrupt on, mouse off, A20 gate open; the
+output buffer is empty, but still shows the keyboard's acknowledgement of the last command to those who do not ask.
 
 Source: IBM PC AT Technical Reference, "Keyboard Controller"; IBM PS/2 Hardware Interface Technical Reference,
 "Keyboard and Auxiliary Device Controller"; QEMU, hw/input/pckbd.c (DD, DF).
@@ -32,7 +33,7 @@ from collections import deque
 from collections.abc import Callable
 
 from hillemu.emu.clock import Clock, Event
-from hillemu.emu.devices.ps2_device import Ps2Device
+from hillemu.emu.devices.ps2_device import ACK, Ps2Device
 from hillemu.emu.devices.scancodes import BREAK_PREFIX, TRANSLATION
 from hillemu.emu.devices.window import Window
 from hillemu.emu.wires import Line
@@ -102,7 +103,7 @@ class Ps2:
         self._ram = bytearray(32)
         self._ram[0] = FIRMWARE_COMMAND_BYTE
         self._status = 0
-        self._data = 0
+        self._data = ACK
         self._output_port = OUTPUT_NO_RESET | OUTPUT_A20
         self._own_replies: deque[tuple[int, int]] = deque()
         self._awaiting = 0

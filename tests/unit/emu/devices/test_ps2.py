@@ -83,6 +83,12 @@ def test_firmware_leaves_translation_and_the_keyboard_interrupt_on(bench: Bench)
     assert bench.drain() == b"\x65"
 
 
+def test_who_reads_without_asking_sees_the_acknowledgement_of_firmwares_last_command(bench: Bench) -> None:
+    # Kernels poll port 0x60 alone and take 0 for "no keyboard".  On QEMU 7.2 it reads FA when a kernel starts.
+    assert bench.ports.read(0x60, 1) == 0xFA
+    assert not bench.irq1.level
+
+
 @pytest.mark.parametrize(
     ("command", "reply"), [(0xAA, 0x55), (0xAB, 0x00), (0xA9, 0x00), (0xA4, 0xF1), (0xC0, 0x80), (0xD0, 0xCF)]
 )
