@@ -25,6 +25,7 @@ from hillemu.boot.loader import load_image
 from hillemu.boot.shipped import shipped_image
 from hillemu.breakpoints import Breakpoints
 from hillemu.console import CpuView, KeyboardPort, SerialPort
+from hillemu.ctrl_c import DeferredCtrlC
 from hillemu.emu.clock import Clock
 from hillemu.emu.cpu.core import CoreStop, Delivery
 from hillemu.emu.cpu.models import model_named
@@ -155,6 +156,7 @@ class Machine:
         end = None if max_insns is None else self.cpu.instructions + max_insns
         self._ending = None
         over_breakpoint = True
+        ctrl_c = DeferredCtrlC(self.stop)
         try:
             while True:
                 stop = self._run_slice(end, over_breakpoint)
@@ -167,6 +169,7 @@ class Machine:
         finally:
             if watch is not None:
                 watch.close()
+            ctrl_c.close()
 
     def step(self, count: int = 1) -> Stop:
         """Execute exactly `count` instructions; interrupts and exceptions are taken as in a run."""
