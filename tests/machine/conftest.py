@@ -50,3 +50,22 @@ def lab_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         return laboratory.make_lab(source, **options)
 
     return make
+
+
+HEADER = ".section .multiboot; .long 0x1BADB002, 0, 0xE4524FFE; .text; _start: "
+
+
+@pytest.fixture
+def boot(tmp_path: Path) -> Callable[..., Any]:
+    """`boot("cli; hlt", mem="16M")` is a `hillemu.Machine` that has loaded a multiboot kernel of that code."""
+    from hillemu import Machine
+    from hillemu.boot.assembler import assemble_text
+
+    def make(source: str, **options: Any) -> Machine:
+        path = tmp_path / "kernel.elf"
+        path.write_bytes(assemble_text(HEADER + source).data)
+        machine = Machine(**{"mem": "16M", **options})
+        machine.load(str(path))
+        return machine
+
+    return make
