@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hillemu.absent_devices import absent_devices
 from hillemu.emu.stop import Stop, StopReason
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _mips(instructions: int, wall_s: float) -> float:
 
 
 def _unanswered(unhandled: Mapping[str, Mapping[int, int]]) -> list[str]:
-    """One line for each kind of access that no device answered, the busiest addresses first."""
+    """One line for each kind of access that no device answered, the busiest addresses first; then whose they are."""
     lines = []
     for kind, counts in unhandled.items():
         if counts:
@@ -76,4 +77,7 @@ def _unanswered(unhandled: Mapping[str, Mapping[int, int]]) -> list[str]:
             shown = ", ".join(f"{address:#x} ({count}x)" for address, count in busiest[:_SHOWN_ADDRESSES])
             more = f" and {len(busiest) - _SHOWN_ADDRESSES} more" if len(busiest) > _SHOWN_ADDRESSES else ""
             lines.append(f"no device answered {kind.replace('_', ' ')}: {shown}{more}")
+    absent = absent_devices(unhandled)
+    if absent:
+        lines.append(f"this machine has no {', no '.join(absent)}")
     return lines
