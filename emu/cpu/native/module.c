@@ -199,7 +199,8 @@ static PyObject *core_set_segment(Core *core, PyObject *args)
     FIELD(uint32_t, cache, SEG_SELECTOR) = selector;
     FIELD(uint64_t, cache, SEG_BASE) = base;
     FIELD(uint32_t, cache, SEG_LIMIT) = limit;
-    FIELD(uint32_t, cache, SEG_FLAGS) = flags;
+    enum { TSS_BUSY = 1 << 9 };
+    FIELD(uint32_t, cache, SEG_FLAGS) = strcmp(name, "tr") ? flags : flags & ~TSS_BUSY; /* QEMU aborts at a busy one */
     Py_RETURN_NONE;
 }
 

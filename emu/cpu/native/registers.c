@@ -157,7 +157,7 @@ void segment_load(Core *core, int index, uint32_t selector, uint32_t base, uint3
 
 void registers_reset(Core *core, uint32_t signature)
 {
-    enum { DATA = 0x9300, CODE = 0x9B00, LDT = 0x8200, TSS = 0x8B00 };
+    enum { DATA = 0x9300, CODE = 0x9B00, LDT = 0x8200, TSS = 0x8900 }; /* QEMU caches TR as not busy, and aborts at a busy one */
     void *env = core->env;
 
     memset((char *)env + ENV_REGS, 0, 8 * 8);
