@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ class TestMachine:
         machine.serial.on_byte(lambda byte: stops.append(machine.cpu.instructions))
         machine.run(max_insns=5000)
         assert len(stops) > 2
-        lengths = {later - earlier for earlier, later in zip(stops, stops[1:], strict=False)}
+        lengths = {later - earlier for earlier, later in pairwise(stops)}
         assert len(lengths) == 1
         assert machine.serial.text == "A" * len(stops)
 
@@ -129,3 +130,14 @@ class TestMachine:
         machine = boot(SAY_A + "cli; hlt")
         assert machine.run(until="B").reason is StopReason.HALT
         assert machine.run(max_insns=0).reason in (StopReason.MAX_INSNS, StopReason.HALT)
+
+
+def test_a_guest_that_never_loaded_a_task_register_faults_when_ring_3_is_interrupted(lab: Any) -> None:
+    machine = lab("push 0x23; push 0x70000; push 2; push 0x1B; push offset user; iretd; user: int 0x80; hlt")
+    machine.processor.reset()
+    machine._tables()
+    machine._flat(0x100000)
+    task = machine.processor.segment("tr")
+    machine.processor.set_segment("tr", type(task)(0, 0, 0xFFFF, 0x8B00))  # as after RESET
+    assert machine.run() is CoreStop.TRIPLE_FAULT
+    assert machine.vectors[0] == 0x80
