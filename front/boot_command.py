@@ -1,6 +1,6 @@
 """`hillemu boot`: one run of one machine, from options to exit status.
 
-What can be refused is refused before the machine is switched on: output files are opened first, input files read.
+What can be refused is refused before the machine is switched on: input files are read first, then output files opened.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import chain, repeat
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
@@ -19,6 +20,8 @@ from hillemu.serial_output import SerialOutput, open_serial_output, reason_of
 
 if TYPE_CHECKING:
     from hillemu.emu.stop import Stop
+    from hillemu.input_record import Typed
+    from hillemu.live_input import LiveInput
     from hillemu.machine import Machine
     from hillemu.options import CommandLine
     from hillemu.screen_view import LiveScreen
@@ -30,28 +33,38 @@ def boot(options: CommandLine) -> int:
     Raises `UserMistake` for everything that is wrong with an option or a file.
     """
     _check_built_in(options)
+    _check_keys(options)
+    terminal = _terminal_to_type_on(options)
+    script = _read_replay(options.replay)  # before --json, which may be the same file
     serial_input = _read_serial_input(options.serial_input)
     serial = open_serial_output(options.serial)
     record_file = _open_for_writing(options.json)
 
     machine = _power_on(options)
     machine.serial.send(serial_input)
-    if options.keys is not None:
-        machine.schedule_keys(options.keys, options.keys_at)
-    live = _live_screen(machine, serial) if options.display == "text" and not options.quiet else None
+    for text, at_insns in zip(options.keys, chain(options.keys_at, repeat(0)), strict=False):
+        machine.schedule_keys(text, at_insns)
+    typed = _schedule(machine, script)
+    live = _live_screen(machine, serial) if options.shows_screen and not options.quiet else None
     _connect_serial(machine, serial, live)
 
     started = time.perf_counter()
     try:
-        with _stopping_on_signals(machine.stop), live.redrawing() if live else nullcontext():
-            stop = machine.run(until=options.until, max_insns=options.max_insns)
+        with (
+            _typing(machine, terminal, options.live, typed, live) as typist,
+            stopping_on_signals(machine.stop),
+            live.redrawing() if live else nullcontext(),
+        ):
+            stop = machine.run(
+                until=options.until, max_insns=options.max_insns, between=typist.between if typist else None
+            )
     finally:
         wall_s = time.perf_counter() - started
         lost_output = _close(serial)
 
-    _tell(machine, stop, wall_s, options)
+    _tell(machine, stop, wall_s, options, was_typed_live=typist is not None and typist.has_typed)
     if record_file is not None:
-        _write_record(record_file, machine, stop, wall_s)
+        _write_record(record_file, machine, stop, wall_s, typed)
     if lost_output is not None:
         raise lost_output
     return exit_status(stop)
@@ -88,6 +101,57 @@ def _check_built_in(options: CommandLine) -> None:
         ):
             if given:
                 raise OptionError(option, "needs an IMAGE; the built-in guest does not read it")
+
+
+def _check_keys(options: CommandLine) -> None:
+    if len(options.keys_at) > len(options.keys):
+        raise OptionError("--keys-at", "is given more often than --keys; each belongs to one --keys, in order")
+
+
+def _terminal_to_type_on(options: CommandLine) -> int | None:
+    """The terminal's descriptor, if somebody wants to type into the run."""
+    if options.live is None:
+        return None
+    if options.serial_input == "-":
+        raise OptionError("--live", "and '--serial-input -' would both read standard input; choose one")
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise OptionError(
+            "--live", "standard input is not a terminal; --keys and --serial-input are for scripts and files"
+        )
+    return sys.stdin.fileno()
+
+
+def _read_replay(name: str | None) -> list[Typed]:
+    if name is None:
+        return []
+    from hillemu.input_record import read_record
+
+    return read_record(name)
+
+
+def _schedule(machine: Machine, script: list[Typed]) -> list[Typed]:
+    """Have `machine` receive `script`; what it has received will be in the list returned."""
+    typed: list[Typed] = []
+    if script:
+        from hillemu.input_record import schedule
+
+        schedule(machine, script, typed)
+    return typed
+
+
+@contextmanager
+def _typing(
+    machine: Machine, terminal: int | None, to: str | None, typed: list[Typed], live: LiveScreen | None
+) -> Iterator[LiveInput | None]:
+    """Let the user type on `terminal`, if that is wanted, inside the ``with`` block."""
+    if terminal is None or to is None:
+        yield None
+        return
+    from hillemu.live_input import LiveInput
+    from hillemu.terminal_mode import keyboard_mode
+
+    with keyboard_mode(terminal, before_suspending=live.erase if live else lambda: None):
+        yield LiveInput(machine, terminal, to, typed)
 
 
 def _read_serial_input(name: str | None) -> bytes:
@@ -130,7 +194,7 @@ def _live_screen(machine: Machine, serial: SerialOutput | None) -> LiveScreen | 
 
 
 @contextmanager
-def _stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` at the first Ctrl-C or SIGTERM; a second one ends hillemu the hard way."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -155,8 +219,8 @@ def _close(serial: SerialOutput | None) -> UserMistake | None:
     return None
 
 
-def _tell(machine: Machine, stop: Stop, wall_s: float, options: CommandLine) -> None:
-    if options.display == "text" and not options.quiet:
+def _tell(machine: Machine, stop: Stop, wall_s: float, options: CommandLine, *, was_typed_live: bool) -> None:
+    if options.shows_screen and not options.quiet:
         from hillemu.screen_view import framed
 
         for row in framed(machine.screen.lines):
@@ -164,20 +228,22 @@ def _tell(machine: Machine, stop: Stop, wall_s: float, options: CommandLine) -> 
     if stop.is_crash:
         print(machine.crash_report(), file=sys.stderr)
     if not options.quiet:
-        from hillemu.run_summary import summary_lines
+        from hillemu.run_summary import summary_lines, typed_live
 
-        for line in summary_lines(machine, stop, wall_s, options.until.pattern if options.until else None):
+        until = options.until.pattern if options.until else None
+        live_note = typed_live(options.json) if was_typed_live else None
+        for line in summary_lines(machine, stop, wall_s, until, live_note):
             say(line)
 
 
-def _write_record(file: TextIO, machine: Machine, stop: Stop, wall_s: float) -> None:
+def _write_record(file: TextIO, machine: Machine, stop: Stop, wall_s: float, typed: list[Typed]) -> None:
     import json
 
     from hillemu.run_summary import run_record
 
     try:
         with file:
-            json.dump(run_record(machine, stop, wall_s), file, indent=2)
+            json.dump(run_record(machine, stop, wall_s, typed), file, indent=2)
             file.write("\n")
     except OSError as error:
         raise UserMistake(f"{file.name}: cannot write the --json file: {reason_of(error)}") from None
