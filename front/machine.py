@@ -87,6 +87,7 @@ class Machine:
         self._ending: Stop | None = None
         self._reset_wanted = False
         self._keys_due: list[tuple[int, list[tuple[str, bool]]]] = []
+        self._calls_due: list[tuple[int, Callable[[], None]]] = []
         self.memory: PhysicalMemory = self._pc.memory
         self.clock: Clock = self._pc.clock
         self.screen: TextScreen = self._pc.screen
@@ -140,12 +141,23 @@ class Machine:
 
     # ---- running ------------------------------------------------------------------------------------------------
 
-    def run(self, *, until: str | re.Pattern[str] | None = None, max_insns: int | None = None) -> Stop:
+    def run(
+        self,
+        *,
+        until: str | re.Pattern[str] | None = None,
+        max_insns: int | None = None,
+        between: Callable[[], bool] | None = None,
+    ) -> Stop:
         """Run until the guest stops, a breakpoint is reached, or:
 
         `until`      the serial text or the screen matches this regular expression (text that is there already counts
                      only on the screen)
         `max_insns`  exactly this many instructions have been executed
+
+        `between` is called before the first instruction and then after every 10 ms of virtual time at the latest,
+        always between two instructions, where the guest cannot notice.  It may look, take its time, type
+        (`keyboard`, `serial`) or call `stop`.  It returns whether input may come from it: while it may, a halt that
+        only input can end does not end the run; virtual time stands still there until `between` gives some.
 
         Raises `UserMistake` when no image is loaded; an exception in a device or an observer ends the run and is
         raised here.
@@ -159,7 +171,8 @@ class Machine:
         ctrl_c = DeferredCtrlC(self.stop)
         try:
             while True:
-                stop = self._run_slice(end, over_breakpoint)
+                input_may_come = between is not None and between()
+                stop = self._run_slice(end, over_breakpoint, input_may_come)
                 over_breakpoint = False
                 if watch is not None and stop is None and watch.screen_matches():
                     stop = Stop(StopReason.UNTIL, f"{watch.pattern.pattern!r} is on the screen")
@@ -179,15 +192,15 @@ class Machine:
         """End the run that is going on: from an observer, a device, another thread or a signal handler."""
         self._end(Stop(StopReason.INTERRUPTED, self._place()))
 
-    def _run_slice(self, end: int | None, over_breakpoint: bool) -> Stop | None:
+    def _run_slice(self, end: int | None, over_breakpoint: bool, input_may_come: bool) -> Stop | None:
         """Run to the next thing that we look at; return why it was the last slice, or `None`."""
+        self._make_calls_due(self.clock.now)
         now = self.cpu.instructions
         self._press_keys_due(now)
         goals = [at for at in (end, self._keys_due[0][0] if self._keys_due else None) if at is not None]
         instructions = max(min(goals) - now, 0) if goals else None
-        core_stop = self._pc.processor.run(
-            instructions=instructions, ticks=SLICE_TICKS, over_breakpoint=over_breakpoint
-        )
+        ticks = min(SLICE_TICKS, self._calls_due[0][0] - self.clock.now) if self._calls_due else SLICE_TICKS
+        core_stop = self._pc.processor.run(instructions=instructions, ticks=ticks, over_breakpoint=over_breakpoint)
         if self._reset_wanted:
             return self._restart()
         if self._ending is not None:
@@ -199,10 +212,7 @@ class Machine:
                     return Stop(StopReason.MAX_INSNS, self._place())
                 return self._hang()
             case CoreStop.HALT:
-                why = (
-                    "interrupts are enabled, but nothing can ever interrupt" if self.cpu.eflags & 0x200 else "cli; hlt"
-                )
-                return Stop(StopReason.HALT, f"{why}, {self._place()}")
+                return self._halt(input_may_come)
             case CoreStop.BREAKPOINT:
                 return Stop(StopReason.BREAKPOINT, self._place())
             case CoreStop.TRIPLE_FAULT:
@@ -213,6 +223,17 @@ class Machine:
             case CoreStop.ERROR:
                 return Stop(StopReason.CPU_ERROR, f"{self._pc.processor.error_text}, {self._place()}")
         return None
+
+    def _halt(self, input_may_come: bool) -> Stop | None:
+        """The processor halted, and nothing in the machine will ever wake it; perhaps somebody outside will."""
+        if not self.cpu.eflags & 0x200:
+            return Stop(StopReason.HALT, f"cli; hlt, {self._place()}")
+        if self._calls_due:
+            self._make_calls_due(self._calls_due[0][0])
+            return None
+        if input_may_come:
+            return None
+        return Stop(StopReason.HALT, f"interrupts are enabled, but nothing can ever interrupt, {self._place()}")
 
     def _hang(self) -> Stop | None:
         """A jump to itself with interrupts disabled never ends."""
@@ -257,6 +278,19 @@ class Machine:
         """Type `text` (as ``--keys`` takes it) when `at_insns` instructions have been executed."""
         self._keys_due.append((at_insns, keys_from_text(text)))
         self._keys_due.sort(key=lambda due: due[0])
+
+    def schedule_call(self, at_ns: int, action: Callable[[], None]) -> None:
+        """Call `action` between two instructions, as soon as `at_ns` of virtual time have passed since power-on.
+
+        Input that `action` gives is repeatable to the bit, even where the processor halts: instructions stand still
+        there, time does not.
+        """
+        self._calls_due.append((self.clock.ticks_from_ns(at_ns), action))
+        self._calls_due.sort(key=lambda due: due[0])
+
+    def _make_calls_due(self, now: int) -> None:
+        while self._calls_due and self._calls_due[0][0] <= now:
+            self._calls_due.pop(0)[1]()
 
     def _press_keys_due(self, now: int) -> None:
         while self._keys_due and self._keys_due[0][0] <= now:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CPU_MODELS = ("386", "486", "pentium", "qemu32", "max")
 IMAGE_FORMATS = ("auto", "multiboot")
 DISPLAYS = ("none", "text")
+LIVE_INPUTS = ("keyboard", "serial")
 
 DESCRIPTION = "An i386 PC for people who write, teach and test operating-system memory management."
 BOOT_DESCRIPTION = """\
@@ -47,15 +48,22 @@ class CommandLine(argparse.Namespace):
     rtc_base: datetime | None
     serial: str
     serial_input: str | None
-    display: str
-    keys: str | None
-    keys_at: int
-    """Instruction count at which the first key goes down."""
+    display: str | None
+    keys: list[str]
+    keys_at: list[int]
+    """For each of `keys`, in order, the instruction count at which its first key goes down; 0 where it is short."""
+    live: str | None
+    replay: str | None
     max_insns: int | None
     until: re.Pattern[str] | None
     json: str | None
     quiet: bool
     reboot: bool
+
+    @property
+    def shows_screen(self) -> bool:
+        """Whether the guest's screen is drawn.  Somebody who types at a serial terminal wants that, undisturbed."""
+        return (self.display or ("none" if self.live == "serial" else "text")) == "text"
 
 
 class Parser(argparse.ArgumentParser):
@@ -122,12 +130,31 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
     terminal.add_argument(
         "--display",
         choices=DISPLAYS,
-        default="text",
-        help="text: draw the guest's screen on standard error, live on a terminal, else at the end [text]",
+        help="text: draw the guest's screen on standard error, live on a terminal, else at the end "
+        "[text; none with --live serial]",
     )
-    terminal.add_argument("--keys", metavar="TEXT", help="type TEXT on the keyboard; {enter}, {esc}, {f1} name keys")
     terminal.add_argument(
-        "--keys-at", type=_count("--keys-at"), default=0, metavar="INSNS", help="instructions to wait before typing [0]"
+        "--keys",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="type TEXT on the keyboard; {enter}, {esc}, {f1} name keys; may be given again",
+    )
+    terminal.add_argument(
+        "--keys-at",
+        type=_count("--keys-at"),
+        action="append",
+        default=[],
+        metavar="INSNS",
+        help="instructions to wait before typing; the first is for the first --keys, and so on [0]",
+    )
+    terminal.add_argument(
+        "--live",
+        choices=LIVE_INPUTS,
+        help="send what you type on this terminal to the guest's keyboard or to COM1, in real time; Ctrl-C stops [no]",
+    )
+    terminal.add_argument(
+        "--replay", metavar="FILE", help="type what was typed in the --live run whose --json file this is"
     )
 
     ending = boot.add_argument_group("when to stop, and what to tell")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hillemu.absent_devices import absent_devices
 from hillemu.emu.stop import Stop, StopReason
+from hillemu.input_record import RECORD_KEY, Typed, as_json
 
 if TYPE_CHECKING:
     from hillemu.machine import Machine
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 _SHOWN_ADDRESSES = 4
 
 
-def summary_lines(machine: Machine, stop: Stop, wall_s: float, until: str | None = None) -> list[str]:
+def summary_lines(
+    machine: Machine, stop: Stop, wall_s: float, until: str | None = None, live_note: str | None = None
+) -> list[str]:
     """The end of a run in a few lines: why it stopped, how far it came, what nobody answered.
 
-    `until` is the text that the caller waited for, if any.
+    `until` is the text that the caller waited for, if any; `live_note` is `typed_live`, if somebody typed.
     """
     ending = f"stopped: {stop.reason.value}"
     if stop.exit_code is not None:
@@ -27,11 +30,19 @@ def summary_lines(machine: Machine, stop: Stop, wall_s: float, until: str | None
     lines = [ending, _pace(machine, wall_s)]
     if until is not None and stop.reason is not StopReason.UNTIL:
         lines.append(f"--until {until!r} never matched")
+    if live_note is not None:
+        lines.append(live_note)
     return lines + _unanswered(machine.unhandled)
 
 
-def run_record(machine: Machine, stop: Stop, wall_s: float) -> dict[str, Any]:
-    """Everything about a run, ready for `json.dump`; docs/guide.md explains the keys.
+def typed_live(json_name: str | None) -> str:
+    """What to know about a run that somebody typed into, and whose `--json` file is `json_name`."""
+    how = f"add --replay {json_name} to repeat it" if json_name else "--json FILE would let --replay FILE repeat it"
+    return f"you typed while the guest ran, so the same command will not make the same run; {how}"
+
+
+def run_record(machine: Machine, stop: Stop, wall_s: float, typed: Sequence[Typed] = ()) -> dict[str, Any]:
+    """Everything about a run that received `typed`, ready for `json.dump`; docs/guide.md explains the keys.
 
     Of these, only `wall_s`, `mips` and `core` may differ between two runs of the same image with the same arguments.
     """
@@ -49,6 +60,7 @@ def run_record(machine: Machine, stop: Stop, wall_s: float) -> dict[str, Any]:
         "ram_sha256": machine.memory.sha256(),
         "serial": machine.serial.text,
         "screen": machine.screen.text,
+        RECORD_KEY: as_json(typed),
         "unhandled": {
             kind: {f"{address:#x}": count for address, count in sorted(counts.items())}
             for kind, counts in machine.unhandled.items()

@@ -36,6 +36,14 @@ class FakeSerial:
         return self.data.decode("latin-1")
 
 
+class FakeKeyboard:
+    def __init__(self) -> None:
+        self.typed: list[str] = []
+
+    def type(self, text: str) -> None:
+        self.typed.append(text)
+
+
 class FakeMachine:
     """Remembers what it was asked for; its guest prints `SERIAL` and ends with `STOP`."""
 
@@ -54,6 +62,8 @@ class FakeMachine:
         self.clock = type("Clock", (), {"now_ns": 12_345_670})()
         self.memory = type("Memory", (), {"sha256": lambda self: "ab" * 32})()
         self.unhandled = self.UNHANDLED
+        self.keyboard = FakeKeyboard()
+        self.calls: list[tuple[int, Callable[[], None]]] = []
         self.stopped = False
         self.made.append(self)
 
@@ -66,7 +76,10 @@ class FakeMachine:
         self.asked["path"] = "demo"
 
     def schedule_keys(self, text: str, at_insns: int) -> None:
-        self.asked["keys"] = (text, at_insns)
+        self.asked.setdefault("keys", []).append((text, at_insns))
+
+    def schedule_call(self, at_ns: int, action: Callable[[], None]) -> None:
+        self.calls.append((at_ns, action))
 
     def run(self, **options: Any) -> Stop:
         self.asked |= options

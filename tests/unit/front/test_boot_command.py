@@ -86,6 +86,7 @@ def test_the_json_file_has_everything_about_the_run(fake: Fake, tmp_path: Path) 
         "ram_sha256": "ab" * 32,
         "serial": "hello\n",
         "screen": "on the screen\n\n",
+        "live_input": [],
         "unhandled": {"port_reads": {"0x3f6": 2}, "memory_writes": {}},
     }
 

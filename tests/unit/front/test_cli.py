@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from hillemu.cli import main
 from hillemu.emu.errors import ImageError, InternalError, OptionError
-from hillemu.options import IMAGE_FORMATS
+from hillemu.options import IMAGE_FORMATS, CommandLine, make_parser
 
 Fake = Any
 """The class `FakeMachine` of conftest.py."""
@@ -46,7 +47,7 @@ def test_every_option_reaches_the_machine(fake: Fake) -> None:
     assert wish["modules"] == (("disk.img", "ro a:b"), ("plain.bin", ""))
     assert wish["until"] == re.compile("init d.ne", re.MULTILINE)
     assert wish["max_insns"] == 10_000_000
-    assert wish["keys"] == ("ls{enter}", 5000)
+    assert wish["keys"] == [("ls{enter}", 5000)]
     assert wish["rtc_base"] == datetime(2026, 1, 31, 12, tzinfo=UTC)
     assert wish["reboot"] is True
 
@@ -57,6 +58,34 @@ def test_without_an_image_the_built_in_guest_boots_with_64_mib(fake: Fake) -> No
     assert (wish["path"], wish["mem"], wish["cpu"], wish["reboot"]) == ("demo", 64 << 20, "max", False)
     assert (wish["until"], wish["max_insns"], wish["rtc_base"]) == (None, None, None)
     assert "keys" not in wish
+
+
+def test_each_keys_at_belongs_to_the_keys_in_the_same_place(fake: Fake) -> None:
+    main(shlex.split("boot --keys-at 7 --keys a --keys b --keys-at 5 --keys c"))
+    assert asked(fake)["keys"] == [("a", 7), ("b", 5), ("c", 0)]
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [("", True), ("--live keyboard", True), ("--live serial", False), ("--live serial --display text", True),
+     ("--display none", False), ("--live keyboard --display none", False)],
+)  # fmt: skip
+def test_a_serial_terminal_is_left_without_a_screen_unless_that_is_wanted(options: str, shown: bool) -> None:
+    line = make_parser().parse_args(["boot", *options.split()], namespace=CommandLine())
+    assert line.shows_screen is shown
+
+
+def test_a_replay_gives_each_input_to_its_port_at_its_time(fake: Fake, tmp_path: Path) -> None:
+    rows = [("keyboard", "ls{enter}", 5), ("serial", "\udcffx", 7)]
+    record = [dict(zip(("to", "text", "virtual_ns", "instructions"), (*row, 1), strict=True)) for row in rows]
+    (tmp_path / "run.json").write_text(json.dumps({"live_input": record}))
+    assert main(["boot", "--replay", str(tmp_path / "run.json"), "--json", str(tmp_path / "run.json")]) == 0
+    machine = fake.made[-1]
+    assert [at_ns for at_ns, _ in machine.calls] == [5, 7]
+    for _, call in machine.calls:
+        call()
+    assert machine.keyboard.typed == ["ls{enter}"]
+    assert machine.serial.received == b"\xffx"
 
 
 def test_a_date_with_a_time_zone_is_turned_into_utc(fake: Fake) -> None:
@@ -97,6 +126,9 @@ MISTAKES = {
     "boot --max-insns ten": "--max-insns: 'ten' is not a number of instructions; write it like 10_000_000",
     "boot --max-insns -5": "--max-insns: '-5' is not a number of instructions",
     "boot --keys-at 1.5": "--keys-at: '1.5' is not a number of instructions",
+    "boot --keys a --keys-at 1 --keys-at 2": "--keys-at: is given more often than --keys",
+    "boot --replay /nowhere": "/nowhere: cannot read the run to replay: No such file or directory",
+    "boot --live mouse": "argument --live: invalid choice: 'mouse'",
     "boot --rtc-base yesterday": "--rtc-base: 'yesterday' is not a date; write it like 2026-01-31T12:00:00",
     "boot k.elf --module :args": "--module: ':args' names no file",
     "boot --append x": "--append: needs an IMAGE",
