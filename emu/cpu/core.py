@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
-from hillemu.emu.cpu.models import CpuModel
+from hillemu.emu.cpu.models import PHYSICAL_ADDRESS_BITS, CpuModel
 from hillemu.emu.errors import LayoutMismatch, OptionError
 from hillemu.emu.guest import Segment
 from hillemu.emu.i386.vectors import EXCEPTIONS
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from hillemu.emu.cpu._core import Core
 
 UNICORN_VERSION = "2.1.4"
-PHYSICAL_SPACE_END = 1 << 36
-"""Where physical address space ends: 36 address lines, 64 GiB; more RAM than that is not reachable by an i386."""
-
+PHYSICAL_SPACE_END = 1 << PHYSICAL_ADDRESS_BITS
+"""Where physical address space ends; a page-table entry that leads beyond it has reserved bits set."""
 
 PORT_ACCESS_NS = 1_000
 """How long IN and OUT keep the processor waiting: an ISA cycle.  Kernels count on it (``outb(0x80)`` as a delay)."""

@@ -33,6 +33,9 @@ _FEAT_1_EDX, _FEAT_1_ECX, _FEAT_7_0_EBX, _FEAT_8000_0001_EDX, _FEATURE_WORDS = 0
 _UNICORN_QEMU32 = 4
 """Every model starts from this one of Unicorn's; its feature words are then replaced."""
 
+PHYSICAL_ADDRESS_BITS = 40
+"""What Unicorn's page walk checks reserved bits against (QEMU's TCG_PHYS_ADDR_BITS)."""
+
 ANY_SUBLEAF = 0xFFFFFFFF
 WRITABLE = (1 << 64) - 1
 
@@ -77,7 +80,7 @@ class CpuModel(NamedTuple):
             rows.append((0x80000001, ANY_SUBLEAF, 0, 0, 0, self.extended_edx))
             rows.extend((0x80000002 + n, ANY_SUBLEAF, *text[4 * n : 4 * n + 4]) for n in range(3))
             if highest_extended == 0x80000008:
-                rows.append((0x80000008, ANY_SUBLEAF, 36 | 32 << 8, 0, 0, 0))
+                rows.append((0x80000008, ANY_SUBLEAF, PHYSICAL_ADDRESS_BITS | 32 << 8, 0, 0, 0))
         return rows
 
     @property

@@ -27,7 +27,9 @@ def paged(lab: Callable[..., Any], head: bytes, tail: bytes) -> Any:
     return machine
 
 
-def test_what_stands_before_an_instruction_that_straddles_into_an_absent_page_runs_first(lab: Callable[..., Any]) -> None:
+def test_what_stands_before_an_instruction_that_straddles_into_an_absent_page_runs_first(
+    lab: Callable[..., Any],
+) -> None:
     # inc eax three times; mov ebx, 0x44332211, two bytes of it on this page; cli; hlt
     machine = paged(lab, b"\x40\x40\x40\xbb\x11", b"\x22\x33\x44\xfa\xf4")
     machine.run()
