@@ -43,8 +43,11 @@ class TextWatch:
             self._on_match(self.pattern.pattern)
 
     def screen_matches(self) -> bool:
+        """Whether the screen, if it has changed, matches: with rows that end at their last character, or run on."""
         text = self._screen.text
         if text == self._seen_screen:
             return False
         self._seen_screen = text
-        return self.pattern.search(text) is not None
+        # A prompt ends with a space, which is on the screen like all the others behind it.
+        with_blanks = "\n".join(line.ljust(self._screen.size[1]) for line in self._screen.lines)
+        return any(self.pattern.search(shown) for shown in (text, with_blanks))
