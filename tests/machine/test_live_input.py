@@ -18,6 +18,7 @@ from hillemu import Machine
 from hillemu.boot.assembler import assemble_text
 from hillemu.cli import main
 from hillemu.emu.stop import Stop
+from hillemu.input_record import Typed, schedule, type_now
 
 ECHO = """
 # Echoes each byte of COM1, and each scan code in hexadecimal, both from interrupts; halts in between.  Notes the time
@@ -95,7 +96,11 @@ _start:
     .endr
     sti
 idle:
+    .if BUSY
+    inc dword ptr [times + 4092]
+    .else
     hlt
+    .endif
     jmp idle
 
 on_key:
@@ -130,10 +135,11 @@ ALWAYS_THE_USERS = ("wall_s", "mips")
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """`kernel("echo")` is the echoing kernel's file; `kernel("tickless")` has stopped its timer."""
+    """`kernel("echo")` is the echoing kernel's file; "tickless" has stopped its timer, "busy" never halts."""
     folder = tmp_path_factory.mktemp("kernels")
-    for name, stop_timer in (("echo", 0), ("tickless", 1)):
-        image = assemble_text(ECHO, include_paths=[SOURCES], defines={"STOP_TIMER": stop_timer})
+    for name in ("echo", "tickless", "busy"):
+        defines = {"STOP_TIMER": int(name == "tickless"), "BUSY": int(name == "busy")}
+        image = assemble_text(ECHO, include_paths=[SOURCES], defines=defines)
         (folder / name).write_bytes(image.data)
     return lambda name: str(folder / name)
 
@@ -274,6 +280,32 @@ def test_a_scheduled_call_comes_at_its_time_and_wakes_a_halted_guest(kernel: Cal
         machine.schedule_call(delay_ns, lambda: (at.append(machine.clock.now_ns), machine.serial.send(b"!"))[0])
     machine.run(until="!!")
     assert at == [30_000_010, 70_000_000]
+
+
+def test_a_replay_into_a_busy_guest_hits_the_same_instructions(kernel: Callable[[str], str], core: str) -> None:
+    def run(script: list[Typed], between_of: Callable[[Machine], Callable[[], bool]] | None) -> tuple[Any, ...]:
+        machine = Machine(mem="16M")
+        machine.load(kernel("busy"))
+        received.clear()
+        schedule(machine, script, received)
+        machine.run(max_insns=6_000_000, between=between_of and between_of(machine))
+        return machine.registers(), machine.clock.now, machine.memory.sha256(), machine.serial.data, received[:]
+
+    def typist(machine: Machine) -> Callable[[], bool]:
+        slices = iter([None, ("keyboard", "aB"), None, ("serial", "x"), ("serial", "y\udcff"), *[None] * 100])
+
+        def between() -> bool:
+            if (typed := next(slices)) is not None:
+                type_now(machine, *typed, received)
+            return True
+
+        return between
+
+    received: list[Typed] = []
+    live = run([], typist)
+    assert all(echo in live[3] for echo in (b"1e ", b"9e ", b"2a 30 ", b"x", b"y\xff"))
+    assert len(live[4]) == 3
+    assert run(live[4], None) == live
 
 
 # What is refused
