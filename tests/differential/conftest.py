@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -10,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
+import guest_builder as builder
 import pytest
 
-GUESTS = Path(__file__).resolve().parent.parent / "guest"
 APPEND = "colour=blue quiet"
 """What guest `multiboot` looks for at the end of its command line."""
 MEMORY = "64M"
@@ -43,19 +41,6 @@ class Outcome:
 
 
 Run = Callable[[str], Outcome]
-
-
-def _load_builder() -> ModuleType:
-    """``tests/guest/build.py``: test folders are no packages, so it is loaded by its path."""
-    spec = importlib.util.spec_from_file_location("hillemu_guest_builder", GUESTS / "build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-builder = _load_builder()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,30 +1,13 @@
-"""Machines without an image for the tests of this folder; see ``tests/laboratory.py``."""
+"""Machines without an image for the tests of this folder; see ``tests/support/laboratory.py``."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-
-
-def _load_laboratory() -> ModuleType:
-    """Test folders are no packages, so the module that they share is loaded by its path."""
-    name = "hillemu_laboratory"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).resolve().parents[1] / "laboratory.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-laboratory = _load_laboratory()
+from laboratory import make_lab
 
 
 @pytest.fixture(params=["native", "portable"])
@@ -38,7 +21,7 @@ def core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 @pytest.fixture
 def lab(core: str) -> Callable[..., Any]:
     """`lab("inc eax; hlt")` is a machine with that code, for each of the two cores."""
-    return laboratory.make_lab  # type: ignore[no-any-return]
+    return make_lab
 
 
 @pytest.fixture
@@ -47,7 +30,7 @@ def lab_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     def make(core: str, source: str, **options: Any) -> Any:
         monkeypatch.setenv("HILLEMU_CORE", core)
-        return laboratory.make_lab(source, **options)
+        return make_lab(source, **options)
 
     return make
 

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import guest_builder as builder
 import pytest
 
 from hillemu import Machine
 
-GUESTS = Path(__file__).resolve().parents[1] / "guest"
 KNOWN_TO_DIFFER = ("unlike_qemu", "processor")
 """They ask for #GP by unknown MSRs and reserved bits of control registers and for what the native core mends in
 Unicorn's translation; the portable core can do neither."""
-
-_spec = importlib.util.spec_from_file_location("hillemu_guest_builder_for_cores", GUESTS / "build.py")
-assert _spec is not None
-assert _spec.loader is not None
-builder = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(builder)
 
 
 def outcome(machine: Machine, stop: object) -> dict[str, Any]:

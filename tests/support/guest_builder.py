@@ -1,4 +1,4 @@
-"""Compiles the guests of this folder: `name.c` or `name.S`, with `lib/`, becomes a multiboot ELF.
+"""Compiles the guests of tests/guest: `name.c` or `name.S`, with `lib/`, becomes a multiboot ELF.
 
 Built images are kept by a hash of everything that goes into them, so an unchanged guest is compiled once.  Two test
 processes may build at once: each works in a folder of its own and moves the result into place.
@@ -14,8 +14,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-LIBRARY = HERE / "lib"
+GUESTS = Path(__file__).resolve().parents[1] / "guest"
+LIBRARY = GUESTS / "lib"
 SCRIPT = LIBRARY / "guest.ld"
 
 FLAGS = [
@@ -43,15 +43,15 @@ def missing_compiler() -> str | None:
 
 def guests() -> list[str]:
     """The names of all guests, in alphabetical order."""
-    return sorted(path.stem for path in HERE.iterdir() if path.suffix in {".c", ".S"})
+    return sorted(path.stem for path in GUESTS.iterdir() if path.suffix in {".c", ".S"})
 
 
 def source_of(name: str) -> Path:
     """The file that guest `name` is written in; `FileNotFoundError` if there is none."""
     for suffix in (".c", ".S"):
-        if (path := HERE / (name + suffix)).exists():
+        if (path := GUESTS / (name + suffix)).exists():
             return path
-    raise FileNotFoundError(f"no guest {name!r} in {HERE}")
+    raise FileNotFoundError(f"no guest {name!r} in {GUESTS}")
 
 
 def build(name: str, into: Path) -> Path:
