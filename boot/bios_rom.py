@@ -19,11 +19,11 @@ Source: IBM Personal Computer AT Technical Reference, "ROM BIOS" (listing), whos
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 
 from hillemu.boot.shipped import shipped_image
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PhysAddr
+from hillemu.emu.reports import Report
 
 IMAGE = "bios.bin"
 SEGMENT, OFFSET = 0xF000, 0xE000
@@ -77,7 +77,7 @@ def install_rom(guest: Guest) -> None:
     guest.memory.write(PhysAddr(0), interrupt_vectors())
 
 
-def tell_of_services(guest: Guest, report: Callable[[str], None]) -> None:
+def tell_of_services(guest: Guest, report: Report) -> None:
     """Have `report` hear of every service that the guest calls.  Once a machine: this takes `TELL_PORT`."""
 
     def called(caller: Guest, value: int) -> None:

@@ -41,6 +41,7 @@ from hillemu.emu.devices.vga import Vga
 from hillemu.emu.guest import Trap
 from hillemu.emu.i386.address import PAGE_SIZE, PhysAddr
 from hillemu.emu.memory import PhysicalMemory, low_ram_bytes
+from hillemu.emu.reports import Report
 from hillemu.emu.wires import Line
 
 
@@ -60,7 +61,7 @@ class Pc:
         rtc_base: datetime,
         on_exit: Callable[[int], None],
         on_reset: Callable[[], None],
-        report: Callable[[str], None],
+        report: Report,
     ) -> None:
         self.memory = PhysicalMemory(size_bytes)
         self.ports = Bus("port", 0x10000)

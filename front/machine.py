@@ -35,6 +35,7 @@ from hillemu.emu.devices.text_screen import TextScreen
 from hillemu.emu.errors import UserMistake, WiringError
 from hillemu.emu.memory import PhysicalMemory
 from hillemu.emu.pc import Pc, run_firmware
+from hillemu.emu.reports import Report, unheard
 from hillemu.emu.stop import Stop, StopReason
 from hillemu.sizes import check_ram_size, parse_ram_size
 from hillemu.symbols import SymbolTable
@@ -45,10 +46,6 @@ if TYPE_CHECKING:
 
 SLICE_TICKS = 1_000_000
 """How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual."""
-
-
-def _say_nothing(message: str) -> None:
-    """Nobody listens."""
 
 
 class Machine:
@@ -67,12 +64,12 @@ class Machine:
         *,
         cpu: str = "max",
         rtc_base: datetime | None = None,
-        report: Callable[[str], None] | None = None,
+        report: Report | None = None,
         reboot: bool = False,
     ) -> None:
         size_bytes = parse_ram_size(mem, "mem") if isinstance(mem, str) else check_ram_size(mem)
         self.reboot = reboot
-        self._report = report or _say_nothing
+        self._report = report or unheard
         self._reported: set[str] = set()
         self._pc = Pc(
             size_bytes=size_bytes,

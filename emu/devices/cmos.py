@@ -25,12 +25,13 @@ Source: Motorola MC146818 data sheet, "Registers", "Interrupts" and "Update Cycl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hillemu.emu.clock import Clock, Event
 from hillemu.emu.devices.cmos_layout import contents
 from hillemu.emu.devices.rtc_calendar import Codes, Form
+from hillemu.emu.reports import Report, unheard
 from hillemu.emu.wires import Line
 
 DEFAULT_BASE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,10 +61,6 @@ _D_VRT = 0x80
 _NOT_DRIVEN = 0xFF
 
 
-def _ignore(_: str) -> None:
-    """Nobody listens."""
-
-
 class Cmos:
     """The chip.  A naive `base` is taken as UTC; see `cmos_layout.contents` for the options after it.
 
@@ -84,7 +81,7 @@ class Cmos:
         floppies: Sequence[int] = (),
         fpu: bool = True,
         mouse: bool = True,
-        report: Callable[[str], None] = _ignore,
+        report: Report = unheard,
     ) -> None:
         self.output = output
         self.nmi_masked = False

@@ -19,12 +19,13 @@ the navigation keys, the half second that a reset takes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from hillemu.emu.clock import Clock, Event
 from hillemu.emu.devices import scancodes
 from hillemu.emu.devices.ps2_device import ACK, RESEND, SELF_TEST_PASSED, Ps2Device
 from hillemu.emu.errors import OptionError
+from hillemu.emu.reports import Report, unheard
 
 FIFO_SIZE = 16
 IDENTITY = (0xAB, 0x83)
@@ -42,17 +43,13 @@ SET_LIGHTS, ECHO, SCANCODE_SET, IDENTIFY, TYPEMATIC = 0xED, 0xEE, 0xF0, 0xF2, 0x
 ENABLE, DISABLE, DEFAULTS, RESEND_LAST, RESET = 0xF4, 0xF5, 0xF6, 0xFE, 0xFF
 
 
-def _ignore(message: str) -> None:
-    """Nobody listens."""
-
-
 class Keyboard(Ps2Device):
     """The keyboard; key names are those of `scancodes.KEYS`.
 
     `report(message)` hears of what the guest wants that is not modelled.
     """
 
-    def __init__(self, *, clock: Clock, report: Callable[[str], None] = _ignore) -> None:
+    def __init__(self, *, clock: Clock, report: Report = unheard) -> None:
         super().__init__()
         self._clock = clock
         self._report = report

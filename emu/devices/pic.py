@@ -21,9 +21,8 @@ data sheet, "ELCR1, ELCR2 - Edge/Level Control Registers".
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from hillemu.emu.errors import WiringError
+from hillemu.emu.reports import Report, unheard
 from hillemu.emu.wires import Line
 
 CASCADE = 2
@@ -50,10 +49,6 @@ _OCW3_SMM = 0x20
 _OCW3_POLL = 0x04
 _OCW3_RR = 0x02
 _OCW3_RIS = 0x01
-
-
-def _ignore(_: str) -> None:
-    """Nobody listens."""
 
 
 class Elcr:
@@ -92,7 +87,7 @@ class Pic:
         *,
         name: str = "8259A",
         elcr_writable: int = 0xFF,
-        report: Callable[[str], None] = _ignore,
+        report: Report = unheard,
     ) -> None:
         self.output = output
         self.elcr = Elcr(self, elcr_writable)
@@ -302,7 +297,7 @@ class PicPair:
     The chips go to the bus one by one: `master` and `slave` (two ports each), `master.elcr` and `slave.elcr`.
     """
 
-    def __init__(self, intr: Line, *, report: Callable[[str], None] = _ignore) -> None:
+    def __init__(self, intr: Line, *, report: Report = unheard) -> None:
         self.intr = intr
         # The PIIX reserves the ELCR bits of IRQ 0, 1, 2, 8 and 13: these inputs are always edge-triggered.
         self.master = Pic(intr, name="8259A master", elcr_writable=0xF8, report=report)

@@ -24,20 +24,15 @@ Source: Intel 8254 data sheet (231164), "Programming the 8254" and "Read Operati
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from hillemu.emu.clock import Clock, Event
 from hillemu.emu.devices.pit_counter import FREQUENCY_HZ, Counter, Edge
+from hillemu.emu.reports import Report, unheard
 from hillemu.emu.wires import Line
 
 _CONTROL = 3
 _READ_BACK = 3
 _ACCESS_LATCH, _ACCESS_HIGH, _ACCESS_BOTH = 0, 2, 3
 _NOT_DRIVEN = 0xFF
-
-
-def _ignore(_: str) -> None:
-    """Nobody listens."""
 
 
 class _Channel:
@@ -119,7 +114,7 @@ class Pit:
     6 True
     """
 
-    def __init__(self, *, clock: Clock, output: Line, report: Callable[[str], None] = _ignore) -> None:
+    def __init__(self, *, clock: Clock, output: Line, report: Report = unheard) -> None:
         self.output = output
         self.gate2 = Line(self._gate2_changed)
         self._clock = clock

@@ -36,6 +36,7 @@ from hillemu.emu.clock import Clock, Event
 from hillemu.emu.devices.ps2_device import ACK, Ps2Device
 from hillemu.emu.devices.scancodes import BREAK_PREFIX, TRANSLATION
 from hillemu.emu.devices.window import Window
+from hillemu.emu.reports import Report, unheard
 from hillemu.emu.wires import Line
 
 DATA, COMMAND = 0, 4
@@ -57,10 +58,6 @@ BYTE_NS = 1_000_000
 """Time on the cable of one byte: 11 bits at the slowest clock of 10 kHz, about."""
 
 
-def _ignore(message: str) -> None:
-    """Nobody listens."""
-
-
 class Ps2:
     """The controller, with a keyboard and perhaps a mouse plugged in.
 
@@ -78,7 +75,7 @@ class Ps2:
         aux_output: Line,
         reset: Callable[[], None],
         a20: Callable[[bool], None],
-        report: Callable[[str], None] = _ignore,
+        report: Report = unheard,
     ) -> None:
         self._clock = clock
         self._keyboard = keyboard

@@ -26,10 +26,9 @@ vertical interrupts, the light pen, horizontal skew.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from hillemu.emu.clock import Clock
 from hillemu.emu.devices.window import Window
+from hillemu.emu.reports import Report, unheard
 
 BASE = 0x3B0
 RANGES = ((0x3B4, 2), (0x3BA, 1), (0x3C0, 16), (0x3D4, 2), (0x3DA, 1))
@@ -66,14 +65,10 @@ ATTRIBUTE_ADDRESS = 0x1F
 PALETTE_ADDRESS_SOURCE = 0x20
 
 
-def _ignore(message: str) -> None:
-    """Nobody listens."""
-
-
 class Vga:
     """The chip.  `report(message)` hears of what the guest wants that is not modelled."""
 
-    def __init__(self, *, clock: Clock, report: Callable[[str], None] = _ignore) -> None:
+    def __init__(self, *, clock: Clock, report: Report = unheard) -> None:
         self._clock = clock
         self._report = report
         self.reset()

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import pytest
 
-BOTTOM = ("hillemu.emu.errors", "hillemu.emu.word", "hillemu.emu.stop")
+BOTTOM = ("hillemu.emu.errors", "hillemu.emu.word", "hillemu.emu.stop", "hillemu.emu.reports")
 BUSES = ("hillemu.emu.bus", "hillemu.emu.wires", "hillemu.emu.clock")
 MEMORY = "hillemu.emu.memory"
 I386 = "hillemu.emu.i386"
 DOOR = "hillemu.emu.guest"
-ABOVE_THE_DOOR = (I386, DOOR, "hillemu.emu.errors", "hillemu.emu.word")
+ABOVE_THE_DOOR = (I386, DOOR, "hillemu.emu.errors", "hillemu.emu.word", "hillemu.emu.reports")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # emu, from the bottom up; nothing on the ground floor knows another part of hillemu
@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hillemu.emu.errors": (),
     "hillemu.emu.word": (),
     "hillemu.emu.stop": (),
+    "hillemu.emu.reports": (),
     I386: (I386, *BOTTOM),
     "hillemu.emu.bus": (*BUSES, *BOTTOM),
     "hillemu.emu.wires": BOTTOM,
