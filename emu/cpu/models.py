@@ -80,6 +80,8 @@ class CpuModel(NamedTuple):
             rows.append((0x80000001, ANY_SUBLEAF, 0, 0, 0, self.extended_edx))
             rows.extend((0x80000002 + n, ANY_SUBLEAF, *text[4 * n : 4 * n + 4]) for n in range(3))
             if highest_extended == 0x80000008:
+                # No cache or TLB of AMD's kind, no invariant TSC: there, but zero.
+                rows.extend((leaf, ANY_SUBLEAF, 0, 0, 0, 0) for leaf in (0x80000005, 0x80000006, 0x80000007))
                 rows.append((0x80000008, ANY_SUBLEAF, PHYSICAL_ADDRESS_BITS | 32 << 8, 0, 0, 0))
         return rows
 

@@ -35,6 +35,14 @@ def test_leaf_0_names_the_vendor_and_the_highest_leaf(name: str) -> None:
     assert highest == max(row[0] for row in MODELS[name].cpuid_leaves if row[0] < 0x80000000)
 
 
+@pytest.mark.parametrize("name", WITH_CPUID)
+def test_every_extended_leaf_up_to_the_highest_is_there(name: str) -> None:
+    extended = sorted(row[0] for row in MODELS[name].cpuid_leaves if row[0] >= 0x80000000)
+    if extended:
+        highest = leaf(MODELS[name], 0x80000000)[0]
+        assert extended == list(range(0x80000000, highest + 1))
+
+
 def test_a_386_has_no_leaves_and_no_cr4() -> None:
     model = model_named("386")
     assert (model.cpuid_leaves, model.msrs, model.cr4_valid) == ([], [], 0)
