@@ -7,7 +7,9 @@ import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Never
 
+import guest_builder
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,19 +49,35 @@ def packages() -> dict[str, Path]:
     return {name: file.parent for name, file in modules_of_the_tree() if file.name == "__init__.py"}
 
 
+def do_without(reason: str) -> Never:
+    """Skip for want of a tool, but never in CI (``CI=true``): fail there."""
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(f"{reason}, and in CI no test may skip: add it to .ci/run")
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def need_tool() -> Callable[[str], str]:
     """`need_tool("qemu-system-i386")` is the tool's path; without it the test skips, but fails in CI (``CI=true``)."""
 
     def find(tool: str) -> str:
-        path = shutil.which(tool)
-        if path is not None:
-            return path
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            pytest.fail(f"{tool} is not installed, and in CI no test may skip: add it to .ci/run")
-        pytest.skip(f"{tool} is not installed")
+        return shutil.which(tool) or do_without(f"{tool} is not installed")
 
     return find
+
+
+@pytest.fixture(scope="session")
+def gcc_m32() -> str:
+    """The path of a gcc that compiles and links for i386."""
+    if (reason := guest_builder.missing_compiler()) is not None:
+        do_without(reason)
+    return shutil.which("gcc") or "gcc"
+
+
+@pytest.fixture(scope="session")
+def image_of(root: Path, gcc_m32: str) -> Callable[[str], Path]:
+    """`image_of("paging")` compiles that guest of tests/guest."""
+    return lambda name: guest_builder.build(name, root / "build" / "guests")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,21 +47,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("guest", builder.guests())
 
 
-def _do_without(reason: str) -> None:
-    """Skip, but never in CI (``CI=true``)."""
-    if os.environ.get("CI", "").lower() in ("1", "true"):
-        pytest.fail(f"{reason}, and in CI no test may skip: add it to .ci/run")
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="session")
-def image_of(root: Path) -> Callable[[str], Path]:
-    """`image_of("paging")` compiles that guest."""
-    if (reason := builder.missing_compiler()) is not None:
-        _do_without(reason)
-    return lambda name: builder.build(name, root / "build" / "guests")
-
-
 @pytest.fixture(scope="session")
 def boot_modules(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
     """The two boot modules, (file, arguments), that guest `multiboot` looks at."""
@@ -74,11 +57,22 @@ def boot_modules(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, st
 
 
 @pytest.fixture(scope="session")
-def on_qemu(image_of: Callable[[str], Path], boot_modules: list[tuple[str, str]]) -> Run:
+def on_qemu(
+    image_of: Callable[[str], Path], boot_modules: list[tuple[str, str]], need_tool: Callable[[str], str]
+) -> Run:
     """`on_qemu("paging")` is that guest's outcome on QEMU; each guest runs once."""
-    if (qemu := shutil.which("qemu-system-i386")) is None:
-        _do_without("qemu-system-i386 is not installed")
-    machine = [str(qemu), "-accel", "tcg", "-m", MEMORY, "-display", "none", "-no-reboot", "-serial", "stdio"]
+    machine = [
+        need_tool("qemu-system-i386"),
+        "-accel",
+        "tcg",
+        "-m",
+        MEMORY,
+        "-display",
+        "none",
+        "-no-reboot",
+        "-serial",
+        "stdio",
+    ]
     exit_port = ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
     modules = ",".join(f"{file} {arguments}" for file, arguments in boot_modules)
 

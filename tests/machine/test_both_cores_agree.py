@@ -44,13 +44,8 @@ def test_the_built_in_guest_runs_the_same(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("guest", [name for name in builder.guests() if name not in KNOWN_TO_DIFFER])
-def test_a_guest_runs_the_same(
-    guest: str, root: Path, need_tool: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    need_tool("gcc")
-    if (reason := builder.missing_compiler()) is not None:
-        pytest.skip(reason)
-    image = builder.build(guest, root / "build" / "guests")
+def test_a_guest_runs_the_same(guest: str, image_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    image = image_of(guest)
     assert run(image, "native", monkeypatch) == run(image, "portable", monkeypatch)
 
 

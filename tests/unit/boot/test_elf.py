@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +41,12 @@ SECTIONS {
 
 
 @pytest.fixture(scope="session")
-def linked(tmp_path_factory: pytest.TempPathFactory, need_tool: Callable[[str], str]) -> bytes:
+def linked(tmp_path_factory: pytest.TempPathFactory, gcc_m32: str) -> bytes:
     """A higher-half kernel from the real assembler and linker, with symbols."""
     folder: Path = tmp_path_factory.mktemp("linked")
     (folder / "k.S").write_text(SOURCE)
     (folder / "k.ld").write_text(SCRIPT)
-    command = [need_tool("gcc"), "-m32", "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,-T,k.ld", "k.S", "-o", "k"]
+    command = [gcc_m32, "-m32", "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,-T,k.ld", "k.S", "-o", "k"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return (folder / "k").read_bytes()
 

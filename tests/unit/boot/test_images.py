@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import selectors
-import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,11 +42,10 @@ def test_the_boot_sector_is_one_sector_with_the_signature() -> None:
     assert (len(data), data[510:]) == (512, b"\x55\xaa")
 
 
-@pytest.mark.skipif(
-    not all(shutil.which(tool) for tool in ("as", "ld", "objcopy")), reason="GNU binutils are not installed"
-)
 @pytest.mark.parametrize("name", sorted(IMAGES))
-def test_gnu_as_and_ld_give_the_same_sections(name: str, tmp_path: Path) -> None:
+def test_gnu_as_and_ld_give_the_same_sections(name: str, tmp_path: Path, need_tool: Callable[[str], str]) -> None:
+    for tool in ("as", "ld", "objcopy"):
+        need_tool(tool)
     for source in SOURCES.glob("*.[si]*"):
         (tmp_path / source.name).write_text(source.read_text())
     whole = (SOURCES / IMAGES[name]).read_text()
@@ -91,8 +90,8 @@ def serial_text_on_qemu(arguments: list[str], until: str) -> str:
     return text.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.skipif(not shutil.which("qemu-system-i386"), reason="qemu-system-i386 is not installed")
-def test_the_demo_passes_all_its_checks_on_qemu() -> None:
+def test_the_demo_passes_all_its_checks_on_qemu(need_tool: Callable[[str], str]) -> None:
+    need_tool("qemu-system-i386")
     text = serial_text_on_qemu(["-kernel", str(image_folder() / "demo.elf"), "-m", "64M"], LAST_LINE + "\n")
     lines = text.splitlines()
     assert lines[-1] == LAST_LINE
@@ -102,7 +101,7 @@ def test_the_demo_passes_all_its_checks_on_qemu() -> None:
     assert sum(line.startswith("ok: ") for line in lines) == 6
 
 
-@pytest.mark.skipif(not shutil.which("qemu-system-i386"), reason="qemu-system-i386 is not installed")
-def test_the_boot_sector_says_hello_on_qemu() -> None:
+def test_the_boot_sector_says_hello_on_qemu(need_tool: Callable[[str], str]) -> None:
+    need_tool("qemu-system-i386")
     drive = f"format=raw,file={image_folder() / 'hello_sector.bin'},snapshot=on"
     assert "Hello from a boot sector\n" in serial_text_on_qemu(["-drive", drive], "sector\r\n")

@@ -32,14 +32,14 @@ nowhere: .long 0
 
 
 @pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory, need_tool: Callable[[str], str]) -> Path:
+def kernel(tmp_path_factory: pytest.TempPathFactory, gcc_m32: str) -> Path:
     """A small 32-bit ELF by gcc with debugging information."""
     folder = tmp_path_factory.mktemp("kernel")
     (folder / "kernel.c").write_text(SOURCE)
     (folder / "tiny.s").write_text(ASSEMBLY)
     flags = "-m32 -O0 -g -ffreestanding -fno-pic -no-pie -nostdlib -static -Wl,-Ttext=0x100000,-estart,--build-id=none"
     subprocess.run(
-        [need_tool("gcc"), *flags.split(), "kernel.c", "tiny.s", "-o", "kernel.elf"], cwd=folder, check=True, timeout=60
+        [gcc_m32, *flags.split(), "kernel.c", "tiny.s", "-o", "kernel.elf"], cwd=folder, check=True, timeout=60
     )
     return folder / "kernel.elf"
 

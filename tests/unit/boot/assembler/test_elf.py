@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from hillemu.boot.assembler import assemble_text
 
@@ -122,8 +120,8 @@ def test_a_higher_half_layout_separates_virtual_and_physical_addresses() -> None
     assert image.entry == 0x200000
 
 
-@pytest.mark.skipif(not shutil.which("readelf"), reason="readelf is not installed")
-def test_readelf_has_nothing_to_complain_about(tmp_path: Path) -> None:
+def test_readelf_has_nothing_to_complain_about(tmp_path: Path, need_tool: Callable[[str], str]) -> None:
+    need_tool("readelf")
     (tmp_path / "x.elf").write_bytes(assemble_text(SOURCE).data)
     outcome = subprocess.run(["readelf", "-aW", tmp_path / "x.elf"], capture_output=True, text=True, timeout=20)
     assert (outcome.returncode, outcome.stderr) == (0, "")

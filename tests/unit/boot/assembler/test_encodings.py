@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,10 +37,10 @@ def build(instruction: str, bits: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def gnu(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, str], bytes]:
+def gnu(tmp_path_factory: pytest.TempPathFactory, need_tool: Callable[[str], str]) -> dict[tuple[int, str], bytes]:
     """What GNU as and ld make of each instruction: one source per width, each instruction in a section of its own."""
-    if not shutil.which("as") or not shutil.which("ld") or not shutil.which("objcopy"):
-        pytest.skip("GNU binutils (as, ld, objcopy) are not installed")
+    for tool in ("as", "ld", "objcopy"):
+        need_tool(tool)
     folder = tmp_path_factory.mktemp("gnu")
     found = {}
     for bits in (16, 32):
