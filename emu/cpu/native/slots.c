@@ -1,11 +1,13 @@
 /* Redirects calls inside libunicorn: they go through its PLT and GOT, and this writes the slots there. */
 #define _GNU_SOURCE
+#include "core.h"
+
+#if defined(__linux__) && defined(__x86_64__)
+
 #include <dlfcn.h>
 #include <link.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include "core.h"
 
 static bool make_writable(void *slot)
 {
@@ -19,12 +21,8 @@ static int patch_table(const struct link_map *map, const ElfW(Sym) *symbols, con
 {
     for (size_t i = 0; i < bytes / sizeof(*table); i++) {
         unsigned kind = ELF64_R_TYPE(table[i].r_info);
-#if defined(__x86_64__)
         if (kind != R_X86_64_JUMP_SLOT && kind != R_X86_64_GLOB_DAT)
             continue;
-#else
-        continue;
-#endif
         uintptr_t value = map->l_addr + symbols[ELF64_R_SYM(table[i].r_info)].st_value;
         for (size_t k = 0; k < count; k++) {
             if (value != (uintptr_t)replacements[k].original)
@@ -72,3 +70,15 @@ bool slots_redirect(Replacement *replacements, size_t count)
     }
     return true;
 }
+
+#else
+
+bool slots_redirect(Replacement *replacements, size_t count)
+{
+    (void)replacements;
+    (void)count;
+    PyErr_SetString(PyExc_ImportError, "calls inside libunicorn can be redirected only on Linux on x86-64");
+    return false;
+}
+
+#endif
