@@ -141,7 +141,7 @@ class Processor:
                 acknowledge,
             )
         except ImportError as error:
-            raise LayoutMismatch(f"{error}; install unicorn=={UNICORN_VERSION}, or try HILLEMU_CORE=portable") from None
+            raise LayoutMismatch(str(error)) from None
         self._core.configure(
             cpuid=model.cpuid_leaves,
             msrs=model.msrs,

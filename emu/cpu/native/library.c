@@ -88,19 +88,21 @@ bool library_load(const char *path)
         PyErr_Format(PyExc_ImportError, "cannot load %s: %s", path, dlerror());
         return false;
     }
+    lib.version = (unsigned (*)(unsigned *, unsigned *))dlsym(handle, "uc_version");
+    unsigned found = lib.version ? lib.version(NULL, NULL) : 0;
+    if (found >> 8 != LAYOUT_UNICORN_VERSION) {
+        PyErr_Format(PyExc_ImportError, "%s is Unicorn %u.%u.%u, and hillemu needs exactly 2.1.4: pip install unicorn==2.1.4", path, found >> 24,
+                     found >> 16 & 255, found >> 8 & 255);
+        return false;
+    }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(imports); i++) {
         void *function = dlsym(handle, imports[i].name);
         if (!function) {
-            PyErr_Format(PyExc_ImportError, "%s has no function %s", path, imports[i].name);
+            PyErr_Format(PyExc_ImportError, "%s is no complete Unicorn 2.1.4: it has no function %s; pip install unicorn==2.1.4", path,
+                         imports[i].name);
             return false;
         }
         *(void **)imports[i].slot = function;
-    }
-    if (lib.version(NULL, NULL) >> 8 != LAYOUT_UNICORN_VERSION) {
-        unsigned found = lib.version(NULL, NULL);
-        PyErr_Format(PyExc_ImportError, "%s is Unicorn %u.%u.%u, and hillemu needs exactly 2.1.4", path, found >> 24,
-                     found >> 16 & 255, found >> 8 & 255);
-        return false;
     }
     loaded = true;
     return true;

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "core.h"
 
+#define INSTEAD "; HILLEMU_CORE=portable does without"
+
 #if defined(__linux__) && defined(__x86_64__)
 
 #include <dlfcn.h>
@@ -42,7 +44,7 @@ bool slots_redirect(Replacement *replacements, size_t count)
     Dl_info info;
     struct link_map *map = NULL;
     if (!dladdr1((void *)lib.open, &info, (void **)&map, RTLD_DL_LINKMAP) || !map) {
-        PyErr_SetString(PyExc_ImportError, "the dynamic linker does not know libunicorn");
+        PyErr_SetString(PyExc_ImportError, "the dynamic linker does not know libunicorn" INSTEAD);
         return false;
     }
     const ElfW(Sym) *symbols = NULL;
@@ -59,12 +61,12 @@ bool slots_redirect(Replacement *replacements, size_t count)
     }
     if (!symbols || patch_table(map, symbols, plt, plt_bytes, replacements, count) < 0 ||
         patch_table(map, symbols, rela, rela_bytes, replacements, count) < 0) {
-        PyErr_SetString(PyExc_ImportError, "libunicorn's relocations cannot be changed");
+        PyErr_SetString(PyExc_ImportError, "libunicorn's relocations cannot be changed" INSTEAD);
         return false;
     }
     for (size_t k = 0; k < count; k++) {
         if (replacements[k].slots == 0) {
-            PyErr_SetString(PyExc_ImportError, "libunicorn calls its own functions directly: it cannot be interposed");
+            PyErr_SetString(PyExc_ImportError, "libunicorn calls its own functions directly" INSTEAD);
             return false;
         }
     }
@@ -77,7 +79,7 @@ bool slots_redirect(Replacement *replacements, size_t count)
 {
     (void)replacements;
     (void)count;
-    PyErr_SetString(PyExc_ImportError, "calls inside libunicorn can be redirected only on Linux on x86-64");
+    PyErr_SetString(PyExc_ImportError, "calls inside libunicorn can be redirected only on Linux on x86-64" INSTEAD);
     return false;
 }
 
