@@ -1,8 +1,8 @@
 /* Breakpoints: a run leaves in front of an instruction, and the guest cannot tell.
  *
  * No hook is put into translated code, because a block with one has more operations and might end elsewhere, and
- * interrupts with it.  A block that contains a breakpoint asks block_decide() every time it starts; that cuts it in front
- * of the breakpoint, as it does for a limit, and stops where a block starts with one.
+ * interrupts with it.  A block that contains a breakpoint asks block_decide() every time it starts; that cuts it in
+ * front of the breakpoint, as it does for a limit, and stops where a block starts with one.
  */
 #include "core.h"
 

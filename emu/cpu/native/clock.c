@@ -101,7 +101,8 @@ void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired)
 }
 
 /* QEMU leaves a block that wrote to its own code, in front of the store, and goes on in new blocks.  Had a stop cut the
- * block before, nothing would have been left; so the place to look at events stays where the old block would have ended. */
+ * block before, nothing would have been left; so the place to look at events stays where the old block would have
+ * ended. */
 void leave_changed_block(Core *core, uint32_t linear_pc)
 {
     int64_t hold = core->hold > block_ticks(core) ? core->hold : block_ticks(core); /* an old one may be left over */
@@ -110,12 +111,13 @@ void leave_changed_block(Core *core, uint32_t linear_pc)
     rearm(core);
 }
 
-/* The block of one instruction that QEMU goes on with behind such a store, seen at its start.  Only portable mode, which
- * cannot see that exit, asks this, at the next block's start. */
+/* The block of one instruction that QEMU goes on with behind such a store, seen at its start.  Only portable mode,
+ * which cannot see that exit, asks this, at the next block's start. */
 bool was_cut_by_own_store(Core *core, void *next_tb)
 {
     void *tb = current_block(core);
-    return tb && (FIELD(uint32_t, tb, TB_CFLAGS) & CF_INVALID) && (FIELD(uint32_t, next_tb, TB_CFLAGS) & CF_COUNT_MASK) == 1 &&
+    return tb && (FIELD(uint32_t, tb, TB_CFLAGS) & CF_INVALID) &&
+           (FIELD(uint32_t, next_tb, TB_CFLAGS) & CF_COUNT_MASK) == 1 &&
            find_instruction(tb, 0, (uint32_t)FIELD(uint64_t, next_tb, TB_PC)) >= 0;
 }
 
@@ -158,8 +160,7 @@ void poll_host(Core *core)
     core->poll_at = block_ticks(core) + POLL_INTERVAL_TICKS;
     if (PyErr_CheckSignals())
         keep_error(core);
-    Py_BEGIN_ALLOW_THREADS
-    Py_END_ALLOW_THREADS
+    Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS
 }
 
 BlockDecision block_decide(Core *core, void *tb)

@@ -78,11 +78,11 @@ typedef struct Core {
     bool native;
 
     /* The clock (clock.c).  ticks = check - *left; both are kept by rearm(). */
-    int64_t *left;     /* inside CPUState: ticks until the next check, counted down by translated code */
-    uint32_t *tb_id;   /* inside CPUState: the block that runs now, as 1 + offset in the code buffer; 0 = none */
+    int64_t *left;   /* inside CPUState: ticks until the next check, counted down by translated code */
+    uint32_t *tb_id; /* inside CPUState: the block that runs now, as 1 + offset in the code buffer; 0 = none */
     int64_t check;
-    int64_t deadline;  /* next event of the Python clock */
-    int64_t limit;     /* end of this run: the earlier of the next two */
+    int64_t deadline;                             /* next event of the Python clock */
+    int64_t limit;                                /* end of this run: the earlier of the next two */
     int64_t limit_by_instructions, limit_by_time; /* in ticks; idle time moves the first */
     int64_t hold;      /* nothing asynchronous before this tick: a stop cut a block in two here */
     int64_t poll_at;   /* look for Ctrl-C and let other threads run */
@@ -218,8 +218,8 @@ bool portable_install(Core *core);
 typedef enum { BLOCK_RUN, BLOCK_ATTEND, BLOCK_CUT, BLOCK_STOP } BlockDecision;
 static inline int64_t block_ticks(const Core *core) { return core->check - *core->left; }
 static inline void charge(Core *core, int64_t ticks) { *core->left -= ticks; }
-int64_t clock_ticks(Core *core);          /* exact, also inside a device access */
-void rearm(Core *core);                   /* after a change of deadline, limit, hold or attention */
+int64_t clock_ticks(Core *core); /* exact, also inside a device access */
+void rearm(Core *core);          /* after a change of deadline, limit, hold or attention */
 void skip_ticks(Core *core, int64_t ticks);
 int find_instruction(void *tb, uintptr_t host_pc, uint32_t pc);
 BlockDecision block_decide(Core *core, void *tb); /* the block is not charged yet */
@@ -229,10 +229,10 @@ void *block_of(const Core *core, uint32_t id);
 void *current_block(const Core *core);
 void set_current_block(Core *core, const void *tb);
 void leave_changed_block(Core *core, uint32_t linear_pc);
-uint32_t last_pc_of_block(void *tb);      /* address of the last instruction's first byte */
+uint32_t last_pc_of_block(void *tb); /* address of the last instruction's first byte */
 bool was_cut_by_own_store(Core *core, void *next_tb);
 void leave_at_block_start(Core *core, BlockDecision decision); /* sets up the exit; does not jump */
-void sync_state(Core *core);              /* EIP and flags of the instruction that does I/O */
+void sync_state(Core *core);                                   /* EIP and flags of the instruction that does I/O */
 void poll_host(Core *core);
 
 /* exceptions.c */

@@ -72,14 +72,15 @@ void keep_error(Core *core)
 
 int core_init(Core *core, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"library", "native", "cpu_model", "on_in", "on_out", "on_mmio_read", "on_mmio_write",
-                            "on_due", "on_acknowledge", NULL};
+    static char *names[] = {"library",      "native",        "cpu_model", "on_in",          "on_out",
+                            "on_mmio_read", "on_mmio_write", "on_due",    "on_acknowledge", NULL};
     const char *path;
     int native, model;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "spiOOOOOO", names, &path, &native, &model, &core->on_in,
                                      &core->on_out, &core->on_mmio_read, &core->on_mmio_write, &core->on_due,
                                      &core->on_acknowledge)) {
-        core->on_in = core->on_out = core->on_mmio_read = core->on_mmio_write = core->on_due = core->on_acknowledge = NULL;
+        core->on_in = core->on_out = core->on_mmio_read = core->on_mmio_write = core->on_due = core->on_acknowledge =
+            NULL;
         return -1;
     }
     Py_INCREF(core->on_in);

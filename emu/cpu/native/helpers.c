@@ -110,11 +110,21 @@ const void *our_helper(const void *function)
     const struct {
         const void *theirs, *ours;
     } pairs[] = {
-        {lib.helper_in[0], in_byte},       {lib.helper_in[1], in_word},       {lib.helper_in[2], in_dword},
-        {lib.helper_out[0], out_byte},     {lib.helper_out[1], out_word},     {lib.helper_out[2], out_dword},
-        {lib.helper_cpuid, cpuid},         {lib.helper_rdtsc, rdtsc},         {lib.helper_rdtscp, rdtscp},
-        {lib.helper_rdmsr, rdmsr},         {lib.helper_wrmsr, wrmsr},         {lib.helper_sysenter, sysenter},
-        {lib.helper_write_crN, write_cr},  {lib.helper_read_crN, read_cr},    {lib.helper_write_eflags, write_eflags},
+        {lib.helper_in[0], in_byte},
+        {lib.helper_in[1], in_word},
+        {lib.helper_in[2], in_dword},
+        {lib.helper_out[0], out_byte},
+        {lib.helper_out[1], out_word},
+        {lib.helper_out[2], out_dword},
+        {lib.helper_cpuid, cpuid},
+        {lib.helper_rdtsc, rdtsc},
+        {lib.helper_rdtscp, rdtscp},
+        {lib.helper_rdmsr, rdmsr},
+        {lib.helper_wrmsr, wrmsr},
+        {lib.helper_sysenter, sysenter},
+        {lib.helper_write_crN, write_cr},
+        {lib.helper_read_crN, read_cr},
+        {lib.helper_write_eflags, write_eflags},
         {lib.helper_read_eflags, read_eflags},
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(pairs); i++)

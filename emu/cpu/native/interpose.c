@@ -35,10 +35,7 @@ static uintptr_t const_pointer(void *tcg, const void *pointer)
     return lib.const_i64(tcg, (int64_t)(uintptr_t)pointer);
 }
 
-static void *temp_of(void *tcg, uintptr_t handle)
-{
-    return (char *)tcg + handle;
-}
+static void *temp_of(void *tcg, uintptr_t handle) { return (char *)tcg + handle; }
 
 static void *last_op(void *tcg)
 {
@@ -52,10 +49,7 @@ static uintptr_t new_i64(void *tcg)
     return (uintptr_t)((char *)lib.temp_new(tcg, TCG_TYPE_I64, false) - (char *)tcg);
 }
 
-static void free_temp(void *tcg, uintptr_t handle)
-{
-    lib.temp_free(tcg, temp_of(tcg, handle));
-}
+static void free_temp(void *tcg, uintptr_t handle) { lib.temp_free(tcg, temp_of(tcg, handle)); }
 
 /* struct TCGLabel starts with one word: present:1 has_value:1 id:14 refs:16 */
 static void label_set(void *tcg, void *label)
@@ -90,7 +84,8 @@ static void emit_prologue(void *tcg)
     uintptr_t env_arg = (uintptr_t)temp_of(tcg, env);
 
     uintptr_t id = lib.const_i32(tcg, (int32_t)block_id(core, block.tb));
-    lib.op3(tcg, OPC_ST_I32, (uintptr_t)temp_of(tcg, id), env_arg, (uintptr_t)((intptr_t)CPU_ICOUNT_EXTRA - X86CPU_ENV));
+    lib.op3(tcg, OPC_ST_I32, (uintptr_t)temp_of(tcg, id), env_arg,
+            (uintptr_t)((intptr_t)CPU_ICOUNT_EXTRA - X86CPU_ENV));
     free_temp(tcg, id);
 
     uintptr_t left = new_i64(tcg), left_arg = (uintptr_t)temp_of(tcg, left);
@@ -116,7 +111,8 @@ static int64_t block_charge(const Core *core, const void *tb)
     return FIELD(uint16_t, tb, TB_ICOUNT) + (block_is_watched(core, tb) ? (int64_t)1 << 60 : 0);
 }
 
-/* Called by translated code when the countdown has passed zero; jumps back to the main loop unless the block may run. */
+/* Called by translated code when the countdown has passed zero; jumps back to the main loop unless the block may run.
+ */
 static void block_slow(void *uc, uint32_t id)
 {
     Core *core = core_of_uc(uc);

@@ -43,6 +43,8 @@ bool layout_check(Core *core)
 {
     const char *mismatch = first_mismatch(core);
     if (mismatch)
-        PyErr_Format(PyExc_ImportError, "this libunicorn is not laid out as the 2.1.4 release is: %s; pip install unicorn==2.1.4", mismatch);
+        PyErr_Format(PyExc_ImportError,
+                     "this libunicorn is not laid out as the 2.1.4 release is: %s; pip install unicorn==2.1.4",
+                     mismatch);
     return mismatch == NULL;
 }

@@ -91,14 +91,16 @@ bool library_load(const char *path)
     lib.version = (unsigned (*)(unsigned *, unsigned *))dlsym(handle, "uc_version");
     unsigned found = lib.version ? lib.version(NULL, NULL) : 0;
     if (found >> 8 != LAYOUT_UNICORN_VERSION) {
-        PyErr_Format(PyExc_ImportError, "%s is Unicorn %u.%u.%u, and hillemu needs exactly 2.1.4: pip install unicorn==2.1.4", path, found >> 24,
-                     found >> 16 & 255, found >> 8 & 255);
+        PyErr_Format(PyExc_ImportError,
+                     "%s is Unicorn %u.%u.%u, and hillemu needs exactly 2.1.4: pip install unicorn==2.1.4", path,
+                     found >> 24, found >> 16 & 255, found >> 8 & 255);
         return false;
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(imports); i++) {
         void *function = dlsym(handle, imports[i].name);
         if (!function) {
-            PyErr_Format(PyExc_ImportError, "%s is no complete Unicorn 2.1.4: it has no function %s; pip install unicorn==2.1.4", path,
+            PyErr_Format(PyExc_ImportError,
+                         "%s is no complete Unicorn 2.1.4: it has no function %s; pip install unicorn==2.1.4", path,
                          imports[i].name);
             return false;
         }

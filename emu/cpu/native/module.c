@@ -10,7 +10,6 @@ static PyObject *unicorn_error(const char *what, int error)
     return PyErr_Format(PyExc_RuntimeError, "%s: %s", what, lib.strerror(error));
 }
 
-
 static bool stopped(Core *core)
 {
     if (core->running)
@@ -90,14 +89,15 @@ static PyObject *core_set_a20(Core *core, PyObject *on)
 
 static PyObject *core_configure(Core *core, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"cpuid", "msrs", "features", "cr4_valid", "eflags_fixed", "has_cr4", "has_sysenter",
-                            "io_ticks", NULL};
+    static char *names[] = {"cpuid",   "msrs",         "features", "cr4_valid", "eflags_fixed",
+                            "has_cr4", "has_sysenter", "io_ticks", NULL};
     PyObject *cpuid, *msrs, *features;
     unsigned long cr4_valid, eflags_fixed;
     int has_cr4, has_sysenter;
     long long io_ticks;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!O!kkppL", names, &PyList_Type, &cpuid, &PyList_Type, &msrs,
-                                     &PyList_Type, &features, &cr4_valid, &eflags_fixed, &has_cr4, &has_sysenter, &io_ticks))
+                                     &PyList_Type, &features, &cr4_valid, &eflags_fixed, &has_cr4, &has_sysenter,
+                                     &io_ticks))
         return NULL;
     Py_ssize_t leaves = PyList_GET_SIZE(cpuid), registers = PyList_GET_SIZE(msrs);
     core->cpuid = calloc(leaves + 1, sizeof *core->cpuid);
@@ -342,7 +342,8 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec spec = {"hillemu.emu.cpu._core.Core", sizeof(Core), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
+static PyType_Spec spec = {"hillemu.emu.cpu._core.Core", sizeof(Core), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                           slots};
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "hillemu.emu.cpu._core", .m_size = -1};
 

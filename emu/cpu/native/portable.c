@@ -91,7 +91,8 @@ bool portable_install(Core *core)
     for (size_t i = 0; i < Py_ARRAY_LENGTH(hooks); i++) {
         uintptr_t hook;
         uint64_t begin = 1, end = 0; /* begin > end: everywhere */
-        int error = lib.hook_add(core->uc, &hook, hooks[i].type, hooks[i].function, core, begin, end, hooks[i].instruction);
+        int error =
+            lib.hook_add(core->uc, &hook, hooks[i].type, hooks[i].function, core, begin, end, hooks[i].instruction);
         if (error) {
             PyErr_Format(PyExc_RuntimeError, "Unicorn refuses hook %zu: %s", i, lib.strerror(error));
             return false;

@@ -22,18 +22,40 @@ typedef struct {
 #define SEGMENT(name, number) {name, ENV_SEGS + SEG_SIZE * number, SELECTOR}
 
 static const Register registers[] = {
-    GENERAL("eax", 0), GENERAL("ecx", 1), GENERAL("edx", 2), GENERAL("ebx", 3),
-    GENERAL("esp", 4), GENERAL("ebp", 5), GENERAL("esi", 6), GENERAL("edi", 7),
-    {"eip", ENV_EIP, PLAIN}, {"eflags", ENV_EFLAGS, EFLAGS},
-    SEGMENT("cs", SEG_CS), SEGMENT("ss", SEG_SS), SEGMENT("ds", SEG_DS),
-    SEGMENT("es", SEG_ES), SEGMENT("fs", SEG_FS), SEGMENT("gs", SEG_GS),
-    {"ldtr", ENV_LDT, SELECTOR}, {"tr", ENV_TR, SELECTOR},
-    {"gdtr", ENV_GDT, SELECTOR}, {"idtr", ENV_IDT, SELECTOR},
-    {"gdtr_base", ENV_GDT, TABLE_BASE}, {"gdtr_limit", ENV_GDT, TABLE_LIMIT},
-    {"idtr_base", ENV_IDT, TABLE_BASE}, {"idtr_limit", ENV_IDT, TABLE_LIMIT},
-    {"cr0", ENV_CR, CR0}, {"cr2", ENV_CR + 16, PLAIN}, {"cr3", ENV_CR + 24, CR3}, {"cr4", ENV_CR + 32, CR4},
-    {"dr0", ENV_DR, PLAIN}, {"dr1", ENV_DR + 8, PLAIN}, {"dr2", ENV_DR + 16, PLAIN}, {"dr3", ENV_DR + 24, PLAIN},
-    {"dr6", ENV_DR + 48, PLAIN}, {"dr7", ENV_DR + 56, PLAIN},
+    GENERAL("eax", 0),
+    GENERAL("ecx", 1),
+    GENERAL("edx", 2),
+    GENERAL("ebx", 3),
+    GENERAL("esp", 4),
+    GENERAL("ebp", 5),
+    GENERAL("esi", 6),
+    GENERAL("edi", 7),
+    {"eip", ENV_EIP, PLAIN},
+    {"eflags", ENV_EFLAGS, EFLAGS},
+    SEGMENT("cs", SEG_CS),
+    SEGMENT("ss", SEG_SS),
+    SEGMENT("ds", SEG_DS),
+    SEGMENT("es", SEG_ES),
+    SEGMENT("fs", SEG_FS),
+    SEGMENT("gs", SEG_GS),
+    {"ldtr", ENV_LDT, SELECTOR},
+    {"tr", ENV_TR, SELECTOR},
+    {"gdtr", ENV_GDT, SELECTOR},
+    {"idtr", ENV_IDT, SELECTOR},
+    {"gdtr_base", ENV_GDT, TABLE_BASE},
+    {"gdtr_limit", ENV_GDT, TABLE_LIMIT},
+    {"idtr_base", ENV_IDT, TABLE_BASE},
+    {"idtr_limit", ENV_IDT, TABLE_LIMIT},
+    {"cr0", ENV_CR, CR0},
+    {"cr2", ENV_CR + 16, PLAIN},
+    {"cr3", ENV_CR + 24, CR3},
+    {"cr4", ENV_CR + 32, CR4},
+    {"dr0", ENV_DR, PLAIN},
+    {"dr1", ENV_DR + 8, PLAIN},
+    {"dr2", ENV_DR + 16, PLAIN},
+    {"dr3", ENV_DR + 24, PLAIN},
+    {"dr6", ENV_DR + 48, PLAIN},
+    {"dr7", ENV_DR + 56, PLAIN},
     {"efer", ENV_EFER, PLAIN},
 };
 
@@ -141,12 +163,12 @@ void segment_load(Core *core, int index, uint32_t selector, uint32_t base, uint3
     if (index == SEG_SS)
         hflags = (hflags & ~HF_CPL) | (flags >> ATTRIBUTE_DPL_BIT & 3);
 
-    bool stack_is_32_bit = FIELD(uint32_t, segs, SEG_SS * SEG_SIZE + SEG_FLAGS) & ATTRIBUTE_B;
-    bool real_or_vm86 = !(FIELD(uint64_t, core->env, ENV_CR) & CR0_PE) ||
-                        (FIELD(uint64_t, core->env, ENV_EFLAGS) & EFLAGS_VM);
-    uint64_t bases = FIELD(uint64_t, segs, SEG_DS * SEG_SIZE + SEG_BASE) |
-                     FIELD(uint64_t, segs, SEG_ES * SEG_SIZE + SEG_BASE) |
-                     FIELD(uint64_t, segs, SEG_SS * SEG_SIZE + SEG_BASE);
+    bool stack_is_32_bit = FIELD(uint32_t, segs, SEG_SS *SEG_SIZE + SEG_FLAGS) & ATTRIBUTE_B;
+    bool real_or_vm86 =
+        !(FIELD(uint64_t, core->env, ENV_CR) & CR0_PE) || (FIELD(uint64_t, core->env, ENV_EFLAGS) & EFLAGS_VM);
+    uint64_t bases = FIELD(uint64_t, segs, SEG_DS *SEG_SIZE + SEG_BASE) |
+                     FIELD(uint64_t, segs, SEG_ES *SEG_SIZE + SEG_BASE) |
+                     FIELD(uint64_t, segs, SEG_SS *SEG_SIZE + SEG_BASE);
     hflags &= ~(HF_SS32 | HF_ADDSEG);
     if (stack_is_32_bit)
         hflags |= HF_SS32;
@@ -157,7 +179,12 @@ void segment_load(Core *core, int index, uint32_t selector, uint32_t base, uint3
 
 void registers_reset(Core *core, uint32_t signature)
 {
-    enum { DATA = 0x9300, CODE = 0x9B00, LDT = 0x8200, TSS = 0x8900 }; /* QEMU caches TR as not busy, and aborts at a busy one */
+    enum {
+        DATA = 0x9300,
+        CODE = 0x9B00,
+        LDT = 0x8200,
+        TSS = 0x8900
+    }; /* QEMU caches TR as not busy, and aborts at a busy one */
     void *env = core->env;
 
     memset((char *)env + ENV_REGS, 0, 8 * 8);

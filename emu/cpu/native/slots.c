@@ -18,7 +18,7 @@ static bool make_writable(void *slot)
     return mprotect((void *)page, page_size, PROT_READ | PROT_WRITE) == 0;
 }
 
-static int patch_table(const struct link_map *map, const ElfW(Sym) *symbols, const ElfW(Rela) *table, size_t bytes,
+static int patch_table(const struct link_map *map, const ElfW(Sym) * symbols, const ElfW(Rela) * table, size_t bytes,
                        Replacement *replacements, size_t count)
 {
     for (size_t i = 0; i < bytes / sizeof(*table); i++) {

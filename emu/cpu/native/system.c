@@ -46,10 +46,7 @@ static int64_t ticks_at(Core *core, uintptr_t host_pc)
     return ticks;
 }
 
-uint64_t system_tsc(Core *core, uintptr_t host_pc)
-{
-    return (uint64_t)(ticks_at(core, host_pc) + core->tsc_offset);
-}
+uint64_t system_tsc(Core *core, uintptr_t host_pc) { return (uint64_t)(ticks_at(core, host_pc) + core->tsc_offset); }
 
 static Msr *find_msr(Core *core, uint32_t index)
 {
