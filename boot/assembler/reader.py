@@ -16,7 +16,7 @@ from hillemu.boot.assembler.source import (
     AssemblyError,
     Place,
     Statement,
-    character_end,
+    outside_quotes,
     split_arguments,
     statements,
     string_end,
@@ -313,24 +313,14 @@ def _macro_arguments(text: str) -> list[tuple[int, int]]:
 
 
 def _argument_end(text: str, at: int) -> int:
-    depth = 0
-    while at < len(text):
-        here = text[at]
-        if here == '"' and (end := string_end(text, at)) > 0:
-            at = end
-            continue
-        if here == "'":
-            at = character_end(text, at)
-            continue
-        depth += (here in "([") - (here in ")]")
-        if here == "," and depth == 0:
-            return at
-        if here.isspace() and depth == 0:
-            following = text[at:].lstrip()[:1]
-            if following == "," or (text[at - 1] not in _OPERATORS and following not in _OPERATORS):
-                return at
-        at += 1
-    return at
+    for index, here, depth in outside_quotes(text, at):
+        if depth == 0 and here == ",":
+            return index
+        if depth == 0 and here.isspace():
+            following = text[index:].lstrip()[:1]
+            if following == "," or (text[index - 1] not in _OPERATORS and following not in _OPERATORS):
+                return index
+    return len(text)
 
 
 def _unquote(text: str) -> str:

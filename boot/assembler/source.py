@@ -115,6 +115,27 @@ def character_end(text: str, at: int) -> int:
     return end + 1 if text[end : end + 1] == "'" else min(end, len(text))
 
 
+def outside_quotes(text: str, at: int = 0) -> Iterator[tuple[int, str, int]]:
+    """Walk `text` from `at` over what is outside strings and character constants.
+
+    Yields (index, character, how many brackets are open behind it).
+
+    >>> "".join(character for _, character, _ in outside_quotes('[a, "b,c"] + d'))
+    '[a, ] + d'
+    """
+    depth = 0
+    while at < len(text):
+        here = text[at]
+        if here == '"' and (end := string_end(text, at)) > 0:
+            at = end
+        elif here == "'":
+            at = character_end(text, at)
+        else:
+            depth += (here in "([") - (here in ")]")
+            yield at, here, depth
+            at += 1
+
+
 def split_arguments(text: str) -> list[str]:
     """Split at commas that are outside strings, character constants and brackets.
 
@@ -124,23 +145,11 @@ def split_arguments(text: str) -> list[str]:
     if not text.strip():
         return []
     parts: list[str] = []
-    depth = start = at = 0
-    while at < len(text):
-        here = text[at]
-        if here == '"' and (end := string_end(text, at)) > 0:
-            at = end
-            continue
-        if here == "'":
-            at = character_end(text, at)
-            continue
-        if here in "([":
-            depth += 1
-        elif here in ")]":
-            depth -= 1
-        elif here == "," and depth == 0:
+    start = 0
+    for at, here, depth in outside_quotes(text):
+        if here == "," and depth == 0:
             parts.append(text[start:at].strip())
             start = at + 1
-        at += 1
     parts.append(text[start:].strip())
     return parts
 
