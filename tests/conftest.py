@@ -11,8 +11,14 @@ from typing import Never
 
 import guest_builder
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# At home hypothesis draws new examples in every run; CI must judge the change, not the dice.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI", "").lower() in ("1", "true"):
+    settings.load_profile("ci")
 
 
 def package_dirs() -> dict[str, Path]:
