@@ -136,7 +136,6 @@ typedef struct {
     int (*ctl)(void *, int, ...);
     int (*emu_start)(void *, uint64_t, uint64_t, uint64_t, size_t);
     int (*hook_add)(void *, uintptr_t *, int, void *, void *, uint64_t, uint64_t, ...);
-    int (*hook_del)(void *, uintptr_t);
     int (*mem_map_ptr)(void *, uint64_t, uint64_t, uint32_t, void *);
     int (*mmio_map)(void *, uint64_t, uint64_t, void *, void *, void *, void *);
     int (*reg_read)(void *, int, void *);
@@ -148,7 +147,6 @@ typedef struct {
     int (*pending_interrupt)(void *cpu, int request);
     void (*raise_exception_err_ra)(void *env, int vector, int error_code, uintptr_t ra);
     bool (*restore_state)(void *cpu, uintptr_t host_pc, bool will_exit);
-    void (*loop_exit)(void *cpu);
     void *(*tb_lookup)(void *tcg, uintptr_t host_pc);
     uint32_t (*read_code)(void *env, uint64_t at); /* one byte */
     void (*tlb_flush)(void *cpu);
@@ -164,7 +162,7 @@ typedef struct {
     void (*check_exit_request)(void *tcg);
     void (*gen_call)(void *tcg, void *function, void *ret, int nargs, void **args);
     void (*gen_block)(void *cpu, void *tb, int max_insns);
-    void (*loop_exit_noexc)(void *cpu);
+    void (*loop_exit_noexc)(void *cpu); /* back to the main loop, without an exception */
     void *helper_check_exit_request;
     void *helper_in[3], *helper_out[3];
     void *helper_cpuid, *helper_rdtsc, *helper_rdtscp, *helper_rdmsr, *helper_wrmsr, *helper_sysenter;
@@ -175,7 +173,6 @@ typedef struct {
     void (*temp_free)(void *tcg, void *temp);
     uintptr_t (*const_i32)(void *tcg, int32_t value);
     uintptr_t (*const_i64)(void *tcg, int64_t value);
-    void *(*emit_op)(void *tcg, int opcode);
     void (*op1)(void *tcg, int opcode, uintptr_t);
     void (*op3)(void *tcg, int opcode, uintptr_t, uintptr_t, uintptr_t);
     void (*brcondi_i64)(void *tcg, int condition, uintptr_t value, int64_t constant, void *label);
@@ -237,9 +234,12 @@ void poll_host(Core *core);
 
 /* exceptions.c */
 bool exceptions_install(Core *core);
+void run_due_events(Core *core);
 void record_delivery(Core *core, DeliveryKind kind, uint32_t vector, uint32_t error_code);
 
 /* io.c */
+void begin_access(Core *core, uintptr_t host_pc); /* from here to the end, the clock is that of the instruction */
+void end_access(Core *core);
 uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc);
 void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t host_pc);
 uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *region);
@@ -247,7 +247,8 @@ void mmio_write(void *uc, uint64_t offset, unsigned size, uint64_t value, void *
 
 /* system.c: the instructions themselves; who calls turns `false` into #GP or #UD */
 bool system_cpuid(Core *core); /* false: this processor has no CPUID */
-uint64_t system_tsc(Core *core, uintptr_t host_pc);
+void system_rdtsc(Core *core, uintptr_t host_pc);
+void system_rdtscp(Core *core, uintptr_t host_pc);
 bool system_rdmsr(Core *core, uintptr_t host_pc);
 bool system_wrmsr(Core *core, uintptr_t host_pc);
 bool system_sysenter(Core *core);
@@ -258,6 +259,7 @@ bool register_read(Core *core, const char *name, uint64_t *value);
 bool register_write(Core *core, const char *name, uint64_t value);
 void *segment_cache(Core *core, const char *name);
 void segment_load(Core *core, int index, uint32_t selector, uint32_t base, uint32_t limit, uint32_t flags);
+bool segment_set(Core *core, const char *name, uint32_t selector, uint32_t base, uint32_t limit, uint32_t flags);
 void registers_reset(Core *core, uint32_t signature);
 static inline uint32_t linear_eip(Core *core)
 {

@@ -56,7 +56,7 @@ static bool on_undefined_opcode(void *uc, void *data)
     return true;
 }
 
-static void run_due_events(Core *core)
+void run_due_events(Core *core)
 {
     int64_t now = block_ticks(core);
     while (now >= core->deadline && !core->stop_requested) {

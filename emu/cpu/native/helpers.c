@@ -31,23 +31,25 @@ static void cpuid(void *env)
         undefined_opcode(core, RETURN_ADDRESS);
 }
 
-static void read_tsc(void *env, uintptr_t ra)
+static void check_tsc_allowed(Core *core, void *env, uintptr_t ra)
 {
-    Core *core = core_of_env(env);
     bool disabled = FIELD(uint64_t, env, ENV_CR + 8 * 4) >> 2 & 1; /* CR4.TSD */
     if (disabled && (FIELD(uint32_t, env, ENV_HFLAGS) & HF_CPL))
         general_protection(core, ra);
-    uint64_t tsc = system_tsc(core, ra);
-    FIELD(uint64_t, env, ENV_REGS) = (uint32_t)tsc;
-    FIELD(uint64_t, env, ENV_REGS + 8 * 2) = tsc >> 32;
 }
 
-static void rdtsc(void *env) { read_tsc(env, RETURN_ADDRESS); }
+static void rdtsc(void *env)
+{
+    Core *core = core_of_env(env);
+    check_tsc_allowed(core, env, RETURN_ADDRESS);
+    system_rdtsc(core, RETURN_ADDRESS);
+}
 
 static void rdtscp(void *env)
 {
-    read_tsc(env, RETURN_ADDRESS);
-    FIELD(uint64_t, env, ENV_REGS + 8 * 1) = 0; /* TSC_AUX */
+    Core *core = core_of_env(env);
+    check_tsc_allowed(core, env, RETURN_ADDRESS);
+    system_rdtscp(core, RETURN_ADDRESS);
 }
 
 static void rdmsr(void *env)

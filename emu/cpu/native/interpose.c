@@ -126,8 +126,7 @@ static void block_slow(void *uc, uint32_t id)
     leave_at_block_start(core, decision);
     /* Translated code runs on from block to block without storing EIP; the flags are stored at every block's end. */
     FIELD(uint64_t, core->env, ENV_EIP) = (uint32_t)(FIELD(uint64_t, tb, TB_PC) - FIELD(uint64_t, tb, TB_CS_BASE));
-    FIELD(int32_t, core->cpu, CPU_EXCEPTION_INDEX) = -1;
-    lib.loop_exit(core->cpu);
+    lib.loop_exit_noexc(core->cpu);
 }
 
 /* ---- the replacements ------------------------------------------------------------------------------------------ */

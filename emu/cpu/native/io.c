@@ -15,6 +15,8 @@ static void io_check_permission(Core *core, uint32_t port, int size)
     lib.check_io[size == 1 ? 0 : size == 2 ? 1 : 2](core->env, port);
 }
 
+static uint32_t width_mask(int size) { return size == 4 ? 0xffffffff : (1u << 8 * size) - 1; }
+
 static uint64_t call_read(Core *core, PyObject *handler, uint64_t address, int size)
 {
     PyObject *args[2] = {PyLong_FromUnsignedLongLong(address), PyLong_FromLong(size)};
@@ -54,9 +56,8 @@ static void cut_behind_access(Core *core, uint32_t value)
     core->replaying = true;
     core->replay_value = value;
     FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = 1;
-    FIELD(int32_t, core->cpu, CPU_EXCEPTION_INDEX) = -1;
     rearm(core);
-    lib.loop_exit(core->cpu);
+    lib.loop_exit_noexc(core->cpu);
 }
 
 static bool replay(Core *core)
@@ -66,13 +67,13 @@ static bool replay(Core *core)
     return was;
 }
 
-static void begin_access(Core *core, uintptr_t host_pc)
+void begin_access(Core *core, uintptr_t host_pc)
 {
     core->in_access = true;
     core->host_pc = host_pc;
 }
 
-static void end_access(Core *core)
+void end_access(Core *core)
 {
     core->in_access = false;
     core->host_pc = 0;
@@ -86,9 +87,8 @@ uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc)
     if (replay(core)) {
         value = core->replay_value;
     } else {
-        uint32_t mask = size == 4 ? 0xffffffff : (1u << 8 * size) - 1;
         skip_ticks(core, core->io_ticks);
-        value = (uint32_t)call_read(core, core->on_in, port & 0xffff, size) & mask;
+        value = (uint32_t)call_read(core, core->on_in, port & 0xffff, size) & width_mask(size);
         if (core->stop_requested)
             cut_behind_access(core, value);
     }
@@ -101,9 +101,8 @@ void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t ho
     begin_access(core, host_pc);
     io_check_permission(core, port, size);
     if (!replay(core)) {
-        uint32_t mask = size == 4 ? 0xffffffff : (1u << 8 * size) - 1;
         skip_ticks(core, core->io_ticks);
-        call_write(core, core->on_out, port & 0xffff, size, value & mask);
+        call_write(core, core->on_out, port & 0xffff, size, value & width_mask(size));
         if (core->stop_requested)
             cut_behind_access(core, 0);
     }

@@ -35,7 +35,6 @@ enum {
     CPU_ICOUNT_DECR_PTR = 304,
     CPU_MEM_IO_PC = 33144,
     CPU_HALTED = 33176,
-    CPU_EXCEPTION_INDEX = 33184,
     CPU_UC = 33192,
     CPU_CLASS = 33200,
 };
@@ -71,7 +70,6 @@ enum {
     ENV_SYSENTER_EIP = 4816,
     ENV_ERROR_CODE = 5384,
     ENV_EXCEPTION_IS_INT = 5388,
-    ENV_EXCEPTION_NEXT_EIP = 5392,
     ENV_DR = 5400,
     ENV_OLD_EXCEPTION = 5496,
     ENV_FEATURES = 5632, /* 8 bytes each, in the order of QEMU's FeatureWord */
@@ -86,11 +84,9 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
 /* env->hflags: facts that the translator depends on */
 enum {
     HF_CPL = 3,
-    HF_INHIBIT_IRQ = 1 << 3,
     HF_CS32 = 1 << 4,
     HF_SS32 = 1 << 5,
     HF_ADDSEG = 1 << 6,
-    HF_PE = 1 << 7,
     HF2_GIF = 1 << 0,
 };
 
@@ -108,7 +104,6 @@ enum {
 enum { OP_OPCODE = 0, OP_LINK = 8, OP_ARGS = 24 };
 enum {
     OPC_SET_LABEL = 1,
-    OPC_CALL = 2,
     OPC_BR = 3,
     OPC_ST_I32 = 16,
     OPC_LD_I64 = 73,
@@ -149,10 +144,7 @@ enum {
 /* Loop exits */
 enum {
     CPU_INTERRUPT_HARD = 2,
-    EXCP_INTERRUPT = 0x10000,
-    EXCP_HLT = 0x10001,
     GETPC_ADJ = 2,
-    CC_OP_DYNAMIC = 0,
     CC_OP_EFLAGS = 1,
     ACCESS_FETCH = 2, /* MMU_INST_FETCH */
 };

@@ -186,21 +186,8 @@ static PyObject *core_set_segment(Core *core, PyObject *args)
     unsigned selector, base, limit, flags;
     if (!PyArg_ParseTuple(args, "sIIII", &name, &selector, &base, &limit, &flags))
         return NULL;
-    static const char *const order[] = {"es", "cs", "ss", "ds", "fs", "gs"};
-    for (int i = 0; i < 6; i++) {
-        if (!strcmp(name, order[i])) {
-            segment_load(core, i, selector, base, limit, flags);
-            Py_RETURN_NONE;
-        }
-    }
-    void *cache = segment_cache(core, name);
-    if (!cache)
+    if (!segment_set(core, name, selector, base, limit, flags))
         return PyErr_Format(PyExc_KeyError, "%s is no segment register", name);
-    FIELD(uint32_t, cache, SEG_SELECTOR) = selector;
-    FIELD(uint64_t, cache, SEG_BASE) = base;
-    FIELD(uint32_t, cache, SEG_LIMIT) = limit;
-    enum { TSS_BUSY = 1 << 9 };
-    FIELD(uint32_t, cache, SEG_FLAGS) = strcmp(name, "tr") ? flags : flags & ~TSS_BUSY; /* QEMU aborts at a busy one */
     Py_RETURN_NONE;
 }
 

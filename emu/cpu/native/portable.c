@@ -47,18 +47,14 @@ static int on_cpuid(void *uc, void *data)
 
 static int on_rdtsc(void *uc, void *data)
 {
-    Core *core = data;
-    uint64_t tsc = system_tsc(core, 0);
-    FIELD(uint64_t, core->env, ENV_REGS) = (uint32_t)tsc;
-    FIELD(uint64_t, core->env, ENV_REGS + 8 * 2) = tsc >> 32;
+    system_rdtsc(data, 0);
     return 1;
 }
 
 static int on_rdtscp(void *uc, void *data)
 {
-    Core *core = data;
-    FIELD(uint64_t, core->env, ENV_REGS + 8 * 1) = 0; /* TSC_AUX */
-    return on_rdtsc(uc, data);
+    system_rdtscp(data, 0);
+    return 1;
 }
 
 static void on_sysenter(void *uc, void *data)

@@ -177,6 +177,22 @@ void segment_load(Core *core, int index, uint32_t selector, uint32_t base, uint3
     FIELD(uint32_t, core->env, ENV_HFLAGS) = hflags;
 }
 
+bool segment_set(Core *core, const char *name, uint32_t selector, uint32_t base, uint32_t limit, uint32_t flags)
+{
+    enum { TSS_BUSY = 1 << 9 };
+    static const char *const order[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+    for (int i = 0; i < 6; i++) {
+        if (!strcmp(name, order[i])) {
+            segment_load(core, i, selector, base, limit, flags);
+            return true;
+        }
+    }
+    void *cache = segment_cache(core, name);
+    if (cache) /* QEMU aborts at a busy TSS in TR */
+        set_cache(cache, selector, base, limit, strcmp(name, "tr") ? flags : flags & ~TSS_BUSY);
+    return cache != NULL;
+}
+
 void registers_reset(Core *core, uint32_t signature)
 {
     enum {

@@ -17,15 +17,11 @@ static StopCode wait_for_interrupt(Core *core)
             skip_ticks(core, idle);
         if (run_ends_first)
             return STOP_LIMIT;
-        int64_t now = block_ticks(core);
-        PyObject *next = PyObject_CallFunction(core->on_due, "L", (long long)now);
-        int64_t deadline = next ? PyLong_AsLongLong(next) : 0;
-        Py_XDECREF(next);
-        if (PyErr_Occurred() || PyErr_CheckSignals())
+        run_due_events(core);
+        if (PyErr_CheckSignals())
             keep_error(core);
         if (core->stop_requested)
             return STOP_REQUESTED;
-        core->deadline = deadline;
         rearm(core);
     }
     core->halted = false;

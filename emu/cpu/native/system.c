@@ -38,15 +38,29 @@ bool system_cpuid(Core *core)
 
 static int64_t ticks_at(Core *core, uintptr_t host_pc)
 {
-    core->in_access = true;
-    core->host_pc = host_pc;
+    begin_access(core, host_pc);
     int64_t ticks = clock_ticks(core);
-    core->in_access = false;
-    core->host_pc = 0;
+    end_access(core);
     return ticks;
 }
 
-uint64_t system_tsc(Core *core, uintptr_t host_pc) { return (uint64_t)(ticks_at(core, host_pc) + core->tsc_offset); }
+static uint64_t time_stamp(Core *core, uintptr_t host_pc)
+{
+    return (uint64_t)(ticks_at(core, host_pc) + core->tsc_offset);
+}
+
+void system_rdtsc(Core *core, uintptr_t host_pc)
+{
+    uint64_t value = time_stamp(core, host_pc);
+    set(core, EAX, (uint32_t)value);
+    set(core, EDX, (uint32_t)(value >> 32));
+}
+
+void system_rdtscp(Core *core, uintptr_t host_pc)
+{
+    system_rdtsc(core, host_pc);
+    set(core, ECX, 0); /* TSC_AUX */
+}
 
 static Msr *find_msr(Core *core, uint32_t index)
 {
@@ -63,7 +77,7 @@ bool system_rdmsr(Core *core, uintptr_t host_pc)
         return false;
     uint64_t value;
     switch (msr->index) {
-    case MSR_TSC: value = system_tsc(core, host_pc); break;
+    case MSR_TSC: value = time_stamp(core, host_pc); break;
     case MSR_SYSENTER_CS: value = FIELD(uint32_t, core->env, ENV_SYSENTER_CS); break;
     case MSR_SYSENTER_ESP: value = FIELD(uint64_t, core->env, ENV_SYSENTER_ESP); break;
     case MSR_SYSENTER_EIP: value = FIELD(uint64_t, core->env, ENV_SYSENTER_EIP); break;

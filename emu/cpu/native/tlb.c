@@ -47,8 +47,7 @@ static void end_block_before_faulting_fetch(Core *core, uint64_t at, int size, i
     FIELD(uint64_t, core->env, ENV_CR + 8 * 2) = cr2; /* the probe has set it */
     FIELD(void *, core->tcg, TCG_CPU) = NULL;
     FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = (uint32_t)begun - 1;
-    FIELD(int32_t, core->cpu, CPU_EXCEPTION_INDEX) = -1;
-    lib.loop_exit(core->cpu);
+    lib.loop_exit_noexc(core->cpu);
 }
 
 static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
