@@ -187,7 +187,7 @@ class Machine:
 
     def stop(self) -> None:
         """End the run that is going on: from an observer, a device, another thread or a signal handler."""
-        self._end(Stop(StopReason.INTERRUPTED, self._place()))
+        self._end(Stop(StopReason.INTERRUPTED))
 
     def _run_slice(self, end: int | None, over_breakpoint: bool, input_may_come: bool) -> Stop | None:
         """Run to the next thing that we look at; return why it was the last slice, or `None`."""
@@ -202,7 +202,8 @@ class Machine:
             return self._restart()
         if self._ending is not None:
             stop, self._ending = self._ending, None
-            return stop
+            # Only now does the processor stand still, at the place that is to be told.
+            return stop if stop.detail else stop._replace(detail=self._place())
         match core_stop:
             case CoreStop.LIMIT:
                 if end is not None and self.cpu.instructions >= end:

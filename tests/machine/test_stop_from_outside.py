@@ -52,6 +52,15 @@ def test_ctrl_c_interrupts_a_run_and_the_machine_can_go_on(source: str, boot: An
     assert machine.cpu.instructions == before + 1000
 
 
+def test_a_stop_tells_where_the_processor_stands_and_not_where_it_was_asked(boot: Any) -> None:
+    machine = boot("xor eax, eax; " + BUSY)
+    machine.serial.on_byte(lambda byte: machine.stop())
+    stop = machine.run()
+    assert stop.reason is StopReason.INTERRUPTED
+    assert stop.detail == f"at {machine.symbols.describe(machine.cpu.linear_eip)}"
+    assert machine.read(machine.cpu.linear_eip - 1, 1) == b"\xee"  # right behind the OUT
+
+
 @pytest.mark.parametrize("source", ["1: inc eax; jmp 1b", BUSY, IDLE], ids=["loop", "output", "idle"])
 def test_another_thread_can_stop_a_run(source: str, boot: Any) -> None:
     machine = boot(source)
