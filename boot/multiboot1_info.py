@@ -30,7 +30,6 @@ BOOT_DEVICE = 0x8000FFFF
 """The first hard disk, its first partition: what QEMU says for a kernel that came from no disk."""
 INFO_BYTES = 116
 MODULE_ENTRY_BYTES = 16
-MAP_ENTRY_BYTES = 24
 
 
 class InfoFlags(Word):

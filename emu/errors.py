@@ -7,7 +7,6 @@
     |   +-- ImageError        the image cannot be loaded: names the file and the fault
     |   +-- OptionError       an option's value makes no sense: names the option
     +-- GuestFault            the guest did something that stops the machine: exit status 126
-    |   +-- TripleFault       the processor shut down
     +-- InternalError         our bug, or an unsupported host: please report it
         +-- LayoutMismatch    the Unicorn found is not the one this core was built for
         +-- BusConflict       two devices claim the same addresses
@@ -50,10 +49,6 @@ class OptionError(UserMistake):
 
 class GuestFault(HillemuError):
     """The guest did something that no real machine survives."""
-
-
-class TripleFault(GuestFault):
-    """A fault while delivering a double fault: the processor shut down."""
 
 
 class InternalError(HillemuError):

@@ -36,7 +36,7 @@ from hillemu.emu.devices.reset import Port92, ResetControl
 from hillemu.emu.devices.serial_log import SerialLog
 from hillemu.emu.devices.speaker import SystemControlB
 from hillemu.emu.devices.text_screen import TextScreen
-from hillemu.emu.devices.uart import Uart
+from hillemu.emu.devices.uart import COM1, COM2, PORT_COUNT, Uart
 from hillemu.emu.devices.vga import Vga
 from hillemu.emu.guest import Trap
 from hillemu.emu.i386.address import PAGE_SIZE, PhysAddr
@@ -127,8 +127,8 @@ class Pc:
         attach(0x92, 1, self.port92)
         attach(0xE9, 1, Debugcon(sink=self.debug_log.put))
         attach(0xF4, 4, DebugExit(on_exit=on_exit), width=4)
-        attach(0x3F8, 8, self.serial, name="COM1")
-        attach(0x2F8, 8, self.serial2, name="COM2")
+        attach(COM1, PORT_COUNT, self.serial, name="COM1")
+        attach(COM2, PORT_COUNT, self.serial2, name="COM2")
         for base, count, window in self.vga.windows():
             attach(base, count, window, name="VGA")
         attach(0xCF9, 1, self.reset_control)

@@ -9,14 +9,8 @@ True
 from __future__ import annotations
 
 from hillemu.emu.errors import OptionError
-
-KIB = 1 << 10
-MIB = 1 << 20
-GIB = 1 << 30
-
-SMALLEST_RAM_BYTES = 4 * MIB
-LARGEST_RAM_BYTES = 64 * GIB
-PAGE_BYTES = 4096
+from hillemu.emu.i386.address import PAGE_SIZE
+from hillemu.emu.memory import GIB, KIB, MAX_BYTES, MIB, MIN_BYTES
 
 _UNITS = {"K": KIB, "M": MIB, "G": GIB}
 
@@ -46,11 +40,11 @@ def check_ram_size(size_bytes: int, option: str = "mem", text: str = "") -> int:
     `text` is how the user wrote it, for the message.
     """
     text = text or format_size(size_bytes)
-    if size_bytes < SMALLEST_RAM_BYTES:
-        raise OptionError(option, f"{text} is too little; the smallest machine has {format_size(SMALLEST_RAM_BYTES)}")
-    if size_bytes > LARGEST_RAM_BYTES:
-        raise OptionError(option, f"{text} is too much; the largest machine has {format_size(LARGEST_RAM_BYTES)}")
-    if size_bytes % PAGE_BYTES:
+    if size_bytes < MIN_BYTES:
+        raise OptionError(option, f"{text} is too little; the smallest machine has {format_size(MIN_BYTES)}")
+    if size_bytes > MAX_BYTES:
+        raise OptionError(option, f"{text} is too much; the largest machine has {format_size(MAX_BYTES)}")
+    if size_bytes % PAGE_SIZE:
         raise OptionError(option, f"{text} is {size_bytes} bytes, which is not a whole number of 4 KiB pages")
     return size_bytes
 

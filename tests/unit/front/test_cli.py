@@ -15,7 +15,7 @@ import pytest
 
 from hillemu.cli import main
 from hillemu.emu.errors import ImageError, InternalError, OptionError
-from hillemu.options import IMAGE_FORMATS, CommandLine, make_parser
+from hillemu.options import CPU_MODELS, IMAGE_FORMATS, CommandLine, make_parser
 
 Fake = Any
 """The class `FakeMachine` of conftest.py."""
@@ -109,6 +109,12 @@ def test_the_formats_offered_are_those_the_loader_knows() -> None:
     from hillemu.boot.loader import FORMATS
 
     assert IMAGE_FORMATS == FORMATS
+
+
+def test_the_processors_offered_are_those_that_there_are() -> None:
+    from hillemu.emu.cpu.models import MODELS
+
+    assert tuple(MODELS) == CPU_MODELS
 
 
 # Mistakes
