@@ -88,6 +88,14 @@ class Bus:
         self._bases.insert(at, base)
         self._ranges.insert(at, new)
 
+    def detach(self, base: int) -> Range:
+        """Take away what was attached at `base`, and return it; `KeyError` if no range starts there."""
+        at = bisect_right(self._bases, base) - 1
+        if at < 0 or self._bases[at] != base:
+            raise KeyError(f"no device is attached at {self.kind} {base:#x}")
+        del self._bases[at]
+        return self._ranges.pop(at)
+
     def _describe(self, item: Range) -> str:
         return f"{self.kind} {item.base:#x}-{item.end - 1:#x} ({item.name})"
 

@@ -83,6 +83,16 @@ class Guest(Protocol):
     def on_trap(self, port: int, handler: Trap) -> None:
         """Call `handler(guest, value)` when the guest writes to I/O port `port`."""
 
+    def read_port(self, port: int, size: int = 1) -> int:
+        """What IN would read: `size` is 1, 2 or 4 bytes.  Has the side effects of IN, and takes no virtual time."""
+
+    def write_port(self, port: int, value: int, size: int = 1) -> None:
+        """Do what OUT does, in no virtual time."""
+
+    @property
+    def now_ns(self) -> int:
+        """Virtual nanoseconds since power-on."""
+
 
 Trap = Callable[[Guest, int], None]
 
@@ -143,12 +153,19 @@ class FakeRegisters:
 
 
 class FakeGuest:
-    """A `Guest` without a processor; `out` plays the guest's part of a trap."""
+    """A `Guest` without a processor; `out` plays the guest's part of a trap.
+
+    Ports are latches: `port_values` holds what each gives to `read_port` (all ones where nothing is), and
+    `port_writes` keeps what was written, in order, as (port, value, size).
+    """
 
     def __init__(self, size_bytes: int) -> None:
         self.memory = FakeMemory(size_bytes)
         self.registers = FakeRegisters()
         self.tlb_flushes = 0
+        self.now_ns = 0
+        self.port_values: dict[int, int] = {}
+        self.port_writes: list[tuple[int, int, int]] = []
         self._traps: dict[int, Trap] = {}
 
     def flush_tlb(self) -> None:
@@ -156,6 +173,12 @@ class FakeGuest:
 
     def on_trap(self, port: int, handler: Trap) -> None:
         self._traps[port] = handler
+
+    def read_port(self, port: int, size: int = 1) -> int:
+        return self.port_values.get(port, (1 << 8 * size) - 1)
+
+    def write_port(self, port: int, value: int, size: int = 1) -> None:
+        self.port_writes.append((port, value, size))
 
     def out(self, port: int, value: int) -> None:
         """Do what a guest's ``out`` to a trap port does."""

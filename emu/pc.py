@@ -164,6 +164,20 @@ class Pc:
         self.ports.attach(port, 1, _TrapPort(self, handler), name=f"trap {port:#x}", width=4)
 
 
+    def read_port(self, port: int, size: int = 1) -> int:
+        """What IN would read."""
+        return self.ports.read(port, size)
+
+    def write_port(self, port: int, value: int, size: int = 1) -> None:
+        """Do what OUT does."""
+        self.ports.write(port, size, value)
+
+    @property
+    def now_ns(self) -> int:
+        """Virtual nanoseconds since power-on."""
+        return self.clock.now_ns
+
+
 class _TrapPort:
     """A port whose writes are calls."""
 

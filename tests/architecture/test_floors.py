@@ -17,6 +17,7 @@ import pytest
 BOTTOM = ("hillemu.emu.errors", "hillemu.emu.word", "hillemu.emu.stop", "hillemu.emu.reports")
 BUSES = ("hillemu.emu.bus", "hillemu.emu.wires", "hillemu.emu.clock")
 MEMORY = "hillemu.emu.memory"
+MEDIA = "hillemu.emu.media"
 I386 = "hillemu.emu.i386"
 DOOR = "hillemu.emu.guest"
 ABOVE_THE_DOOR = (I386, DOOR, "hillemu.emu.errors", "hillemu.emu.word", "hillemu.emu.reports")
@@ -32,16 +33,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hillemu.emu.bus": (*BUSES, *BOTTOM),
     "hillemu.emu.wires": BOTTOM,
     "hillemu.emu.clock": BOTTOM,
+    MEDIA: BOTTOM,
     MEMORY: (MEMORY, *BUSES, I386, *BOTTOM),
     DOOR: (I386, *BOTTOM),
     "hillemu.emu.cpu": ("hillemu.emu.cpu", DOOR, *BUSES, MEMORY, I386, *BOTTOM),
     # A chip knows its registers and its wires.  None imports i386: another architecture uses the same chips.
-    "hillemu.emu.devices": ("hillemu.emu.devices", *BUSES, *BOTTOM),
+    "hillemu.emu.devices": ("hillemu.emu.devices", MEDIA, *BUSES, *BOTTOM),
     "hillemu.emu.gdb": ("hillemu.emu.gdb", DOOR, I386, *BOTTOM),
     "hillemu.emu.snapshot": ("hillemu.emu",),
     "hillemu.emu.pc": ("hillemu.emu",),
     # the rooms above
-    "hillemu.boot": ("hillemu.boot", *ABOVE_THE_DOOR),
+    "hillemu.boot": ("hillemu.boot", MEDIA, *ABOVE_THE_DOOR),
     "hillemu.kernel": ("hillemu.kernel", "hillemu.boot.handoff", *ABOVE_THE_DOOR),
     "hillemu.images": (),
     "hillemu": ("hillemu",),

@@ -89,3 +89,14 @@ def test_peek_has_no_side_effect_and_is_none_where_nobody_can_be_looked_at() -> 
     assert bus.peek(0x11, 1) is None
     assert device.sizes == []
     assert not bus.unhandled.reads
+
+
+def test_a_detached_device_leaves_open_bus_and_its_place_can_be_taken_again() -> None:
+    bus = Bus("port", 0x10000)
+    first = Bytes(4)
+    bus.attach(0x100, 4, first, name="first")
+    assert bus.detach(0x100).device is first
+    assert bus.read(0x100, 1) == 0xFF
+    bus.attach(0x102, 4, Bytes(4), name="second")
+    with pytest.raises(KeyError, match="0x104"):
+        bus.detach(0x104)
