@@ -163,7 +163,6 @@ class Pc:
         """Call `handler(self, value)` when the guest writes to I/O port `port`."""
         self.ports.attach(port, 1, _TrapPort(self, handler), name=f"trap {port:#x}", width=4)
 
-
     def read_port(self, port: int, size: int = 1) -> int:
         """What IN would read."""
         return self.ports.read(port, size)
