@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from hillemu.boot import bios_rom
+from hillemu.boot.bios import rom
 from hillemu.boot.assembler import assemble_file
-from hillemu.boot.bios_rom import SERVICES, handler_of, install_rom, tell_of_services
+from hillemu.boot.bios.rom import SERVICES, handler_of, install_rom, tell_of_services
 from hillemu.boot.images import SOURCES
 from hillemu.emu.guest import FakeGuest, Segment
 from hillemu.emu.i386.address import PhysAddr
@@ -70,9 +70,9 @@ def test_handlers_stand_where_programs_that_know_an_ibm_rom_look_for_them() -> N
 def test_every_told_service_tells_the_host_and_returns_with_the_carry_set(guest: FakeGuest) -> None:
     install_rom(guest)
     for vector in SERVICES:
-        at = PhysAddr((bios_rom.SEGMENT << 4) + handler_of(vector))
+        at = PhysAddr((rom.SEGMENT << 4) + handler_of(vector))
         # out 0xB1, al; stc; retf 2
-        assert guest.memory.read(at, 6) == bytes((0xE6, bios_rom.TELL_PORT, 0xF9, 0xCA, 2, 0))
+        assert guest.memory.read(at, 6) == bytes((0xE6, rom.TELL_PORT, 0xF9, 0xCA, 2, 0))
 
 
 def test_a_call_of_a_service_is_told_with_its_function(guest: FakeGuest) -> None:
@@ -81,7 +81,7 @@ def test_a_call_of_a_service_is_told_with_its_function(guest: FakeGuest) -> None
     guest.registers.set("cs", 0xF000)
     guest.registers.set("eip", handler_of(0x13))
     guest.registers.set("eax", 0x0201)
-    guest.out(bios_rom.TELL_PORT, 0x01)
+    guest.out(rom.TELL_PORT, 0x01)
     (message,) = told
     assert "INT 13h (disk) with AX=0201h" in message
 
@@ -91,7 +91,7 @@ def test_a_program_that_uses_the_port_itself_is_not_mistaken_for_one(guest: Fake
     tell_of_services(guest, told.append)
     guest.registers.set("cs", 8)
     guest.registers.set("eip", handler_of(0x13))
-    guest.out(bios_rom.TELL_PORT, 0x01)
+    guest.out(rom.TELL_PORT, 0x01)
     assert told == []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hillemu.boot.bios_data import BDA, BDA_BYTES, EBDA, FIELDS, write_bios_data
+from hillemu.boot.bios.data import BDA, BDA_BYTES, EBDA, FIELDS, write_bios_data
 from hillemu.boot.memory_map import lower_kib, memory_map
 from hillemu.emu.guest import FakeGuest
 from hillemu.emu.i386.address import PhysAddr

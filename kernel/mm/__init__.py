@@ -1,0 +1,1 @@
+"""The hosted kernel's memory management: one idea a file, every structure in guest memory."""
