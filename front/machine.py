@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hillemu.boot.bios_data import write_bios_data
-from hillemu.boot.bios_rom import install_rom, tell_of_services
+from hillemu.boot.bios.data import write_bios_data
+from hillemu.boot.bios.rom import install_rom, tell_of_services
 from hillemu.boot.image import BootOptions, Image, Module
 from hillemu.boot.loader import load_image
 from hillemu.boot.shipped import shipped_image

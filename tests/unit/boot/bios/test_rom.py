@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hillemu.boot.bios import rom
 from hillemu.boot.assembler import assemble_file
+from hillemu.boot.bios import rom
 from hillemu.boot.bios.rom import SERVICES, handler_of, install_rom, tell_of_services
 from hillemu.boot.images import SOURCES
 from hillemu.emu.guest import FakeGuest, Segment
