@@ -5,6 +5,7 @@
     HillemuError
     +-- UserMistake           the command line, an option, a file: one clear line, exit status 125
     |   +-- ImageError        the image cannot be loaded: names the file and the fault
+    |   +-- MediumError       a disk image fails during the run: names the file and the cause
     |   +-- OptionError       an option's value makes no sense: names the option
     +-- GuestFault            the guest did something that stops the machine: exit status 126
     +-- InternalError         our bug, or an unsupported host: please report it
@@ -31,6 +32,15 @@ class ImageError(UserMistake):
 
     `path` names the file and `fault` says what is wrong with it; the message is ``path: fault``.
     """
+
+    def __init__(self, path: object, fault: str) -> None:
+        super().__init__(f"{path}: {fault}")
+        self.path = str(path)
+        self.fault = fault
+
+
+class MediumError(UserMistake):
+    """A disk image that was opened cannot be read or written any more; the message is ``path: fault``."""
 
     def __init__(self, path: object, fault: str) -> None:
         super().__init__(f"{path}: {fault}")
