@@ -44,6 +44,29 @@ class PeekableDevice(BusDevice, Protocol):
     def peek(self, offset: int, size: int) -> int: ...
 
 
+class DataWindow(Protocol):
+    """Lets a data port's items be moved without calling the device, where moving one has no effect but the next.
+
+    While a window is open, accesses of `size` bytes to its port read (or, with `output`, write) `buffer` from `start`
+    up to, not including, `end`; every other access, and what comes at `end`, calls the device as always.  A device
+    closes the window first in whatever it does, and learns from the answer how far the guest got.
+    """
+
+    def open(self, buffer: bytearray | memoryview, start: int, end: int, *, size: int, output: bool) -> None: ...
+
+    def close(self) -> int | None:
+        """Close the window; the offset of the next item, or `None` where none was open."""
+
+
+class NoWindow:
+    """A machine that has none: every access calls the device."""
+
+    def open(self, buffer: bytearray | memoryview, start: int, end: int, *, size: int, output: bool) -> None: ...
+
+    def close(self) -> int | None:
+        return None
+
+
 class Range(NamedTuple):
     """One attached device: `base` up to, not including, `end`."""
 

@@ -1,20 +1,24 @@
-"""Physical RAM and ROM: one sparse host mapping, seen by the guest without a copy.
+"""Physical RAM and ROM: sparse host mappings, seen by the guest without a copy.
 
 ::
 
     0x0_0000_0000 +------------------+
-                  | RAM              |  the first 640 KiB; the video area 0xA0000-0xBFFFF is plain memory too
+                  | RAM              |
+    0x0_000A_0000 +------------------+
+                  | video window     |  plain memory, or given to the video chip's planes (`give_window`)
     0x0_000C_0000 +------------------+
-                  | ROM (256 KiB)    |  writes vanish; its last 64 KiB also end the 32-bit space
+                  | ROM or RAM       |  in segments of 16 KiB, as the host bridge is told (`set_shadow`); ROM at reset
     0x0_0010_0000 +------------------+
                   | RAM              |  up to 3.5 GiB, or 3 GiB in a machine that has more (as QEMU's pc)
       hole starts +------------------+
                   | devices, nothing |  open bus: reads give all ones, writes vanish
+                  | video RAM        |  16 MiB where the video chip's base address register says (`place_video_ram`)
+                  | ROM              |  the firmware's end; by default the last 64 KiB of what is below 1 MiB
     0x1_0000_0000 +------------------+
                   | the rest of RAM  |
                   +------------------+
 
-The mapping is anonymous and not reserved: a frame costs host memory when it is first written.
+RAM is anonymous and not reserved: a frame costs host memory when it is first written.
 """
 
 from __future__ import annotations
@@ -24,7 +28,9 @@ import os
 import struct
 import sys
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from hillemu.emu.errors import OptionError
 from hillemu.emu.i386.address import PAGE_SIZE, PhysAddr, RamRange
@@ -33,7 +39,12 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 MIN_BYTES, MAX_BYTES = 4 * MIB, 64 * GIB
 VIDEO_BASE = 0xA0000
 ROM_BASE, ROM_BYTES = 0xC0000, 256 * KIB
+WINDOW_BYTES = 64 * KIB
+SHADOW_UNIT = 16 * KIB
+"""ROM and the RAM behind it are switched in segments of this size."""
 HIGH_ROM_BYTES = 64 * KIB
+MAX_FIRMWARE_BYTES = 512 * KIB
+VIDEO_RAM_BYTES = 16 * MIB
 FOUR_GIB = 4 * GIB
 
 
@@ -50,11 +61,30 @@ def _nothing_translated(at: int, count: int) -> None:
     """No processor looks at this memory."""
 
 
+def _nobody_maps() -> None:
+    """No processor has mapped this memory."""
+
+
+class Area(NamedTuple):
+    """Where memory answers: `size_bytes` at physical `base` are `buffer` from `offset` on."""
+
+    base: int
+    size_bytes: int
+    buffer: memoryview
+    offset: int
+    writable: bool
+
+    @property
+    def end(self) -> int:
+        return self.base + self.size_bytes
+
+
 class PhysicalMemory:
     """Guest RAM and ROM; fulfils `hillemu.emu.guest.GuestMemory`.
 
     `ram` is the whole of RAM as a writable buffer; what lies above the hole follows directly what lies below it.
-    Writes through `ram` are not noticed by the processor: use `write` for anything that may be code.
+    `rom` is what answers below 1 MiB, `video_ram` the video chip's memory.  Writes through these buffers are not
+    noticed by the processor: use `write` for anything that may be code.
 
     Raises `OptionError` when the size is out of range or the host cannot map it.
     """
@@ -70,13 +100,19 @@ class PhysicalMemory:
             raise OptionError(
                 "--mem", f"this host cannot map {size_bytes // MIB} MiB ({error}); ask for less"
             ) from None
-        self._rom_map = mmap.mmap(-1, ROM_BYTES)
         self.ram = memoryview(self._ram_map)
-        self.rom = memoryview(self._rom_map)
+        self.rom = memoryview(mmap.mmap(-1, ROM_BYTES))
+        self.video_ram = memoryview(mmap.mmap(-1, VIDEO_RAM_BYTES, flags=flags))
         self.on_write: Callable[[int, int], None] = _nothing_translated
+        self.on_map_change: Callable[[], None] = _nobody_maps
         low = low_ram_bytes(size_bytes)
         self.low_end = PhysAddr(low)
         self.high_end = PhysAddr(FOUR_GIB + size_bytes - low)
+        self._high_rom = self.rom[ROM_BYTES - HIGH_ROM_BYTES :]
+        self._video_ram_at: int | None = None
+        self._windows_given: set[int] = set()
+        self._shadow = [(False, False)] * (ROM_BYTES // SHADOW_UNIT)
+        self._rearrange()
 
     # ---- the map ------------------------------------------------------------------------------------------------
 
@@ -89,45 +125,109 @@ class PhysicalMemory:
         return tuple(ranges)
 
     @property
-    def areas(self) -> tuple[tuple[int, int, memoryview, int, bool], ...]:
-        """What the processor must map: (base, bytes, buffer, offset in it, writable)."""
-        areas = [
-            (0, ROM_BASE, self.ram, 0, True),
-            (ROM_BASE, ROM_BYTES, self.rom, 0, False),
-            (MIB, self.low_end - MIB, self.ram, MIB, True),
-            (FOUR_GIB - HIGH_ROM_BYTES, HIGH_ROM_BYTES, self.rom, ROM_BYTES - HIGH_ROM_BYTES, False),
+    def areas(self) -> tuple[Area, ...]:
+        """What the processor must map, in ascending order; all between goes to the memory bus."""
+        return self._areas
+
+    def set_shadow(self, start: int, end: int, *, read_ram: bool, write_ram: bool) -> None:
+        """Choose for `start` to `end` (segments of 16 KiB from 0xC0000 to 1 MiB) who answers reads, who gets writes.
+
+        Where only writes reach RAM, the bus has to carry them out (`read_rom_segment`, `write_shadow`).
+        """
+        for segment in range((start - ROM_BASE) // SHADOW_UNIT, (end - ROM_BASE) // SHADOW_UNIT):
+            self._shadow[segment] = (read_ram, write_ram)
+        self._rearrange()
+
+    def give_window(self, base: int, *, to_devices: bool) -> None:
+        """Have the memory bus answer in the video window's half at `base` (0xA0000 or 0xB0000), or plain memory."""
+        (self._windows_given.add if to_devices else self._windows_given.discard)(base)
+        self._rearrange()
+
+    def place_video_ram(self, base: int | None) -> None:
+        """Have the video memory answer at `base`, or (`None`) nowhere."""
+        self._video_ram_at = base
+        self._rearrange()
+
+    def set_firmware(self, image: bytes) -> None:
+        """Put a firmware image (64K to 512K) at the end of the 32-bit space, and its last 128 KiB below 1 MiB."""
+        self._high_rom = memoryview(mmap.mmap(-1, len(image)))
+        self._high_rom[:] = image
+        low = image[-128 * KIB :]
+        self.rom[ROM_BYTES - len(low) :] = low
+        self._rearrange()
+
+    def reset_map(self) -> None:
+        """What the host bridge's RESET does: ROM below 1 MiB."""
+        self._shadow = [(False, False)] * len(self._shadow)
+        self._rearrange()
+
+    def _rearrange(self) -> None:
+        ram, rom = self.ram, self.rom
+        areas = [Area(0, VIDEO_BASE, ram, 0, True)]
+        areas += [
+            Area(base, WINDOW_BYTES, ram, base, True)
+            for base in range(VIDEO_BASE, ROM_BASE, WINDOW_BYTES)
+            if base not in self._windows_given
         ]
+        for segment, (read_ram, write_ram) in enumerate(self._shadow):
+            if write_ram and not read_ram:
+                continue
+            base = ROM_BASE + segment * SHADOW_UNIT
+            offset, buffer = (base, ram) if read_ram else (base - ROM_BASE, rom)
+            last = areas[-1]
+            if last.end == base and last.base >= ROM_BASE and last.buffer is buffer and last.writable == write_ram:
+                areas[-1] = last._replace(size_bytes=last.size_bytes + SHADOW_UNIT)
+            else:
+                areas.append(Area(base, SHADOW_UNIT, buffer, offset, write_ram))
+        areas.append(Area(MIB, self.low_end - MIB, ram, MIB, True))
+        if (at := self._video_ram_at) is not None and self.low_end <= at <= FOUR_GIB - VIDEO_RAM_BYTES - 4 * MIB:
+            areas.append(Area(at, VIDEO_RAM_BYTES, self.video_ram, 0, True))
+        high = self._high_rom
+        areas.append(Area(FOUR_GIB - len(high), len(high), high, 0, False))
         if self.high_end > FOUR_GIB:
-            areas.append((FOUR_GIB, self.high_end - FOUR_GIB, self.ram, self.low_end, True))
-        return tuple(areas)
+            areas.append(Area(FOUR_GIB, self.high_end - FOUR_GIB, ram, self.low_end, True))
+        self._areas = tuple(areas)
+        self._bases = [area.base for area in areas]
+        self.on_map_change()
+
+    def read_rom_segment(self, at: int, count: int) -> bytes:
+        """ROM at physical `at`, whoever answers there now."""
+        return bytes(self.rom[at - ROM_BASE : at - ROM_BASE + count])
+
+    def write_shadow(self, at: int, data: bytes) -> None:
+        """RAM behind the ROM at physical `at`, whoever answers there now."""
+        self.ram[at : at + len(data)] = data
 
     def _locate(self, at: int, count: int) -> tuple[memoryview, int]:
         """The buffer and offset of `count` bytes at `at`; `IndexError` if they are not wholly in one area."""
         if at >= 0 and count >= 0:
             end = at + count
-            if (at >= MIB and end <= self.low_end) or end <= ROM_BASE:
+            if (at >= MIB and end <= self.low_end) or end <= VIDEO_BASE:
                 return self.ram, at
-            if at >= ROM_BASE and end <= MIB:
-                return self.rom, at - ROM_BASE
-            if at >= FOUR_GIB and end <= self.high_end:
-                return self.ram, at - FOUR_GIB + self.low_end
-            if at >= FOUR_GIB - HIGH_ROM_BYTES and end <= FOUR_GIB:
-                return self.rom, at - FOUR_GIB + ROM_BYTES
+            area = self._areas[bisect_right(self._bases, at) - 1]
+            if end <= area.end:
+                return area.buffer, at - area.base + area.offset
         raise IndexError(f"{count} bytes at physical {at:#x} are not in RAM or ROM")
 
     # ---- GuestMemory --------------------------------------------------------------------------------------------
 
     def read(self, at: PhysAddr, count: int) -> bytes:
         """`count` bytes of RAM or ROM, without any side effect; `IndexError` outside."""
-        if at < MIB < at + count:  # a dump across the ROM area
-            return self.read(at, MIB - at) + self.read(PhysAddr(MIB), at + count - MIB)
-        if at < ROM_BASE < at + count:
-            return self.read(at, ROM_BASE - at) + self.read(PhysAddr(ROM_BASE), at + count - ROM_BASE)
+        if VIDEO_BASE - count < at < MIB:  # perhaps a dump across several areas
+            area = self._areas[bisect_right(self._bases, at) - 1]
+            if at < area.end < at + count:
+                return self.read(at, area.end - at) + self.read(PhysAddr(area.end), at + count - area.end)
         buffer, offset = self._locate(at, count)
         return bytes(buffer[offset : offset + count])
 
     def write(self, at: PhysAddr, data: bytes | bytearray | memoryview) -> None:
         """Change RAM (or, as only a host can, ROM); translated code stays right."""
+        if VIDEO_BASE - len(data) < at < MIB:
+            area = self._areas[bisect_right(self._bases, at) - 1]
+            if at < area.end < at + len(data):
+                self.write(at, data[: area.end - at])
+                self.write(PhysAddr(area.end), data[area.end - at :])
+                return
         buffer, offset = self._locate(at, len(data))
         buffer[offset : offset + len(data)] = data
         self.on_write(at, len(data))

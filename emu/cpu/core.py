@@ -4,7 +4,7 @@
 source of virtual time (`hillemu.emu.clock.TickSource`), and the thing that runs.
 
 Not modelled, because Unicorn does not: segment limits, alignment checks (#AC, and #GP for misaligned SSE operands),
-data breakpoints in DR0-DR3, #XM, SMEP, VME, machine checks, NMI.  Global pages do not survive a write to CR3.
+data breakpoints in DR0-DR3, #XM, SMEP, VME, machine checks.  Global pages do not survive a write to CR3.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hillemu.emu.cpu.models import PHYSICAL_ADDRESS_BITS, CpuModel
 from hillemu.emu.errors import LayoutMismatch, OptionError
 from hillemu.emu.guest import Segment
 from hillemu.emu.i386.vectors import EXCEPTIONS
-from hillemu.emu.memory import PhysicalMemory
+from hillemu.emu.memory import Area, PhysicalMemory
 
 if TYPE_CHECKING:
     from hillemu.emu.cpu._core import Core
@@ -111,7 +111,8 @@ class Processor:
     """One i386.
 
     `acknowledge` answers an interrupt with its vector (the 8259's INTA cycle).  `ports` and `mmio` receive I/O;
-    whatever is neither in `memory` nor a device is open bus.
+    whatever is neither in `memory` nor a device is open bus.  `device_msrs` has the model-specific registers that are
+    a device's, by number: how to read, and how to write (`False` refuses the value, which gives #GP).
 
     Raises `LayoutMismatch` when the Unicorn found is not the one that the core knows.
     """
@@ -139,6 +140,8 @@ class Processor:
                 mmio.write,
                 clock.run_due,
                 acknowledge,
+                self._read_msr,
+                self._write_msr,
             )
         except ImportError as error:
             raise LayoutMismatch(str(error)) from None
@@ -152,28 +155,72 @@ class Processor:
             has_sysenter=bool(model.edx & 1 << 11),
             io_ticks=clock.ticks_from_ns(PORT_ACCESS_NS),
         )
-        self._map(memory)
+        self.device_msrs: dict[int, tuple[Callable[[], int], Callable[[int], bool]]] = {}
+        self._memory = memory
+        self._mapped: dict[tuple[int, int], Area | None] = {}
+        self._map_changed = self._stop_wanted = False
+        self._map()
+        memory.on_map_change = self._rearrange_soon
         memory.on_write = self._core.host_wrote
         self.ticks: Callable[[], int] = self._core.ticks
         self.set_deadline: Callable[[int], None] = self._core.set_deadline
         self.set_interrupt_line: Callable[[bool], None] = self._core.set_interrupt_line
         self.set_a20: Callable[[bool], None] = self._core.set_a20
         self.flush_tlb: Callable[[], None] = self._core.flush_tlb
-        self.stop: Callable[[], None] = self._core.stop
+        self.pull_nmi: Callable[[], None] = self._core.pull_nmi
         self.get: Callable[[str], int] = self._core.get
         clock.attach(self)
         self.reset()
 
-    def _map(self, memory: PhysicalMemory) -> None:
-        """Map RAM and ROM, and everything between and behind them as I/O."""
+    # ---- the memory map -----------------------------------------------------------------------------------------
+
+    def _map(self) -> None:
+        """Map memory, and everything between and behind as I/O; what is mapped rightly already stays."""
+        self._map_changed = False
+        wanted: dict[tuple[int, int], Area | None] = {}
         at = 0
-        for base, size, buffer, offset, writable in sorted(memory.areas, key=lambda area: area[0]):
-            if at < base:
-                self._core.map_mmio(at, base - at)
-            self._core.map_memory(base, buffer, offset, size, writable)
-            at = base + size
+        for area in self._memory.areas:
+            if at < area.base:
+                wanted[at, area.base - at] = None
+            wanted[area.base, area.size_bytes] = area
+            at = area.end
         if at < PHYSICAL_SPACE_END:
-            self._core.map_mmio(at, PHYSICAL_SPACE_END - at)
+            wanted[at, PHYSICAL_SPACE_END - at] = None
+        for place, area in list(self._mapped.items()):
+            if place not in wanted or not _same(wanted[place], area):
+                self._core.unmap(*place)
+                del self._mapped[place]
+        for place, area in wanted.items():
+            if place not in self._mapped:
+                if area is None:
+                    self._core.map_mmio(*place)
+                else:
+                    self._core.map_memory(area.base, area.buffer, area.offset, area.size_bytes, area.writable)
+                self._mapped[place] = area
+
+    def _rearrange_soon(self) -> None:
+        """The map has changed: the next instruction must see it, wherever the processor is."""
+        self._map_changed = True
+        self._core.stop()
+
+    def data_window(self, port: int) -> DataWindow:
+        """The door through which a device lets its data port `port` be read or written without being called."""
+        return DataWindow(self._core, port)
+
+    # ---- model-specific registers -------------------------------------------------------------------------------
+
+    def _read_msr(self, index: int) -> int | None:
+        found = self.device_msrs.get(index)
+        return found[0]() if found else None
+
+    def _write_msr(self, index: int, value: int) -> bool:
+        found = self.device_msrs.get(index)
+        return bool(found and found[1](value))
+
+    def set_cpuid_feature(self, edx_bit: int, on: bool) -> None:
+        """Show or hide a feature of CPUID.1:EDX; the local APIC's follows its enable bit."""
+        edx = self.model.edx | edx_bit if on else self.model.edx & ~edx_bit
+        self._core.set_cpuid_edx(1, edx)
 
     # ---- registers ----------------------------------------------------------------------------------------------
 
@@ -206,11 +253,27 @@ class Processor:
         A breakpoint at the current EIP is passed `over_breakpoint`, or stops the run at once.  An exception in a
         device is raised here.
         """
-        return CoreStop(
-            self._core.run(
-                -1 if instructions is None else instructions, -1 if ticks is None else ticks, over_breakpoint
+        end = None if instructions is None else self.instructions + instructions
+        deadline = None if ticks is None else self.ticks() + ticks
+        while True:
+            if self._map_changed:
+                self._map()
+            stop = CoreStop(
+                self._core.run(
+                    -1 if end is None else max(end - self.instructions, 0),
+                    -1 if deadline is None else max(deadline - self.ticks(), 0),
+                    over_breakpoint,
+                )
             )
-        )
+            if stop is not CoreStop.REQUESTED or self._stop_wanted or not self._map_changed:
+                self._stop_wanted = False
+                return stop
+            over_breakpoint = False
+
+    def stop(self) -> None:
+        """End the run that is going on, behind the instruction that is being executed."""
+        self._stop_wanted = True
+        self._core.stop()
 
     @property
     def instructions(self) -> int:
@@ -232,6 +295,27 @@ class Processor:
 
     def remove_breakpoint(self, at: int) -> None:
         self._core.remove_breakpoint(at)
+
+
+class DataWindow:
+    """A data port's next items, moved between guest and buffer without calling the device.  See `hillemu.emu.bus`."""
+
+    def __init__(self, core: Core, port: int) -> None:
+        self._core = core
+        self._port = port
+
+    def open(self, buffer: bytearray | memoryview, start: int, end: int, *, size: int, output: bool) -> None:
+        self._core.open_window(self._port, size, output, buffer, start, end)
+
+    def close(self) -> int | None:
+        at = self._core.close_window(self._port)
+        return None if at < 0 else at
+
+
+def _same(a: Area | None, b: Area | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a.buffer is b.buffer and a.offset == b.offset and a.writable == b.writable
 
 
 def _delivery(kind: int, vector: int, error_code: int, cs: int, eip: int, cr2: int, at: int) -> Delivery:

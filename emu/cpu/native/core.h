@@ -62,15 +62,28 @@ typedef struct {
     uint64_t value, writable; /* bits that WRMSR may change */
 } Msr;
 
+/* Memory that is mapped: `base` up to `end` is at `host`. */
 typedef struct {
     uint64_t base, end;
-} FrameRange;
+    char *host;
+    bool writable;
+} MemoryArea;
 
 typedef struct MmioRegion {
     struct Core *core;
     uint64_t base;
     struct MmioRegion *next;
 } MmioRegion;
+
+/* Items of a device's data port that are there already (or that there is room for): the guest moves them to and from
+ * `view` without Python, until `end`. */
+typedef struct {
+    uint32_t port;
+    int size; /* of one item; 0 = closed */
+    bool output;
+    size_t at, end;
+    Py_buffer view;
+} PortWindow;
 
 typedef struct Core {
     PyObject_HEAD
@@ -94,7 +107,7 @@ typedef struct Core {
     bool replaying;    /* the next port access was done already: leave the device out */
     uint32_t replay_value;
 
-    bool interrupt_line, halted, running;
+    bool interrupt_line, nmi_pending, halted, running;
     StopCode stop;
     int uc_error;
     bool stop_requested;
@@ -113,15 +126,16 @@ typedef struct Core {
     bool has_cpuid, has_cr4, has_sysenter;
 
     uint8_t *executed; /* one bit a frame: fetched from at least once */
-    FrameRange rom[8];
-    size_t rom_count;
+    MemoryArea areas[32];
+    size_t area_count;
     bool (*original_tlb_fill)(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra);
     bool (*original_exec_interrupt)(void *cpu, int request);
 
     uint32_t *breakpoints;
     size_t breakpoint_count;
 
-    PyObject *on_in, *on_out, *on_mmio_read, *on_mmio_write, *on_due, *on_acknowledge;
+    PyObject *on_in, *on_out, *on_mmio_read, *on_mmio_write, *on_due, *on_acknowledge, *on_rdmsr, *on_wrmsr;
+    PortWindow windows[4];
     MmioRegion *mmio_regions;
     PyObject *buffers; /* keeps guest RAM alive */
     PyObject *error_type, *error_value, *error_traceback;
@@ -138,6 +152,7 @@ typedef struct {
     int (*hook_add)(void *, uintptr_t *, int, void *, void *, uint64_t, uint64_t, ...);
     int (*mem_map_ptr)(void *, uint64_t, uint64_t, uint32_t, void *);
     int (*mmio_map)(void *, uint64_t, uint64_t, void *, void *, void *, void *);
+    int (*mem_unmap)(void *, uint64_t, uint64_t);
     int (*reg_read)(void *, int, void *);
     int (*reg_write)(void *, int, const void *);
 
@@ -152,6 +167,7 @@ typedef struct {
     void (*tlb_flush)(void *cpu);
     void (*tb_flush)(void *cpu);
     void (*tb_invalidate)(void *uc, uint64_t start, uint64_t end);
+    uint64_t (*ram_address)(void *uc, void *host); /* what translated code is filed under */
     void (*set_a20)(void *cpu, int on);
     void (*update_cr0)(void *env, uint32_t value);
     void (*update_cr3)(void *env, uint64_t value);
@@ -235,11 +251,14 @@ void poll_host(Core *core);
 /* exceptions.c */
 bool exceptions_install(Core *core);
 void run_due_events(Core *core);
+bool nmi_is_deliverable(const Core *core);
 void record_delivery(Core *core, DeliveryKind kind, uint32_t vector, uint32_t error_code);
 
 /* io.c */
 void begin_access(Core *core, uintptr_t host_pc); /* from here to the end, the clock is that of the instruction */
 void end_access(Core *core);
+bool window_open(Core *core, uint32_t port, int size, bool output, PyObject *buffer, size_t start, size_t end);
+Py_ssize_t window_close(Core *core, uint32_t port); /* how far the guest got, or -1 where none is open */
 uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc);
 void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t host_pc);
 uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *region);

@@ -72,23 +72,18 @@ void keep_error(Core *core)
 
 int core_init(Core *core, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"library",      "native",        "cpu_model", "on_in",          "on_out",
-                            "on_mmio_read", "on_mmio_write", "on_due",    "on_acknowledge", NULL};
+    static char *names[] = {"library",       "native", "cpu_model",      "on_in",    "on_out",   "on_mmio_read",
+                            "on_mmio_write", "on_due", "on_acknowledge", "on_rdmsr", "on_wrmsr", NULL};
+    PyObject *calls[8];
     const char *path;
     int native, model;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "spiOOOOOO", names, &path, &native, &model, &core->on_in,
-                                     &core->on_out, &core->on_mmio_read, &core->on_mmio_write, &core->on_due,
-                                     &core->on_acknowledge)) {
-        core->on_in = core->on_out = core->on_mmio_read = core->on_mmio_write = core->on_due = core->on_acknowledge =
-            NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "spiOOOOOOOO", names, &path, &native, &model, &calls[0], &calls[1],
+                                     &calls[2], &calls[3], &calls[4], &calls[5], &calls[6], &calls[7]))
         return -1;
-    }
-    Py_INCREF(core->on_in);
-    Py_INCREF(core->on_out);
-    Py_INCREF(core->on_mmio_read);
-    Py_INCREF(core->on_mmio_write);
-    Py_INCREF(core->on_due);
-    Py_INCREF(core->on_acknowledge);
+    PyObject **slots[] = {&core->on_in,  &core->on_out,         &core->on_mmio_read, &core->on_mmio_write,
+                          &core->on_due, &core->on_acknowledge, &core->on_rdmsr,     &core->on_wrmsr};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(slots); i++)
+        *slots[i] = Py_NewRef(calls[i]);
     core->native = native;
     core->deadline = core->limit = core->limit_by_instructions = core->limit_by_time = NEVER;
     core->buffers = PyList_New(0);
@@ -129,6 +124,8 @@ int core_traverse(Core *core, visitproc visit, void *arg)
     Py_VISIT(core->on_mmio_write);
     Py_VISIT(core->on_due);
     Py_VISIT(core->on_acknowledge);
+    Py_VISIT(core->on_rdmsr);
+    Py_VISIT(core->on_wrmsr);
     Py_VISIT(core->buffers);
     Py_VISIT(core->error_type);
     Py_VISIT(core->error_value);
@@ -144,6 +141,8 @@ int core_clear(Core *core)
     Py_CLEAR(core->on_mmio_write);
     Py_CLEAR(core->on_due);
     Py_CLEAR(core->on_acknowledge);
+    Py_CLEAR(core->on_rdmsr);
+    Py_CLEAR(core->on_wrmsr);
     Py_CLEAR(core->error_type);
     Py_CLEAR(core->error_value);
     Py_CLEAR(core->error_traceback);
@@ -159,6 +158,9 @@ void core_dealloc(Core *core)
         registry_remove(core);
     }
     core_clear(core);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(core->windows); i++)
+        if (core->windows[i].size)
+            window_close(core, core->windows[i].port);
     Py_CLEAR(core->buffers); /* after the engine: it looks at this memory */
     while (core->mmio_regions) {
         MmioRegion *next = core->mmio_regions->next;

@@ -8,7 +8,7 @@
 #include "core.h"
 
 enum { HOOK_INTR = 1 << 0, HOOK_INSN_INVALID = 1 << 14 };
-enum { VECTOR_DEBUG = 1, VECTOR_UNDEFINED_OPCODE = 6, DR6_SINGLE_STEP = 1 << 14 };
+enum { VECTOR_DEBUG = 1, VECTOR_NMI = 2, VECTOR_UNDEFINED_OPCODE = 6, DR6_SINGLE_STEP = 1 << 14 };
 
 void record_delivery(Core *core, DeliveryKind kind, uint32_t vector, uint32_t error_code)
 {
@@ -84,6 +84,21 @@ static int acknowledge(Core *core)
     return number >= 0 && number < 256 ? (int)number : -1;
 }
 
+/* No second one before the first one's IRET, and none behind MOV SS. */
+bool nmi_is_deliverable(const Core *core)
+{
+    return core->nmi_pending && !(FIELD(uint32_t, core->env, ENV_HFLAGS2) & HF2_NMI) &&
+           !(FIELD(uint32_t, core->env, ENV_HFLAGS) & HF_INHIBIT_IRQ);
+}
+
+static void deliver_interrupt(Core *core, int vector)
+{
+    set_current_block(core, NULL);
+    record_delivery(core, DELIVERY_INTERRUPT, (uint32_t)vector, 0);
+    rearm(core);
+    lib.do_hardware_interrupt(core->env, vector, 1);
+}
+
 /* Takes the place of x86_cpu_exec_interrupt(): runs between blocks, when CPU_INTERRUPT_HARD is set. */
 static bool on_interrupt_request(void *cpu, int request)
 {
@@ -104,17 +119,19 @@ static bool on_interrupt_request(void *cpu, int request)
     /* The request bit stays set while the line is high and IF is clear: every instruction that can set IF ends its
      * block in the main loop, which then comes here again. */
     bool delivered = false;
-    if (core->interrupt_line && lib.pending_interrupt(cpu, CPU_INTERRUPT_HARD) == CPU_INTERRUPT_HARD) {
+    if (nmi_is_deliverable(core)) {
+        core->nmi_pending = false;
+        FIELD(uint32_t, core->env, ENV_HFLAGS2) |= HF2_NMI;
+        deliver_interrupt(core, VECTOR_NMI);
+        delivered = true;
+    } else if (core->interrupt_line && lib.pending_interrupt(cpu, CPU_INTERRUPT_HARD) == CPU_INTERRUPT_HARD) {
         int vector = acknowledge(core);
         if (vector >= 0) {
-            set_current_block(core, NULL);
-            record_delivery(core, DELIVERY_INTERRUPT, (uint32_t)vector, 0);
-            rearm(core);
-            lib.do_hardware_interrupt(core->env, vector, 1);
+            deliver_interrupt(core, vector);
             delivered = true;
         }
     }
-    if (!core->interrupt_line)
+    if (!core->interrupt_line && !core->nmi_pending)
         FIELD(uint32_t, cpu, CPU_INTERRUPT_REQUEST) &= ~CPU_INTERRUPT_HARD;
     rearm(core);
     return delivered;

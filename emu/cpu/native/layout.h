@@ -84,10 +84,12 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
 /* env->hflags: facts that the translator depends on */
 enum {
     HF_CPL = 3,
+    HF_INHIBIT_IRQ = 1 << 3,
     HF_CS32 = 1 << 4,
     HF_SS32 = 1 << 5,
     HF_ADDSEG = 1 << 6,
     HF2_GIF = 1 << 0,
+    HF2_NMI = 1 << 2,
 };
 
 /* struct TCGContext */

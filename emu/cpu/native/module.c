@@ -19,6 +19,19 @@ static bool stopped(Core *core)
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
+/* The engine looks at this memory for as long as it lives, also after a part was unmapped. */
+static PyObject *kept_view(Core *core, PyObject *object)
+{
+    if (!PyMemoryView_Check(object)) {
+        PyErr_SetString(PyExc_TypeError, "memory is mapped from a memoryview");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(core->buffers); i++)
+        if (PyList_GET_ITEM(core->buffers, i) == object)
+            return object;
+    return PyList_Append(core->buffers, object) ? NULL : object;
+}
+
 static PyObject *core_map_memory(Core *core, PyObject *args)
 {
     unsigned long long at, offset, size;
@@ -26,20 +39,15 @@ static PyObject *core_map_memory(Core *core, PyObject *args)
     int writable;
     if (!PyArg_ParseTuple(args, "KOKKp", &at, &object, &offset, &size, &writable))
         return NULL;
-    PyObject *view = PyMemoryView_FromObject(object);
-    if (!view || PyList_Append(core->buffers, view)) {
-        Py_XDECREF(view);
+    PyObject *view = kept_view(core, object);
+    if (!view)
         return NULL;
-    }
-    Py_DECREF(view); /* the list keeps it */
     Py_buffer *buffer = PyMemoryView_GET_BUFFER(view);
     if (buffer->readonly || offset + size > (unsigned long long)buffer->len)
         return PyErr_Format(PyExc_ValueError, "the buffer is read-only or too short");
-    if (!writable) {
-        if (core->rom_count == Py_ARRAY_LENGTH(core->rom))
-            return PyErr_Format(PyExc_ValueError, "too many ROM areas");
-        core->rom[core->rom_count++] = (FrameRange){at, at + size};
-    }
+    if (core->area_count == Py_ARRAY_LENGTH(core->areas))
+        return PyErr_Format(PyExc_ValueError, "too many areas");
+    core->areas[core->area_count++] = (MemoryArea){at, at + size, (char *)buffer->buf + offset, writable};
     int error = lib.mem_map_ptr(core->uc, at, size, PROT_ALL, (char *)buffer->buf + offset);
     if (error)
         return unicorn_error("Unicorn cannot map memory", error);
@@ -59,6 +67,31 @@ static PyObject *core_map_mmio(Core *core, PyObject *args)
     int error = lib.mmio_map(core->uc, at, size, (void *)mmio_read, region, (void *)mmio_write, region);
     if (error)
         return unicorn_error("Unicorn cannot map a device", error);
+    Py_RETURN_NONE;
+}
+
+/* Takes away what was mapped with exactly this base and size. */
+static PyObject *core_unmap(Core *core, PyObject *args)
+{
+    unsigned long long at, size;
+    if (!PyArg_ParseTuple(args, "KK", &at, &size) || !stopped(core))
+        return NULL;
+    int error = lib.mem_unmap(core->uc, at, size);
+    if (error)
+        return unicorn_error("Unicorn cannot unmap memory", error);
+    for (size_t i = 0; i < core->area_count; i++)
+        if (core->areas[i].base == at)
+            core->areas[i--] = core->areas[--core->area_count];
+    for (MmioRegion **link = &core->mmio_regions; *link; link = &(*link)->next) {
+        if ((*link)->base == at) {
+            MmioRegion *gone = *link;
+            *link = gone->next;
+            free(gone);
+            break;
+        }
+    }
+    lib.tlb_flush(core->cpu);
+    lib.tb_flush(core->cpu); /* what is mapped next may be filed where this was */
     Py_RETURN_NONE;
 }
 
@@ -223,6 +256,46 @@ static PyObject *core_set_interrupt_line(Core *core, PyObject *level)
     Py_RETURN_NONE;
 }
 
+static PyObject *core_pull_nmi(Core *core, PyObject *unused)
+{
+    core->nmi_pending = true;
+    FIELD(uint32_t, core->cpu, CPU_INTERRUPT_REQUEST) |= CPU_INTERRUPT_HARD;
+    core->attention = true;
+    rearm(core);
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_set_cpuid_edx(Core *core, PyObject *args)
+{
+    unsigned leaf, edx;
+    if (!PyArg_ParseTuple(args, "II", &leaf, &edx))
+        return NULL;
+    for (size_t i = 0; i < core->cpuid_count; i++)
+        if (core->cpuid[i].leaf == leaf)
+            core->cpuid[i].edx = edx;
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_open_window(Core *core, PyObject *args)
+{
+    unsigned port;
+    int size, output;
+    PyObject *buffer;
+    Py_ssize_t start, end;
+    if (!PyArg_ParseTuple(args, "IipOnn", &port, &size, &output, &buffer, &start, &end) ||
+        !window_open(core, port, size, output, buffer, (size_t)start, (size_t)end))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_close_window(Core *core, PyObject *port)
+{
+    unsigned long number = PyLong_AsUnsignedLong(port);
+    if (PyErr_Occurred())
+        return NULL;
+    return PyLong_FromSsize_t(window_close(core, (uint32_t)number));
+}
+
 static PyObject *core_deliveries(Core *core, PyObject *unused)
 {
     uint64_t kept = core->deliveries < HISTORY_LENGTH ? core->deliveries : HISTORY_LENGTH;
@@ -295,6 +368,7 @@ static PyObject *core_remove_breakpoint(Core *core, PyObject *at)
 static PyMethodDef methods[] = {
     METHOD(map_memory, METH_VARARGS),
     METHOD(map_mmio, METH_VARARGS),
+    METHOD(unmap, METH_VARARGS),
     METHOD(host_wrote, METH_VARARGS),
     METHOD(flush_tlb, METH_NOARGS),
     METHOD(set_a20, METH_O),
@@ -309,6 +383,10 @@ static PyMethodDef methods[] = {
     METHOD(instructions, METH_NOARGS),
     METHOD(set_deadline, METH_O),
     METHOD(set_interrupt_line, METH_O),
+    METHOD(pull_nmi, METH_NOARGS),
+    METHOD(set_cpuid_edx, METH_VARARGS),
+    METHOD(open_window, METH_VARARGS),
+    METHOD(close_window, METH_O),
     METHOD(deliveries, METH_NOARGS),
     METHOD(run, METH_VARARGS),
     METHOD(stop, METH_NOARGS),

@@ -238,6 +238,7 @@ void registers_reset(Core *core, uint32_t signature)
     lib.set_a20(core->cpu, 1);
     lib.tlb_flush(core->cpu);
     core->halted = false;
+    core->nmi_pending = false;
     core->replaying = false;
     core->hold = 0;
     core->tsc_offset = 0;

@@ -8,7 +8,7 @@ static bool interrupts_enabled(const Core *core) { return FIELD(uint32_t, core->
 /* HLT: virtual time jumps to the next event, until an interrupt comes through. */
 static StopCode wait_for_interrupt(Core *core)
 {
-    while (!(core->interrupt_line && interrupts_enabled(core))) {
+    while (!(core->interrupt_line && interrupts_enabled(core)) && !nmi_is_deliverable(core)) {
         if (!interrupts_enabled(core) || core->deadline == NEVER)
             return STOP_HALT;
         bool run_ends_first = core->limit_by_time < core->deadline;

@@ -70,13 +70,40 @@ static Msr *find_msr(Core *core, uint32_t index)
     return NULL;
 }
 
+/* A register of a device (the local APIC's base): Python knows it, or says None. */
+static bool call_rdmsr(Core *core, uint32_t index, uint64_t *value, uintptr_t host_pc)
+{
+    begin_access(core, host_pc);
+    PyObject *result = PyObject_CallFunction(core->on_rdmsr, "I", index);
+    end_access(core);
+    bool known = result && result != Py_None;
+    *value = known ? PyLong_AsUnsignedLongLongMask(result) : 0;
+    Py_XDECREF(result);
+    if (PyErr_Occurred())
+        keep_error(core);
+    return known;
+}
+
+static bool call_wrmsr(Core *core, uint32_t index, uint64_t value, uintptr_t host_pc)
+{
+    begin_access(core, host_pc);
+    PyObject *result = PyObject_CallFunction(core->on_wrmsr, "IK", index, (unsigned long long)value);
+    end_access(core);
+    bool taken = result == Py_True;
+    Py_XDECREF(result);
+    if (PyErr_Occurred())
+        keep_error(core);
+    return taken;
+}
+
 bool system_rdmsr(Core *core, uintptr_t host_pc)
 {
     Msr *msr = find_msr(core, get(core, ECX));
-    if (!msr)
+    uint64_t value = 0;
+    if (!msr && !call_rdmsr(core, get(core, ECX), &value, host_pc))
         return false;
-    uint64_t value;
-    switch (msr->index) {
+    switch (msr ? msr->index : 0) {
+    case 0: break;
     case MSR_TSC: value = time_stamp(core, host_pc); break;
     case MSR_SYSENTER_CS: value = FIELD(uint32_t, core->env, ENV_SYSENTER_CS); break;
     case MSR_SYSENTER_ESP: value = FIELD(uint64_t, core->env, ENV_SYSENTER_ESP); break;
@@ -94,7 +121,7 @@ bool system_wrmsr(Core *core, uintptr_t host_pc)
     Msr *msr = find_msr(core, get(core, ECX));
     uint64_t value = get(core, EAX) | (uint64_t)get(core, EDX) << 32;
     if (!msr)
-        return false;
+        return call_wrmsr(core, get(core, ECX), value, host_pc);
     uint64_t fixed = msr->index == MSR_EFER ? FIELD(uint64_t, core->env, ENV_EFER) : msr->value;
     if ((value ^ fixed) & ~msr->writable)
         return false; /* reserved or read-only bits */

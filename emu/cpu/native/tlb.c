@@ -20,12 +20,12 @@ static bool was_executed(const Core *core, uint64_t frame)
     return frame >= FRAMES || core->executed[frame >> 3] >> (frame & 7) & 1;
 }
 
-static bool in_rom(const Core *core, uint64_t at)
+static const MemoryArea *area_at(const Core *core, uint64_t at)
 {
-    for (size_t i = 0; i < core->rom_count; i++)
-        if (at >= core->rom[i].base && at < core->rom[i].end)
-            return true;
-    return false;
+    for (size_t i = 0; i < core->area_count; i++)
+        if (at >= core->areas[i].base && at < core->areas[i].end)
+            return &core->areas[i];
+    return NULL;
 }
 
 static int instructions_begun(void *tcg)
@@ -68,8 +68,11 @@ static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool
     } else if (!was_executed(core, frame)) {
         FIELD(uint64_t, entry, TLB_ENTRY_CODE) = UINT64_MAX;
     }
-    if (core->rom_count && in_rom(core, physical) && FIELD(uint64_t, entry, TLB_ENTRY_WRITE) != UINT64_MAX)
-        FIELD(uint64_t, entry, TLB_ENTRY_WRITE) |= TLB_DISCARD_WRITE;
+    if (FIELD(uint64_t, entry, TLB_ENTRY_WRITE) != UINT64_MAX) {
+        const MemoryArea *area = area_at(core, physical);
+        if (area && !area->writable)
+            FIELD(uint64_t, entry, TLB_ENTRY_WRITE) |= TLB_DISCARD_WRITE;
+    }
     return true;
 }
 
@@ -90,7 +93,11 @@ void tlb_host_wrote(Core *core, uint64_t at, uint64_t size)
 {
     for (uint64_t frame = at >> 12; size && frame <= (at + size - 1) >> 12; frame++) {
         if (was_executed(core, frame)) {
-            lib.tb_invalidate(core->uc, at, at + size);
+            const MemoryArea *area = area_at(core, at);
+            if (area) {
+                uint64_t start = lib.ram_address(core->uc, area->host + (at - area->base));
+                lib.tb_invalidate(core->uc, start, start + size);
+            }
             return;
         }
     }
