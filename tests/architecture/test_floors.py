@@ -18,6 +18,7 @@ BOTTOM = ("hillemu.emu.errors", "hillemu.emu.word", "hillemu.emu.stop", "hillemu
 BUSES = ("hillemu.emu.bus", "hillemu.emu.wires", "hillemu.emu.clock")
 MEMORY = "hillemu.emu.memory"
 MEDIA = "hillemu.emu.media"
+GEOMETRY = "hillemu.emu.geometry"
 I386 = "hillemu.emu.i386"
 DOOR = "hillemu.emu.guest"
 ABOVE_THE_DOOR = (I386, DOOR, "hillemu.emu.errors", "hillemu.emu.word", "hillemu.emu.reports")
@@ -34,16 +35,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hillemu.emu.wires": BOTTOM,
     "hillemu.emu.clock": BOTTOM,
     MEDIA: BOTTOM,
+    GEOMETRY: (MEDIA, *BOTTOM),
     MEMORY: (MEMORY, *BUSES, I386, *BOTTOM),
     DOOR: (I386, *BOTTOM),
     "hillemu.emu.cpu": ("hillemu.emu.cpu", DOOR, *BUSES, MEMORY, I386, *BOTTOM),
     # A chip knows its registers and its wires.  None imports i386: another architecture uses the same chips.
-    "hillemu.emu.devices": ("hillemu.emu.devices", MEDIA, *BUSES, *BOTTOM),
+    "hillemu.emu.devices": ("hillemu.emu.devices", MEDIA, GEOMETRY, *BUSES, *BOTTOM),
     "hillemu.emu.gdb": ("hillemu.emu.gdb", DOOR, I386, *BOTTOM),
     "hillemu.emu.snapshot": ("hillemu.emu",),
     "hillemu.emu.pc": ("hillemu.emu",),
     # the rooms above
-    "hillemu.boot": ("hillemu.boot", MEDIA, *ABOVE_THE_DOOR),
+    "hillemu.boot": ("hillemu.boot", MEDIA, GEOMETRY, *ABOVE_THE_DOOR),
     "hillemu.kernel": ("hillemu.kernel", "hillemu.boot.handoff", *ABOVE_THE_DOOR),
     "hillemu.images": (),
     "hillemu": ("hillemu",),
