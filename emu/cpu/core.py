@@ -158,7 +158,7 @@ class Processor:
         self.device_msrs: dict[int, tuple[Callable[[], int], Callable[[int], bool]]] = {}
         self._memory = memory
         self._mapped: dict[tuple[int, int], Area | None] = {}
-        self._map_changed = self._stop_wanted = False
+        self._map_changed = self._stop_wanted = self._running = False
         self._map()
         memory.on_map_change = self._rearrange_soon
         memory.on_write = self._core.host_wrote
@@ -201,7 +201,8 @@ class Processor:
     def _rearrange_soon(self) -> None:
         """The map has changed: the next instruction must see it, wherever the processor is."""
         self._map_changed = True
-        self._core.stop()
+        if self._running:
+            self._core.stop()
 
     def data_window(self, port: int) -> DataWindow:
         """The door through which a device lets its data port `port` be read or written without being called."""
@@ -258,13 +259,13 @@ class Processor:
         while True:
             if self._map_changed:
                 self._map()
-            stop = CoreStop(
-                self._core.run(
-                    -1 if end is None else max(end - self.instructions, 0),
-                    -1 if deadline is None else max(deadline - self.ticks(), 0),
-                    over_breakpoint,
-                )
-            )
+            instructions_left = -1 if end is None else max(end - self.instructions, 0)
+            ticks_left = -1 if deadline is None else max(deadline - self.ticks(), 0)
+            self._running = True
+            try:
+                stop = CoreStop(self._core.run(instructions_left, ticks_left, over_breakpoint))
+            finally:
+                self._running = False
             if stop is not CoreStop.REQUESTED or self._stop_wanted or not self._map_changed:
                 self._stop_wanted = False
                 return stop
