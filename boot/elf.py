@@ -1,4 +1,4 @@
-"""A reader of 32-bit ELF files for i386: just what a loader needs, because start-up time is a promise.
+"""A reader of ELF files for i386: just what a loader needs, because start-up time is a promise.
 
 ::
 
@@ -6,14 +6,16 @@
     | ELF header | --------> | program headers | --------> | segments  |           | section headers |
     +------------+           +-----------------+  p_offset +-----------+           +-----------------+
 
-Symbols are read elsewhere, with pyelftools.  Everything here is checked against the file's size, so that slices of
-the file taken by the numbers returned are never short.
+Symbols are read elsewhere.  Everything here is checked against the file's size, so that slices of the file taken by
+the numbers returned are never short.
+
+64-bit files are read only for those who say that they accept them: Multiboot 2 starts such kernels in 32-bit code.
 
 Not modelled: relocation (an ET_DYN file is loaded where it is linked, as GRUB and QEMU do), 0xFFFF or more program
 headers (PN_XNUM) and 0xFF00 or more sections (SHN_LORESERVE), which no kernel has: both are told as faults.
 
 Source: System V Application Binary Interface, "Object Files" (ELF Header, Sections) and "Program Loading"; Intel386
-Architecture Processor Supplement.
+and AMD64 Architecture Processor Supplements.
 """
 
 from __future__ import annotations
@@ -35,10 +37,6 @@ SHT_STRTAB = 3
 SHT_NOBITS = 8
 SHF_ALLOC = 2
 
-SECTION_HEADER_BYTES = 40
-SECTION_ADDRESS_OFFSET = 12
-"""Where sh_addr lies in a section header."""
-
 _CLASS32, _CLASS64 = 1, 2
 _LITTLE_ENDIAN, _BIG_ENDIAN = 1, 2
 _CURRENT_VERSION = 1
@@ -48,8 +46,11 @@ _X86_64 = 62
 _MACHINES = {2: "SPARC", 4: "68000", 8: "MIPS", 20: "PowerPC", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
 
 _FILE_HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
+_FILE_HEADER_64 = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM_HEADER = struct.Struct("<8I")
+_PROGRAM_HEADER_64 = struct.Struct("<IIQQQQQQ")
 _SECTION_HEADER = struct.Struct("<10I")
+_SECTION_HEADER_64 = struct.Struct("<IIQQQQIIQQ")
 
 
 class ElfSegment(NamedTuple):
@@ -93,6 +94,7 @@ class ElfFile(NamedTuple):
     section_header_bytes: int
     section_count: int
     names_index: int
+    is_64: bool = False
 
 
 def is_elf(image: Image) -> bool:
@@ -100,17 +102,19 @@ def is_elf(image: Image) -> bool:
     return image.has(0, MAGIC)
 
 
-def read_elf(image: Image) -> ElfFile:
+def read_elf(image: Image, *, accept_64: bool = False) -> ElfFile:
     """Read the headers of `image`.
 
-    Raises `ImageError` unless it is a complete 32-bit little-endian i386 file, linked, with something to load.
+    Raises `ImageError` unless it is a complete 32-bit little-endian i386 file, linked, with something to load; or, if
+    you `accept_64`, such a file for x86-64.
     """
-    _check_identity(image)
-    (_, _, _, _, entry, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx) = _FILE_HEADER.unpack_from(
-        image.data
-    )
-    segments = _read_segments(image, phoff, phentsize, phnum)
-    return ElfFile(entry, segments, shoff, shentsize, shnum if shoff else 0, shstrndx)
+    is_64 = _check_identity(image, accept_64)
+    form = _FILE_HEADER_64 if is_64 else _FILE_HEADER
+    if image.size_bytes < form.size:
+        raise image.fault(f"is truncated: {image.size_bytes} bytes do not hold an ELF header")
+    (_, _, _, _, entry, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx) = form.unpack_from(image.data)
+    segments = _read_segments(image, phoff, phentsize, phnum, is_64)
+    return ElfFile(entry, segments, shoff, shentsize, shnum if shoff else 0, shstrndx, is_64)
 
 
 def section_table_bytes(elf: ElfFile) -> int:
@@ -122,20 +126,28 @@ def read_sections(image: Image, elf: ElfFile) -> tuple[ElfSection, ...]:
     """Read the section headers; raises `ImageError` if a section that takes room in the file is not wholly in it."""
     if not elf.section_count:
         return ()
-    if elf.section_header_bytes < SECTION_HEADER_BYTES:
+    form = _SECTION_HEADER_64 if elf.is_64 else _SECTION_HEADER
+    if elf.section_header_bytes < form.size:
         raise image.fault(f"a section header of {elf.section_header_bytes} bytes is impossible: the file is damaged")
     _check_inside(image, "the section header table", elf.section_table_offset, section_table_bytes(elf))
     sections = []
     for index in range(elf.section_count):
         at = elf.section_table_offset + index * elf.section_header_bytes
-        section = ElfSection(*_SECTION_HEADER.unpack_from(image.data, at))
+        section = ElfSection(*form.unpack_from(image.data, at))
         if section.type not in (SHT_NULL, SHT_NOBITS):
             _check_inside(image, f"section {index}", section.offset, section.size)
         sections.append(section)
     return tuple(sections)
 
 
-def _check_identity(image: Image) -> None:
+def set_section_address(table: bytearray, elf: ElfFile, index: int, address: int) -> None:
+    """Write sh_addr of section `index` into `table`, a copy of the section header table."""
+    at = index * elf.section_header_bytes
+    struct.pack_into(*(("<Q", table, at + 16) if elf.is_64 else ("<I", table, at + 12)), address)
+
+
+def _check_identity(image: Image, accept_64: bool) -> bool:
+    """Raise `ImageError` unless the file is of the right kind; return whether it is a 64-bit one."""
     data = image.data
     if not is_elf(image):
         raise image.fault("is not an ELF file")
@@ -151,13 +163,15 @@ def _check_identity(image: Image) -> None:
     file_type, machine, version = struct.unpack_from("<HHI", data, 16)
     if machine not in (_I386, _X86_64):
         raise image.fault(f"is an ELF file for {_machine_name(machine)}, not for i386")
-    if elf_class == _CLASS64:
+    is_64 = elf_class == _CLASS64
+    if is_64 and not accept_64:
         raise image.fault(
             "is a 64-bit ELF file, and this machine is a 32-bit one; if the kernel starts in 32-bit code, convert it: "
             f"objcopy -O elf32-i386 {image.path} kernel32.elf"
         )
-    if machine != _I386:
-        raise image.fault("is an ELF file for x86-64 (x32), not for i386: compile and link it with -m32")
+    if machine != (_X86_64 if is_64 else _I386):
+        what = "i386 in 64-bit form" if is_64 else "x86-64 (x32), not for i386"
+        raise image.fault(f"is an ELF file for {what}: compile and link it with -m32")
     if version != _CURRENT_VERSION:
         raise image.fault(f"is a damaged ELF file: version {version} instead of {_CURRENT_VERSION}")
     if file_type == _RELOCATABLE:
@@ -165,22 +179,27 @@ def _check_identity(image: Image) -> None:
     if file_type not in (_EXECUTABLE, _SHARED):
         what = "a core dump" if file_type == _CORE else f"an ELF file of type {file_type}"
         raise image.fault(f"is {what}, not an executable")
+    return is_64
 
 
 def _machine_name(machine: int) -> str:
     return _MACHINES.get(machine, f"machine {machine}")
 
 
-def _read_segments(image: Image, phoff: int, phentsize: int, phnum: int) -> tuple[ElfSegment, ...]:
+def _read_segments(image: Image, phoff: int, phentsize: int, phnum: int, is_64: bool) -> tuple[ElfSegment, ...]:
     if not phnum:
         raise image.fault("is an ELF file without program headers: nothing says what to load")
-    if phentsize < _PROGRAM_HEADER.size:
+    form = _PROGRAM_HEADER_64 if is_64 else _PROGRAM_HEADER
+    if phentsize < form.size:
         raise image.fault(f"a program header of {phentsize} bytes is impossible: the file is damaged")
     _check_inside(image, "the program header table", phoff, phnum * phentsize)
     segments = []
     for index in range(phnum):
-        fields = _PROGRAM_HEADER.unpack_from(image.data, phoff + index * phentsize)
-        kind, offset, vaddr, paddr, file_bytes, memory_bytes, flags, _ = fields
+        fields = form.unpack_from(image.data, phoff + index * phentsize)
+        if is_64:
+            kind, flags, offset, vaddr, paddr, file_bytes, memory_bytes, _ = fields
+        else:
+            kind, offset, vaddr, paddr, file_bytes, memory_bytes, flags, _ = fields
         if kind != PT_LOAD or not (memory_bytes or file_bytes):
             continue
         if file_bytes > memory_bytes:

@@ -86,6 +86,8 @@ class BootOptions(NamedTuple):
     cmdline: str = ""
     """The kernel's arguments, without its name."""
     modules: tuple[Module, ...] = ()
+    initrds: tuple[Module, ...] = ()
+    """The parts of a Linux kernel's initial RAM disk, in order."""
 
 
 class Placed(NamedTuple):
@@ -107,7 +109,7 @@ class Loaded(NamedTuple):
     segments: tuple[Placed, ...]
     modules: tuple[Placed, ...]
     info_address: PhysAddr
-    """Where the structure lies that the kernel finds in EBX."""
+    """Where the structure lies that the kernel finds in EBX, or Linux's zero page (its setup, started in real mode)."""
     description: tuple[str, ...]
     """What was put where, for people: one line each."""
     notes: tuple[str, ...]

@@ -18,6 +18,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
+from hillemu.boot.multiboot_plan import AddressFields
 from hillemu.emu.word import Bit, Bits, Word
 
 if TYPE_CHECKING:
@@ -41,18 +42,6 @@ class HeaderFlags(Word):
     video_mode = Bit(2)
     memory_info = Bit(1)
     page_align_modules = Bit(0)
-
-
-class AddressFields(NamedTuple):
-    """Physical addresses that say what to load, instead of an ELF header."""
-
-    header: int
-    load: int
-    load_end: int
-    """0: up to the end of the file."""
-    bss_end: int
-    """0: there is no bss."""
-    entry: int
 
 
 class VideoFields(NamedTuple):

@@ -8,9 +8,9 @@
      12  boot_device    32  size    | ELF   56  drives_addr        104  framebuffer_height
      16  cmdline        36  addr    |       60  config_table       108  framebuffer_bpp, _type (bytes)
                         40  shndx  /        64  boot_loader_name   110  color_info
-                                            68  apm_table, 72-87 VBE
+     68  apm_table        72  vbe_control_info, vbe_mode_info, then 16 bits each: vbe_mode, _interface_seg, _off, _len
 
-Not modelled: a.out symbols, drives, the ROM configuration table, APM and VBE; their flags stay clear, which is how the
+Not modelled: a.out symbols, drives, the ROM configuration table and APM; their flags stay clear, which is how the
 specification tells the kernel.
 
 Source: Multiboot Specification 0.6.96, "Boot information format".
@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from hillemu.boot.flat_entry import GDT
 from hillemu.boot.memory_map import MapEntry, lower_kib, upper_kib
+from hillemu.boot.video_mode import Framebuffer
 from hillemu.emu.word import Bit, Word
 
 BOOT_LOADER_NAME = b"hillemu"
@@ -30,6 +31,9 @@ BOOT_DEVICE = 0x8000FFFF
 """The first hard disk, its first partition: what QEMU says for a kernel that came from no disk."""
 INFO_BYTES = 116
 MODULE_ENTRY_BYTES = 16
+
+_INDEXED, _RGB, _EGA_TEXT = 0, 1, 2
+"""framebuffer_type."""
 
 
 class InfoFlags(Word):
@@ -76,6 +80,8 @@ class Facts(NamedTuple):
     sections: SectionFacts | None = None
     text_screen: bool = False
     """Whether to describe the screen: only to a kernel that asked."""
+    framebuffer: Framebuffer | None = None
+    """What is on the screen, if it is not text."""
 
 
 class Block(NamedTuple):
@@ -115,6 +121,14 @@ def build_block(base: int, facts: Facts) -> Block:
         at = module_table - base + number * MODULE_ENTRY_BYTES
         block[at : at + MODULE_ENTRY_BYTES] = entry
 
+    screen = facts.framebuffer
+    vbe = screen.vbe if screen else None
+    vbe_fields = bytes(16)
+    if vbe:
+        tables = (add(vbe.controller_info), add(vbe.mode_info))
+        vbe_fields = struct.pack("<II4H", *tables, vbe.mode, *vbe.protected_mode)
+    palette_address = add(screen.palette) if screen and screen.palette else 0
+
     sections = facts.sections
     flags = InfoFlags.of(
         memory=1,
@@ -125,23 +139,35 @@ def build_block(base: int, facts: Facts) -> Block:
         memory_map=1,
         boot_loader_name=1,
         framebuffer=facts.text_screen,
+        vbe=vbe is not None,
     )
     info = struct.pack(
-        "<22I",
+        "<18I",
         *(flags, lower_kib(facts.memory_map), upper_kib(facts.memory_map), BOOT_DEVICE, cmdline),
         *(len(facts.modules), module_table),
         *((sections.entries, sections.entry_bytes, section_table, sections.names_index) if sections else (0, 0, 0, 0)),
         *(len(memory_map), map_address),
         *(0, 0, 0),
         *(loader_name, 0),
-        *(0, 0, 0, 0),
     )
-    info += _text_screen() if facts.text_screen else bytes(INFO_BYTES - len(info))
+    info += vbe_fields
+    if screen:
+        info += _graphics_screen(screen, palette_address)
+    elif facts.text_screen:
+        info += _text_screen()
     at = info_address - base
-    block[at : at + INFO_BYTES] = info
+    block[at : at + len(info)] = info
     return Block(bytes(block), info_address, base)
 
 
 def _text_screen() -> bytes:
-    address, pitch_bytes, columns, lines, bits_per_cell, ega_text = 0xB8000, 160, 80, 25, 16, 2
-    return struct.pack("<QIIIBB6x", address, pitch_bytes, columns, lines, bits_per_cell, ega_text)
+    address, pitch_bytes, columns, lines, bits_per_cell = 0xB8000, 160, 80, 25, 16
+    return struct.pack("<QIIIBB6x", address, pitch_bytes, columns, lines, bits_per_cell, _EGA_TEXT)
+
+
+def _graphics_screen(screen: Framebuffer, palette_address: int) -> bytes:
+    form = _INDEXED if screen.palette else _RGB
+    common = struct.pack("<QIIIBB", *screen[:5], form)
+    if screen.palette:
+        return common + struct.pack("<IH", palette_address, len(screen.palette) // 3)
+    return common + bytes((*screen.red, *screen.green, *screen.blue))

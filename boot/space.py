@@ -13,15 +13,23 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
-from hillemu.boot.memory_map import FOUR_GIB, HIGH_MEMORY_BASE, HOLE_BASE, without
+from hillemu.boot.memory_map import FOUR_GIB, HIGH_MEMORY_BASE, HOLE_BASE, MapEntry, MemoryKind, without
 from hillemu.emu.guest import GuestMemory
 
 
 class Space:
-    """Free RAM as a sorted list of runs.  The hole for video memory and ROMs is never part of it."""
+    """Free RAM as a sorted list of runs.  The hole for video memory and ROMs is never part of it.
 
-    def __init__(self, memory: GuestMemory) -> None:
-        holes = ((HOLE_BASE, HIGH_MEMORY_BASE), (FOUR_GIB, 1 << 64))
+    Nor is what `entries`, the memory map, reserve above 1 MiB: there firmware keeps its tables.
+    """
+
+    def __init__(self, memory: GuestMemory, entries: tuple[MapEntry, ...] = ()) -> None:
+        reserved = sorted(
+            (entry.base, entry.end)
+            for entry in entries
+            if entry.kind != MemoryKind.USABLE and HIGH_MEMORY_BASE <= entry.base < FOUR_GIB
+        )
+        holes = ((HOLE_BASE, HIGH_MEMORY_BASE), *reserved, (FOUR_GIB, 1 << 64))
         ram = without(memory.ram_ranges, holes)
         self._bases: list[int] = [run.base for run in ram]
         self._ends: list[int] = [run.end for run in ram]
@@ -56,12 +64,17 @@ class Space:
                 return base
         return None
 
-    def last_fit(self, size_bytes: int, align: int) -> int | None:
-        """The highest free address for `size_bytes`; `None` if there is none.  `align` is a power of two."""
-        for at in range(bisect_left(self._bases, FOUR_GIB) - 1, -1, -1):
-            base = self._ends[at] - size_bytes & -align
-            if base >= self._bases[at]:
+    def last_fit(self, size_bytes: int, align: int, low: int = 0, high: int = FOUR_GIB) -> int | None:
+        """The highest free address from `low` for `size_bytes` that end at or below `high`; `None` if there is none.
+
+        `align` is a power of two.
+        """
+        for at in range(bisect_left(self._bases, high) - 1, -1, -1):
+            base = min(self._ends[at], high) - size_bytes & -align
+            if base >= max(self._bases[at], low):
                 return base
+            if self._bases[at] <= low:
+                return None
         return None
 
     def largest_run_bytes(self, low: int = 0) -> int:

@@ -11,11 +11,9 @@ with size but without an address.
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.boot.elf import (
-    SECTION_ADDRESS_OFFSET,
     SHF_ALLOC,
     SHT_NOBITS,
     SHT_NULL,
@@ -24,6 +22,7 @@ from hillemu.boot.elf import (
     ElfFile,
     ElfSection,
     section_table_bytes,
+    set_section_address,
 )
 from hillemu.boot.multiboot1_info import SectionFacts
 from hillemu.emu.i386.address import PAGE_SIZE
@@ -76,7 +75,7 @@ def place_sections(image: Image, elf: ElfFile, sections: tuple[ElfSection, ...],
 
     table = bytearray(image.data[elf.section_table_offset :][: section_table_bytes(elf)])
     for index, address in addresses.items():
-        struct.pack_into("<I", table, index * elf.section_header_bytes + SECTION_ADDRESS_OFFSET, address)
+        set_section_address(table, elf, index, address)
     writes = tuple(
         SectionWrite(address, image.data[sections[index].offset :][: sections[index].size])
         for index, address in addresses.items()

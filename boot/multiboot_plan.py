@@ -1,22 +1,21 @@
-"""What a Multiboot 1 image wants loaded, and where it starts: told by its ELF header or by its address fields.
+"""What a Multiboot image wants loaded, and where it starts: told by its ELF header or by its address fields.
 
 **The entry point of an ELF file.**  e_entry is a virtual address.  If it lies in the virtual range of a loaded segment
 (an executable one first), the entry is the physical address at the same distance into that segment, as in GRUB and
 QEMU.  If it does not, but lies in a segment's physical range, it is taken as physical, as QEMU does: higher-half
 kernels are linked both ways.  Anything else is refused, as GRUB does.
 
-The address fields, if flag 16 is set, come before the ELF header, as the specification says.
+Address fields, if there are any, come before the ELF header, as the specifications say.
 
-Source: Multiboot Specification 0.6.96, "OS image format" ("The address fields of Multiboot header"); GRUB 2 and QEMU
-7.2 for ELF files.
+Source: Multiboot Specification 0.6.96, "OS image format" ("The address fields of Multiboot header"), and Multiboot2
+Specification 2.0, "The address tag of Multiboot2 header"; GRUB 2 and QEMU 7.2 for ELF files.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hillemu.boot.elf import ElfFile, ElfSegment, is_elf, read_elf
-from hillemu.boot.multiboot1_header import AddressFields, Header
+from hillemu.boot.elf import ElfFile, ElfSegment, read_elf
 
 if TYPE_CHECKING:
     from hillemu.boot.image import Image
@@ -38,6 +37,18 @@ class Segment(NamedTuple):
         return f"{self.name} ({self.base:#x}-{self.end - 1:#x})"
 
 
+class AddressFields(NamedTuple):
+    """Physical addresses that say what to load, instead of an ELF header."""
+
+    header: int
+    load: int
+    load_end: int
+    """0: up to the end of the file."""
+    bss_end: int
+    """0: there is no bss."""
+    entry: int
+
+
 class Plan(NamedTuple):
     """What is to be loaded and where it starts; `elf` is there if the ELF header said so."""
 
@@ -46,16 +57,11 @@ class Plan(NamedTuple):
     elf: ElfFile | None
 
 
-def plan_kernel(image: Image, header: Header) -> Plan:
-    """Return what to load of `image`.
+def plan_by_addresses(image: Image, header_offset: int, fields: AddressFields) -> Plan:
+    """Return what the address `fields` of the header at `header_offset` ask for.
 
-    Raises `ImageError` for address fields that contradict each other or the file, for an ELF file that is not a
-    complete 32-bit i386 one, and for an entry point outside what is loaded.
+    Raises `ImageError` for fields that contradict each other or the file.
     """
-    return _plan_by_addresses(image, header.offset, header.addresses) if header.addresses else _plan_by_elf(image)
-
-
-def _plan_by_addresses(image: Image, header_offset: int, fields: AddressFields) -> Plan:
     offset = header_offset - (fields.header - fields.load)
     if fields.header < fields.load or offset < 0:
         raise image.fault(
@@ -83,13 +89,13 @@ def _plan_by_addresses(image: Image, header_offset: int, fields: AddressFields) 
     return Plan((segment,), fields.entry, None)
 
 
-def _plan_by_elf(image: Image) -> Plan:
-    if not is_elf(image):
-        raise image.fault(
-            "has a Multiboot header without address fields (flag 16), and is not an ELF file: "
-            "nothing says where to load it"
-        )
-    elf = read_elf(image)
+def plan_by_elf(image: Image, *, entry: int | None = None, accept_64: bool = False) -> Plan:
+    """Return what the ELF headers of `image` ask for; `entry` is the physical entry if they do not decide it.
+
+    Raises `ImageError` for a file that is not a complete i386 one (or x86-64, if you `accept_64`), and for an entry
+    point outside what is loaded.
+    """
+    elf = read_elf(image, accept_64=accept_64)
     segments = tuple(
         Segment(
             f"segment {part.number}",
@@ -99,7 +105,7 @@ def _plan_by_elf(image: Image) -> Plan:
         )
         for part in elf.segments
     )
-    return Plan(segments, _entry(image, elf), elf)
+    return Plan(segments, _entry(image, elf) if entry is None else _checked(image, elf, entry), elf)
 
 
 def _entry(image: Image, elf: ElfFile) -> int:
@@ -107,9 +113,21 @@ def _entry(image: Image, elf: ElfFile) -> int:
         for segment in filter(wanted, elf.segments):
             if segment.vaddr <= elf.entry < segment.vaddr + segment.memory_bytes:
                 return elf.entry - segment.vaddr + segment.paddr
-    if any(segment.paddr <= elf.entry < segment.paddr + segment.memory_bytes for segment in elf.segments):
+    if _is_loaded(elf, elf.entry):
         return elf.entry
     raise image.fault(f"its entry point {elf.entry:#x} lies in no segment that is loaded: check ENTRY(...)")
+
+
+def _checked(image: Image, elf: ElfFile, entry: int) -> int:
+    if not _is_loaded(elf, entry):
+        raise image.fault(
+            f"the entry address {entry:#x} in its header lies in no segment that is loaded: it must be a physical one"
+        )
+    return entry
+
+
+def _is_loaded(elf: ElfFile, at: int) -> bool:
+    return any(segment.paddr <= at < segment.paddr + segment.memory_bytes for segment in elf.segments)
 
 
 def _is_executable(segment: ElfSegment) -> bool:
