@@ -1,17 +1,22 @@
-"""The ROM that machines have: interrupt handlers for real mode, and the vectors that point to them.
+"""The ROM that machines have: entries of the BIOS for real mode, and the vectors that point to them.
 
 ::
 
-    0xFE2C3   INT 02h, NMI: nothing pulls it           0xFE6F2 and on   services: INT 10h to 1Ah
-    0xFE987   INT 09h, keyboard: acknowledge           0xFFEA5          INT 08h, timer: count ticks, acknowledge
-    0xFEF57   other hardware interrupts: acknowledge   0xFFF53          IRET, for every other vector
-                                                       0xFFFF0          where RESET starts: halts
+    0xFE05B   where a reset goes on                   0xFEF57          INT 0Eh, floppy; then IRQs without a driver
+    0xFE2C3   INT 02h, NMI: nothing pulls it          0xFEFC7          floppy parameters, INT 1Eh
+    0xFE3FE   INT 13h, disks                          0xFF065          INT 10h, video
+    0xFE6F2   INT 19h, bootstrap                      0xFF0A4          video parameters, INT 1Dh
+    0xFE6F5   system configuration, INT 15h AH=C0h    0xFF841, F84D    INT 12h, 11h: memory size, equipment
+    0xFE739   INT 14h, serial ports                   0xFF859          INT 15h, system
+    0xFE82E   INT 16h, keyboard                       0xFFA6E          8 x 8 font, first half
+    0xFE987   INT 09h, keyboard's interrupt           0xFFE6E          INT 1Ah, time of day
+    0xFEC59   INT 40h, floppies                       0xFFEA5          INT 08h, timer's interrupt
+    0xFEFD2   INT 17h, printer                        0xFFF53          IRET, for every other vector
 
-Every handler stands at the address that it has in IBM's ROM and its clones, for programs that know it.  The host starts
-images, so nothing comes by RESET.  The source is boot/asm/bios.s.
+Everything stands at the address that it has in IBM's ROM and its clones, for programs that know it.  The source is
+boot/asm/bios.s; the services themselves are carried out by the host (`dispatcher`).
 
-INT 11h (equipment) and INT 12h (memory size) answer from the BIOS data area.
-Not modelled: the other services.  A guest that calls one is told so by the carry flag, the user by `report`.
+Not modelled: the table of drive types at 0xFE401 (disks have their own, in the extended BIOS data area), print screen.
 
 Source: IBM Personal Computer AT Technical Reference, "ROM BIOS" (listing), whose addresses clones keep.
 """
@@ -19,6 +24,7 @@ Source: IBM Personal Computer AT Technical Reference, "ROM BIOS" (listing), whos
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
 from hillemu.boot.shipped import shipped_image
 from hillemu.emu.guest import Guest
@@ -30,45 +36,145 @@ SEGMENT, OFFSET = 0xF000, 0xE000
 BASE = PhysAddr((SEGMENT << 4) + OFFSET)
 TELL_PORT = 0xB1
 
-NMI, TIMER, KEYBOARD, MASTER_IRQ, SLAVE_IRQ, NOTHING = 0xE2C3, 0xFEA5, 0xE987, 0xEF57, 0xEF5E, 0xFF53
-"""Offsets of the handlers in `SEGMENT`; a test compares them with the source's labels."""
-
-ANSWERED = {0x11: 0xF84D, 0x12: 0xF841}
-"""Services that the ROM carries out itself, by vector: the offset in `SEGMENT`."""
-
-SERVICES = {
-    0x10: (0xF065, "video"),
-    0x13: (0xEC59, "disk"),
-    0x14: (0xE739, "serial port"),
-    0x15: (0xF859, "system"),
-    0x16: (0xE82E, "keyboard"),
-    0x17: (0xEFD2, "printer"),
-    0x18: (0xE6F8, "ROM BASIC"),
-    0x19: (0xE6F2, "bootstrap"),
-    0x1A: (0xFE6E, "time of day"),
+AT = {
+    "host": 0xE000,
+    "post": 0xE05B,
+    "restarted": 0xE09F,
+    "enter_protected": 0xE0CA,
+    "mouse": 0xE0FB,
+    "mouse_done": 0xE103,
+    "mouse_packet": 0xE10E,
+    "clock_chip": 0xE13B,
+    "clock_done": 0xE13F,
+    "clock_alarm": 0xE147,
+    "redirected_irq": 0xE152,
+    "coprocessor": 0xE15B,
+    "disk_interrupt": 0xE16A,
+    "nmi": 0xE2C3,
+    "disk": 0xE3FE,
+    "bootstrap": 0xE6F2,
+    "configuration": 0xE6F5,
+    "boot": 0xE6FF,
+    "booted": 0xE714,
+    "rom_basic": 0xE715,
+    "rom_basic_told": 0xE718,
+    "no_boot_device": 0xE719,
+    "baud_rates": 0xE729,
+    "serial_port": 0xE739,
+    "key_input": 0xE82E,
+    "disk_service": 0xE83C,
+    "keyboard": 0xE987,
+    "keyboard_done": 0xE99C,
+    "keyboard_break": 0xE9A2,
+    "keyboard_print": 0xE9AA,
+    "keyboard_system_make": 0xE9B2,
+    "keyboard_system_break": 0xE9B7,
+    "keyboard_pause": 0xE9C5,
+    "keyboard_paused": 0xE9CC,
+    "keyboard_paused_halted": 0xE9D0,
+    "keyboard_resumed": 0xE9D5,
+    "keyboard_reset": 0xE9D7,
+    "floppy": 0xEC59,
+    "floppy_interrupt": 0xEF57,
+    "master_irq": 0xEF6A,
+    "slave_irq": 0xEF71,
+    "floppy_parameters": 0xEFC7,
+    "printer": 0xEFD2,
+    "video": 0xF065,
+    "video_parameters": 0xF0A4,
+    "memory_size": 0xF841,
+    "equipment_list": 0xF84D,
+    "system": 0xF859,
+    "font": 0xFA6E,
+    "time_of_day": 0xFE6E,
+    "timer": 0xFEA5,
+    "nothing": 0xFF53,
+    "print_screen": 0xFF54,
+    "reset": 0xFFF0,
 }
-"""Services that are only told, by vector: the offset in `SEGMENT`, and what it is for."""
+"""Offsets in `SEGMENT` by label of the source; a test compares them."""
 
-_SERVICE_AT = {offset: (vector, name) for vector, (offset, name) in SERVICES.items()}
-_HANDLERS = {0x02: NMI, 0x08: TIMER, 0x09: KEYBOARD, **ANSWERED}
+_STUBS = {
+    0x10: "video",
+    0x13: "disk_service",
+    0x14: "serial_port",
+    0x15: "system",
+    0x16: "key_input",
+    0x17: "printer",
+    0x1A: "time_of_day",
+    0x40: "floppy",
+}
+_CALL_BYTES, _STUB_BYTES = 3, 14
+"""Sizes of a call of the host, and of the macro `service`, which ends in another one."""
+
+RESET = -1
+"""What `SITES` has for a reset, which is no interrupt."""
+
+
+class Site(NamedTuple):
+    """A call of the host: the vector, whether the host asked to be called again, and where the stub goes on."""
+
+    vector: int
+    resumed: bool
+    way_on: int
+
+
+SITES = {
+    **{AT[name] + _CALL_BYTES: Site(vector, False, AT[name] + _CALL_BYTES) for vector, name in _STUBS.items()},
+    **{AT[name] + _STUB_BYTES: Site(vector, True, AT[name] + _CALL_BYTES) for vector, name in _STUBS.items()},
+    AT["keyboard_done"]: Site(0x09, False, AT["keyboard_done"]),
+    AT["keyboard_paused"]: Site(0x09, True, AT["keyboard_paused"]),
+    AT["rom_basic_told"]: Site(0x18, False, AT["rom_basic_told"]),
+    AT["booted"]: Site(0x19, False, AT["booted"]),
+    AT["clock_done"]: Site(0x70, False, AT["clock_done"]),
+    AT["mouse_done"]: Site(0x74, False, AT["mouse_done"]),
+    AT["restarted"]: Site(RESET, False, AT["restarted"]),
+}
+"""By where the call returns to."""
+
+_HANDLERS = {
+    0x02: "nmi",
+    0x05: "print_screen",
+    0x08: "timer",
+    0x09: "keyboard",
+    **dict.fromkeys(range(0x0A, 0x10), "master_irq"),
+    0x0E: "floppy_interrupt",
+    0x10: "video",
+    0x11: "equipment_list",
+    0x12: "memory_size",
+    0x13: "disk",
+    0x14: "serial_port",
+    0x15: "system",
+    0x16: "key_input",
+    0x17: "printer",
+    0x18: "rom_basic",
+    0x19: "bootstrap",
+    0x1A: "time_of_day",
+    0x1D: "video_parameters",
+    0x1E: "floppy_parameters",
+    0x40: "floppy",
+    **dict.fromkeys(range(0x70, 0x78), "slave_irq"),
+    0x70: "clock_chip",
+    0x71: "redirected_irq",
+    0x74: "mouse",
+    0x75: "coprocessor",
+    0x76: "disk_interrupt",
+}
+_FOR_PROGRAMS = range(0x60, 0x68)
+"""Vectors that the BIOS leaves empty: programs look there for a free one."""
 
 
 def handler_of(vector: int) -> int:
-    """Offset in `SEGMENT` of what interrupt `vector` (0-255) enters."""
-    if vector in _HANDLERS:
-        return _HANDLERS[vector]
-    if vector in SERVICES:
-        return SERVICES[vector][0]
-    if 0x0A <= vector <= 0x0F:
-        return MASTER_IRQ
-    if 0x70 <= vector <= 0x77:
-        return SLAVE_IRQ
-    return NOTHING
+    """Offset in `SEGMENT` of what interrupt `vector` (0-255, none of `_FOR_PROGRAMS`) enters."""
+    return AT[_HANDLERS.get(vector, "nothing")]
 
 
 def interrupt_vectors() -> bytes:
     """The real-mode interrupt vector table: 256 far pointers, offset first."""
-    return b"".join(struct.pack("<HH", handler_of(vector), SEGMENT) for vector in range(256))
+    return b"".join(
+        bytes(4) if vector in _FOR_PROGRAMS else struct.pack("<HH", handler_of(vector), SEGMENT)
+        for vector in range(256)
+    )
 
 
 def install_rom(guest: Guest) -> None:
@@ -78,17 +184,7 @@ def install_rom(guest: Guest) -> None:
 
 
 def tell_of_services(guest: Guest, report: Report) -> None:
-    """Have `report` hear of every service that the guest calls.  Once a machine: this takes `TELL_PORT`."""
+    """Have the host carry out the guest's BIOS calls."""
+    from hillemu.boot.bios.dispatcher import Bios
 
-    def called(caller: Guest, value: int) -> None:
-        service = _SERVICE_AT.get(caller.registers.get("eip"))
-        if caller.registers.get("cs") != SEGMENT or service is None:
-            return  # a program's own use of the port
-        vector, name = service
-        ax = caller.registers.get("eax") & 0xFFFF
-        report(
-            f"the guest called the BIOS: INT {vector:02X}h ({name}) with AX={ax:04X}h; "
-            "this service is not modelled, the call fails"
-        )
-
-    guest.on_trap(TELL_PORT, called)
+    Bios(guest, report=report)

@@ -1,4 +1,4 @@
-"""The ROM: its table of vectors leads to the source's labels, and calls of services are told."""
+"""The ROM: its table of vectors leads to the source's labels, and its stubs to the host's services and back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from hillemu.boot.assembler import assemble_file
-from hillemu.boot.bios import rom
-from hillemu.boot.bios.rom import SERVICES, handler_of, install_rom, tell_of_services
+from hillemu.boot.bios.call import AGAIN, WAIT
+from hillemu.boot.bios.rom import AT, BASE, OFFSET, SEGMENT, SITES, handler_of, install_rom
 from hillemu.boot.images import SOURCES
 from hillemu.emu.guest import FakeGuest, Segment
 from hillemu.emu.i386.address import PhysAddr
@@ -18,7 +18,14 @@ from hillemu.machine import Machine
 
 @pytest.fixture
 def guest() -> FakeGuest:
-    return FakeGuest(1 << 20)
+    guest = FakeGuest(1 << 20)
+    install_rom(guest)
+    return guest
+
+
+@pytest.fixture(scope="module")
+def labels() -> dict[str, int]:
+    return assemble_file(SOURCES / "bios.s").symbols
 
 
 def vectors(guest: FakeGuest) -> Iterator[tuple[int, int]]:
@@ -27,72 +34,56 @@ def vectors(guest: FakeGuest) -> Iterator[tuple[int, int]]:
         yield segment, offset
 
 
-def test_the_vectors_lead_to_the_labels_of_the_source(guest: FakeGuest) -> None:
-    labels = assemble_file(SOURCES / "bios.s").symbols
-    install_rom(guest)
+def code(guest: FakeGuest, offset: int, count: int) -> bytes:
+    return guest.memory.read(PhysAddr(BASE - OFFSET + offset), count)
+
+
+def test_the_host_knows_the_labels_of_the_source(labels: dict[str, int]) -> None:
+    assert {name: labels[name] for name in AT} == AT
+
+
+def test_the_vectors_lead_into_the_rom_or_are_left_to_programs(guest: FakeGuest) -> None:
     table = list(vectors(guest))
-    assert {segment for segment, _ in table} == {0xF000}
-    expected = {
-        0x00: "nothing",
-        0x02: "nmi",
-        0x08: "timer",
-        0x09: "keyboard",
-        0x0A: "master_irq",
-        0x0F: "master_irq",
-        0x10: "video",
-        0x11: "equipment_list",
-        0x12: "memory_size",
-        0x13: "disk",
-        0x14: "serial_port",
-        0x15: "system",
-        0x16: "key_input",
-        0x17: "printer",
-        0x18: "rom_basic",
-        0x19: "bootstrap",
-        0x1A: "time_of_day",
-        0x1C: "nothing",
-        0x70: "slave_irq",
-        0x77: "slave_irq",
-        0xFF: "nothing",
-    }
-    assert {vector: table[vector][1] for vector in expected} == {
-        vector: labels[name] for vector, name in expected.items()
-    }
+    left = [vector for vector, pointer in enumerate(table) if pointer == (0, 0)]
+    assert left == list(range(0x60, 0x68))
+    assert {segment for segment, _ in table} == {0, SEGMENT}
+    assert {offset for _, offset in table} - {0} <= set(AT.values())
 
 
-def test_handlers_stand_where_programs_that_know_an_ibm_rom_look_for_them() -> None:
+def test_handlers_and_tables_stand_where_programs_that_know_an_ibm_rom_look_for_them() -> None:
     # IBM PC AT Technical Reference, ROM BIOS listing: vectors as the ROM writes them at power-on.
-    ibm = {2: 0xE2C3, 8: 0xFEA5, 9: 0xE987, 0x0E: 0xEF57, 0x10: 0xF065, 0x11: 0xF84D, 0x12: 0xF841, 0x13: 0xEC59}
+    ibm = {2: 0xE2C3, 5: 0xFF54, 8: 0xFEA5, 9: 0xE987, 0x0E: 0xEF57, 0x10: 0xF065, 0x11: 0xF84D, 0x12: 0xF841}
     ibm |= {0x14: 0xE739, 0x15: 0xF859, 0x16: 0xE82E, 0x17: 0xEFD2, 0x19: 0xE6F2, 0x1A: 0xFE6E, 0x1C: 0xFF53}
+    ibm |= {0x13: 0xE3FE, 0x40: 0xEC59, 0x1D: 0xF0A4, 0x1E: 0xEFC7}
     assert {vector: handler_of(vector) for vector in ibm} == ibm
+    tables = {"configuration": 0xE6F5, "baud_rates": 0xE729, "font": 0xFA6E, "post": 0xE05B, "reset": 0xFFF0}
+    assert {name: AT[name] for name in tables} == tables
 
 
-def test_every_told_service_tells_the_host_and_returns_with_the_carry_set(guest: FakeGuest) -> None:
-    install_rom(guest)
-    for vector in SERVICES:
-        at = PhysAddr((rom.SEGMENT << 4) + handler_of(vector))
-        # out 0xB1, al; stc; retf 2
-        assert guest.memory.read(at, 6) == bytes((0xE6, rom.TELL_PORT, 0xF9, 0xCA, 2, 0))
+def test_every_call_of_the_host_returns_to_a_place_that_the_host_knows(guest: FakeGuest) -> None:
+    image = code(guest, OFFSET, 0x2000)
+    calls = set()
+    for at in range(len(image) - 3):
+        if (
+            image[at] == 0xE8
+            and (OFFSET + at + 3 + int.from_bytes(image[at + 1 : at + 3], "little")) & 0xFFFF == 0xE000
+        ):
+            calls.add(OFFSET + at + 3)
+    assert calls == set(SITES)
 
 
-def test_a_call_of_a_service_is_told_with_its_function(guest: FakeGuest) -> None:
-    told: list[str] = []
-    tell_of_services(guest, told.append)
-    guest.registers.set("cs", 0xF000)
-    guest.registers.set("eip", handler_of(0x13))
-    guest.registers.set("eax", 0x0201)
-    guest.out(rom.TELL_PORT, 0x01)
-    (message,) = told
-    assert "INT 13h (disk) with AX=0201h" in message
+def test_behind_a_services_call_are_iret_and_the_ways_to_be_called_again(guest: FakeGuest) -> None:
+    firsts = {site.way_on for site in SITES.values() if site.resumed and site.vector != 0x09}
+    assert len(firsts) == 8
+    for at in firsts:
+        # iret; sti, nop, jmp to the cli; sti, hlt; cli; call
+        assert code(guest, at, 9) == bytes((0xCF, 0xFB, 0x90, 0xEB, 0x02, 0xFB, 0xF4, 0xFA, 0xE8))
+        assert (code(guest, at + AGAIN, 1), code(guest, at + WAIT, 2)) == (b"\xfb", b"\xfb\xf4")
 
 
-def test_a_program_that_uses_the_port_itself_is_not_mistaken_for_one(guest: FakeGuest) -> None:
-    told: list[str] = []
-    tell_of_services(guest, told.append)
-    guest.registers.set("cs", 8)
-    guest.registers.set("eip", handler_of(0x13))
-    guest.out(rom.TELL_PORT, 0x01)
-    assert told == []
+def test_a_reset_jumps_into_the_rom_below_1_mib(guest: FakeGuest) -> None:
+    assert code(guest, 0xFFF0, 5) == b"\xea" + struct.pack("<HH", AT["post"], SEGMENT)
+    assert code(guest, 0xFFFE, 1) == b"\xfc", "the model byte of a PC/AT"
 
 
 REAL_MODE = 0x8000
@@ -121,16 +112,6 @@ def test_the_timer_counts_ticks_in_real_mode() -> None:
     assert [delivery.vector for delivery in machine.deliveries] == [8, 0x1C] * 3
     # three periods of 65536 counts at 1.193182 MHz, the first of them begun at power-on
     assert 3 * 54.9e6 <= machine.clock.now_ns <= 3 * 55.0e6
-
-
-def test_a_service_called_by_int_returns_with_the_carry_set() -> None:
-    # mov ax, 0xE820; int 0x15; cli; hlt
-    machine, told = in_real_mode(b"\xb8\x20\xe8\xcd\x15\xfa\xf4")
-    machine.run(max_insns=1000)
-    assert machine.cpu.eflags & 1
-    assert machine.cpu.esp == REAL_MODE
-    assert len(told) == 1
-    assert "INT 15h (system) with AX=E820h" in told[0]
 
 
 def test_the_equipment_and_the_memory_size_are_answered_from_the_bios_data_area() -> None:
