@@ -1,4 +1,4 @@
-"""The VGA's registers, and the beam that they drive: text modes.
+"""The VGA's registers, and the beam that they drive.
 
 ::
 
@@ -14,17 +14,18 @@
              10/11 vertical retrace     12 vertical display end      13 offset            18 line compare
     input status 1   3 vertical retrace | 0 display disabled
 
-Power-on state is the BIOS's mode 3, 80 x 25 in color.  Display memory is no business of this chip: kernels write it
-hundreds of thousands of times, so it is plain RAM that `text_screen` looks at.
+Power-on state is the BIOS's mode 3, 80 x 25 in color.  What the registers mean for display memory is the business of
+`vga_window` and `vga_planes`, what they show that of `vga_modes` and `picture`.
 
 The beam follows the programmed timing (31.5 kHz and 70 Hz in mode 3) in virtual time.
 
 Source: IBM VGA XGA Technical Reference, "VGA Function": "Video Graphics Array Registers", "BIOS mode 3"; FreeVGA.
-Not modelled: graphics modes and the planes (a guest that switches to one is reported), loaded fonts, split screen,
-vertical interrupts, the light pen, horizontal skew.
+Not modelled: vertical interrupts, the light pen, horizontal skew, the sequencer's and the CRTC's reset bits.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from hillemu.emu.clock import Clock
 from hillemu.emu.devices.window import Window
@@ -46,18 +47,26 @@ SEQUENCER_BITS = bytes.fromhex("03 3d 0f 3f 0e")
 GRAPHICS_BITS = bytes.fromhex("0f 0f 0f 1f 03 7b 0f 0f ff")
 ATTRIBUTE_BITS = bytes.fromhex("3f 3f 3f 3f 3f 3f 3f 3f 3f 3f 3f 3f 3f 3f 3f 3f ef ff 3f 0f 0f")
 
-MISC_COLOR = 0x01
-CLOCKING_9_DOTS_OFF, CLOCKING_HALF = 0x01, 0x08
+MISC_COLOR, MISC_MEMORY_ENABLE, MISC_PAGE = 0x01, 0x02, 0x20
+CLOCKING = 0x01
+CLOCKING_9_DOTS_OFF, CLOCKING_HALF, CLOCKING_SCREEN_OFF = 0x01, 0x08, 0x20
 DOT_CLOCKS_HZ = (25_175_000, 28_322_000, 25_175_000, 25_175_000)
 
 HORIZONTAL_TOTAL, HORIZONTAL_DISPLAY_END, VERTICAL_TOTAL, OVERFLOW, MAXIMUM_SCAN_LINE = 0x00, 0x01, 0x06, 0x07, 0x09
 CURSOR_START, CURSOR_END, START_HIGH, START_LOW, CURSOR_HIGH, CURSOR_LOW = range(0x0A, 0x10)
-RETRACE_START, RETRACE_END, VERTICAL_DISPLAY_END, OFFSET = 0x10, 0x11, 0x12, 0x13
+PRESET_ROW_SCAN = 0x08
+RETRACE_START, RETRACE_END, VERTICAL_DISPLAY_END, OFFSET, UNDERLINE = 0x10, 0x11, 0x12, 0x13, 0x14
+MODE_CONTROL, LINE_COMPARE = 0x17, 0x18
 PROTECT = 0x80
 """In RETRACE_END: registers 0-7 cannot be written, but for the line compare bit of OVERFLOW."""
+INTERRUPT_OFF, INTERRUPT_ARMED = 0x20, 0x10
+"""In RETRACE_END: no vertical interrupt; not kept cleared."""
 LINE_COMPARE_8 = 0x10
 
-GRAPHICS_MISC = 0x06
+MAP_MASK, CHARACTER_MAP, MEMORY_MODE = 0x02, 0x03, 0x04
+"""Sequencer registers."""
+
+GRAPHICS_MODE_REGISTER, GRAPHICS_MISC = 0x05, 0x06
 GRAPHICS_MODE = 0x01
 
 STATUS_DISPLAY_OFF, STATUS_RETRACE = 0x01, 0x08
@@ -65,12 +74,23 @@ ATTRIBUTE_ADDRESS = 0x1F
 PALETTE_ADDRESS_SOURCE = 0x20
 
 
-class Vga:
-    """The chip.  `report(message)` hears of what the guest wants that is not modelled."""
+def _nobody_listens() -> None:
+    """No display memory hangs on this chip."""
 
-    def __init__(self, *, clock: Clock, report: Report = unheard) -> None:
+
+class Vga:
+    """The chip.
+
+    `on_memory_change()` runs when a register that display memory hangs on was written: the sequencer, the graphics
+    controller, miscellaneous output.  `report(message)` hears of what the guest wants that is not modelled.
+    """
+
+    def __init__(
+        self, *, clock: Clock, on_memory_change: Callable[[], None] = _nobody_listens, report: Report = unheard
+    ) -> None:
         self._clock = clock
         self._report = report
+        self.on_memory_change = on_memory_change
         self.reset()
 
     def windows(self) -> tuple[tuple[int, int, Window], ...]:
@@ -92,7 +112,9 @@ class Vga:
         self._feature = 0
         self._enable = 1
         self._dac_index = self._dac_component = self._dac_state = 0
+        self.dac_bits = 6
         self._set_timing()
+        self.on_memory_change()
 
     # -- what the registers say ---------------------------------------------------------------------------------
 
@@ -101,7 +123,7 @@ class Vga:
         """(rows, columns) of the text screen."""
         scan_line = self.crtc[MAXIMUM_SCAN_LINE]
         height = (scan_line & 0x1F) + 1 << (scan_line >> 7)
-        return (self._displayed_lines // height, self.crtc[HORIZONTAL_DISPLAY_END] + 1)
+        return (self.displayed_lines // height, self.crtc[HORIZONTAL_DISPLAY_END] + 1)
 
     @property
     def row_cells(self) -> int:
@@ -134,6 +156,16 @@ class Vga:
     @property
     def in_text_mode(self) -> bool:
         return not self.graphics[GRAPHICS_MISC] & GRAPHICS_MODE
+
+    @property
+    def is_palette_off(self) -> bool:
+        """Whether the processor is loading the attribute controller's palette, which shows nothing meanwhile."""
+        return not self._attribute_index & PALETTE_ADDRESS_SOURCE
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the screen is dark."""
+        return self.is_palette_off or bool(self.sequencer[CLOCKING] & CLOCKING_SCREEN_OFF)
 
     # -- the guest's side ---------------------------------------------------------------------------------------
 
@@ -188,17 +220,22 @@ class Vga:
         elif port == 0x3C2:
             self.misc = value
             self._set_timing()
+            self.on_memory_change()
         elif port == 0x3C3:
             self._enable = value & 1
         elif port == 0x3C4:
             self._sequencer_index = value & 7
         elif port == 0x3C5:
             _put(self.sequencer, self._sequencer_index, value, SEQUENCER_BITS)
-            self._set_timing()
+            if self._sequencer_index == CLOCKING:
+                self._set_timing()
+            else:
+                self.on_memory_change()
         elif port == 0x3CE:
             self._graphics_index = value & 0x0F
         elif port == 0x3CF:
-            self._write_graphics(value)
+            _put(self.graphics, self._graphics_index, value, GRAPHICS_BITS)
+            self.on_memory_change()
         elif port == 0x3DA:
             self._feature = value
         else:
@@ -221,6 +258,8 @@ class Vga:
             value = self.crtc[OVERFLOW] & ~LINE_COMPARE_8 | value & LINE_COMPARE_8
         if index < len(self.crtc):
             self.crtc[index] = value
+        if index == RETRACE_END and value & (INTERRUPT_OFF | INTERRUPT_ARMED) == INTERRUPT_ARMED:
+            self._report("VGA: the guest enables the vertical interrupt, which is not modelled; none will come")
         # Cursor and start address, which are written with every character, do not move the beam.
         if not MAXIMUM_SCAN_LINE <= index <= CURSOR_LOW:
             self._set_timing()
@@ -232,12 +271,6 @@ class Vga:
             self._attribute_index = value & (PALETTE_ADDRESS_SOURCE | ATTRIBUTE_ADDRESS)
         self._attribute_expects_data = not self._attribute_expects_data
 
-    def _write_graphics(self, value: int) -> None:
-        was_text = self.in_text_mode
-        _put(self.graphics, self._graphics_index, value, GRAPHICS_BITS)
-        if was_text and not self.in_text_mode:
-            self._report("VGA: graphics modes are not modelled; the screen shows nothing until the guest leaves it")
-
     # -- DAC ----------------------------------------------------------------------------------------------------
 
     def _write_dac(self, port: int, value: int) -> None:
@@ -247,7 +280,7 @@ class Vga:
             self._dac_index, self._dac_component = value, 0
             self._dac_state = 3 if port == 0x3C7 else 0
         elif port == 0x3C9:
-            self.palette[self._dac_index * 3 + self._dac_component] = value & 0x3F
+            self.palette[self._dac_index * 3 + self._dac_component] = value & (1 << self.dac_bits) - 1
             self._step_dac()
 
     def _step_dac(self) -> None:
@@ -265,13 +298,13 @@ class Vga:
         return self.crtc[low_register] | high[0] << 8 | high[1] << 9
 
     def _set_timing(self) -> None:
-        clocking = self.sequencer[1]
+        clocking = self.sequencer[CLOCKING]
         dots = 8 if clocking & CLOCKING_9_DOTS_OFF else 9
         self._dot_hz = DOT_CLOCKS_HZ[self.misc >> 2 & 3] >> bool(clocking & CLOCKING_HALF)
         self._line_dots = (self.crtc[HORIZONTAL_TOTAL] + 5) * dots
         self._displayed_dots = (self.crtc[HORIZONTAL_DISPLAY_END] + 1) * dots
         self._lines = self._vertical(VERTICAL_TOTAL, 0, 5) + 2
-        self._displayed_lines = self._vertical(VERTICAL_DISPLAY_END, 1, 6) + 1
+        self.displayed_lines = self._vertical(VERTICAL_DISPLAY_END, 1, 6) + 1
         self._retrace_start = self._vertical(RETRACE_START, 2, 7)
         # The end register has only four bits: the retrace lasts until the line number's low bits equal it.
         self._retrace_lines = (self.crtc[RETRACE_END] - self._retrace_start) % 16 or 16
@@ -279,7 +312,7 @@ class Vga:
     def _input_status_1(self) -> int:
         dot = self._clock.now * self._dot_hz // self._clock.frequency_hz
         line, column = divmod(dot % (self._line_dots * self._lines), self._line_dots)
-        status = STATUS_DISPLAY_OFF if line >= self._displayed_lines or column >= self._displayed_dots else 0
+        status = STATUS_DISPLAY_OFF if line >= self.displayed_lines or column >= self._displayed_dots else 0
         if 0 <= line - self._retrace_start < self._retrace_lines:
             status |= STATUS_RETRACE
         return status

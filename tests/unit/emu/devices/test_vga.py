@@ -293,11 +293,28 @@ def test_text_sizes_follow_the_crtc(bench: Bench) -> None:
     assert bench.vga.text_size == (25, 40), "each line is drawn twice"
 
 
-def test_switching_to_graphics_is_reported_once(bench: Bench) -> None:
+def test_graphics_is_no_text_mode_until_reset(bench: Bench) -> None:
     bench.set(0x3CE, 6, 0x05)
-    bench.set(0x3CE, 6, 0x05)
-    assert len(bench.reports) == 1
-    assert "graphics modes are not modelled" in bench.reports[0]
     assert not bench.vga.in_text_mode
     bench.vga.reset()
     assert bench.vga.in_text_mode
+
+
+def test_enabling_the_vertical_interrupt_is_reported(bench: Bench) -> None:
+    bench.set(0x3D4, 0x11, 0x8E)
+    bench.set(0x3D4, 0x11, 0x3E)
+    assert bench.reports == [], "kept cleared, or off"
+    bench.set(0x3D4, 0x11, 0x1E)
+    assert len(bench.reports) == 1
+    assert "vertical interrupt" in bench.reports[0]
+
+
+def test_the_screen_is_dark_while_the_palette_is_loaded_or_the_beam_is_off(bench: Bench) -> None:
+    bench.inb(0x3DA)
+    bench.out(0x3C0, 0x00)
+    assert bench.vga.is_blank
+    bench.inb(0x3DA)
+    bench.out(0x3C0, 0x20)
+    assert not bench.vga.is_blank
+    bench.set(0x3C4, 1, 0x20)
+    assert bench.vga.is_blank
