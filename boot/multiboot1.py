@@ -34,7 +34,7 @@ from hillemu.boot.multiboot_plan import Plan, plan_by_addresses, plan_by_elf
 from hillemu.boot.placing import claim_segments, encode_string, place_info, place_modules, placed, write_segments
 from hillemu.boot.space import Space
 from hillemu.boot.symbol_sections import SymbolSections, place_sections
-from hillemu.boot.video_mode import LONGEST, Framebuffer, fulfils, set_best_mode
+from hillemu.boot.video_mode import LONGEST, Framebuffer, fulfils, screen_note, set_best_mode
 from hillemu.emu.i386.address import PhysAddr
 
 if TYPE_CHECKING:
@@ -133,13 +133,10 @@ def _video_notes(header: Header, framebuffer: Framebuffer | None) -> tuple[str, 
     video = header.video
     if video is None or _is_text_80x25(video) or (framebuffer is not None and fulfils(framebuffer, *video[1:])):
         return ()
-    size = f"{video.width}x{video.height}" if video.width and video.height else "any size"
-    depth = f", {video.depth} bits per pixel" if video.depth else ""
     what = {_GRAPHICS: "a graphics screen", _TEXT: "a text screen"}.get(
         video.mode_type, f"a screen of type {video.mode_type}"
     )
-    got = str(framebuffer) if framebuffer else "80x25 text"
-    return (f"the kernel asks for {what} ({size}{depth}); it gets {got} and is told so",)
+    return (screen_note(what, video.width, video.height, video.depth, framebuffer),)
 
 
 def _is_text_80x25(video: VideoFields) -> bool:

@@ -70,11 +70,11 @@ def set_best_mode(set_mode: SetMode, width: int, height: int, depth: int) -> Fra
 
     The size counts more than the depth, as in GRUB's "WxHxD,WxH,auto".
     """
-    depths = tuple(dict.fromkeys((depth, *_DEPTHS) if depth else _DEPTHS))
-    wish = ((width, height),) if width and height else ()
-    for size in dict.fromkeys((*wish, *_SIZES)):
+    depths = dict.fromkeys((depth, *_DEPTHS) if depth else _DEPTHS)
+    sizes = dict.fromkeys(((width, height), *_SIZES) if width and height else _SIZES)
+    for columns, rows in sizes:
         for bits in depths:
-            if found := set_mode(*size, bits):
+            if found := set_mode(columns, rows, bits):
                 return found
     return None
 
@@ -83,3 +83,10 @@ def fulfils(framebuffer: Framebuffer, width: int, height: int, depth: int) -> bo
     """Whether `framebuffer` is what was asked for; 0 is no preference."""
     size = width in (0, framebuffer.width) and height in (0, framebuffer.height)
     return size and depth in (0, framebuffer.depth)
+
+
+def screen_note(what: str, width: int, height: int, depth: int, got: Framebuffer | None) -> str:
+    """The line that tells of a wish for `what` that was not fulfilled, and of what there is instead."""
+    size = f"{width}x{height}" if width and height else "any size"
+    bits = f", {depth} bits per pixel" if depth else ""
+    return f"the kernel asks for {what} ({size}{bits}); it gets {got or '80x25 text'} and is told so"
