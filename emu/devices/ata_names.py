@@ -1,0 +1,84 @@
+"""The names that the ATA standard gives to registers, bits and commands.
+
+Source: ATA/ATAPI-6 (T13 1410D), "I/O register descriptions" and "Command descriptions".
+"""
+
+from __future__ import annotations
+
+PRIMARY, SECONDARY = 0x1F0, 0x170
+"""Ports of the two channels' command blocks (eight each)."""
+PRIMARY_CONTROL, SECONDARY_CONTROL = 0x3F6, 0x376
+"""Ports of their control blocks (one each: the next is the floppy controller's)."""
+COMMAND_BLOCK_PORTS, CONTROL_BLOCK_PORTS = 8, 1
+
+# Offsets in the command block; reading 1 gives the error, 7 the status.
+DATA, FEATURES, COUNT, LOW, MID, HIGH, DEVICE, COMMAND = range(8)
+ERROR, STATUS = FEATURES, COMMAND
+
+# Status; DSC has been given away by ATA-4 and is still set by every disk.
+BSY, DRDY, DF, DSC, DRQ, ERR = 0x80, 0x40, 0x20, 0x10, 0x08, 0x01
+READY = DRDY | DSC
+
+# Error
+IDNF, ABRT = 0x10, 0x04
+DIAGNOSTIC_PASSED = 0x01
+
+# Device
+LBA, DEV = 0x40, 0x10
+OBSOLETE_ONES = 0xA0
+
+# Device control
+HOB, SRST, NIEN = 0x80, 0x04, 0x02
+
+# The interrupt reason of PACKET, in the sector count
+COD, IO = 0x01, 0x02
+
+NOP = 0x00
+DEVICE_RESET = 0x08
+RECALIBRATE = 0x10  # up to 0x1F
+READ_SECTORS = 0x20
+READ_SECTORS_NO_RETRY = 0x21
+READ_SECTORS_EXT = 0x24
+READ_DMA_EXT = 0x25
+READ_NATIVE_MAX_EXT = 0x27
+READ_MULTIPLE_EXT = 0x29
+WRITE_SECTORS = 0x30
+WRITE_SECTORS_NO_RETRY = 0x31
+WRITE_SECTORS_EXT = 0x34
+WRITE_DMA_EXT = 0x35
+WRITE_MULTIPLE_EXT = 0x39
+READ_VERIFY = 0x40
+READ_VERIFY_NO_RETRY = 0x41
+READ_VERIFY_EXT = 0x42
+SEEK = 0x70  # up to 0x7F
+EXECUTE_DEVICE_DIAGNOSTIC = 0x90
+INITIALIZE_DEVICE_PARAMETERS = 0x91
+PACKET = 0xA0
+IDENTIFY_PACKET_DEVICE = 0xA1
+READ_MULTIPLE = 0xC4
+WRITE_MULTIPLE = 0xC5
+SET_MULTIPLE_MODE = 0xC6
+READ_DMA = 0xC8
+READ_DMA_NO_RETRY = 0xC9
+WRITE_DMA = 0xCA
+WRITE_DMA_NO_RETRY = 0xCB
+STANDBY_IMMEDIATE = 0xE0
+IDLE_IMMEDIATE = 0xE1
+STANDBY = 0xE2
+IDLE = 0xE3
+CHECK_POWER_MODE = 0xE5
+SLEEP = 0xE6
+FLUSH_CACHE = 0xE7
+FLUSH_CACHE_EXT = 0xEA
+IDENTIFY_DEVICE = 0xEC
+SET_FEATURES = 0xEF
+READ_NATIVE_MAX = 0xF8
+
+OLD_POWER_COMMANDS = {0x94: 0xE0, 0x95: 0xE1, 0x96: 0xE2, 0x97: 0xE3, 0x98: 0xE5, 0x99: 0xE6}
+"""ATA-1's numbers of the power commands, which drives still take."""
+
+# Features of SET FEATURES
+ENABLE_WRITE_CACHE, DISABLE_WRITE_CACHE = 0x02, 0x82
+SET_TRANSFER_MODE = 0x03
+KEEP_SETTINGS, REVERT_SETTINGS = 0x66, 0xCC
+DISABLE_LOOK_AHEAD, ENABLE_LOOK_AHEAD = 0x55, 0xAA
