@@ -6,12 +6,12 @@
     0x0009FC00-0x0009FFFF  reserved    extended BIOS data area
     0x000A0000-0x000EFFFF  (no entry)  video memory and option ROMs
     0x000F0000-0x000FFFFF  reserved    system BIOS
-    0x00100000-...         usable      RAM up to the hole for devices
+    0x00100000-...         usable      RAM up to the hole for devices, but for
+    its last 128 KiB       reserved    ACPI tables
     0xFFFC0000-0xFFFFFFFF  reserved    BIOS ROM
     0x100000000-...        usable      the rest of RAM
 
-These are the entries of QEMU's PC, except that nothing at the top of low RAM is set aside for ACPI tables: there are
-none.
+These are the entries of QEMU's PC.  A machine with less than 256 KiB above 1 MiB has no ACPI tables.
 
 Source: ACPI specification, "INT 15H, E820H - Query System Address Map"; SeaBIOS under QEMU 7.2 for the addresses.
 """
@@ -33,6 +33,7 @@ HIGH_MEMORY_BASE = 0x100000
 """End of the hole: RAM goes on at 1 MiB."""
 HIGH_BIOS_BASE = 0xFFFC0000
 FOUR_GIB = 1 << 32
+ACPI_BYTES = 128 << 10
 
 
 class MemoryKind(IntEnum):
@@ -71,11 +72,26 @@ def memory_map(memory: GuestMemory) -> tuple[MapEntry, ...]:
     0x00000000 0x0009fc00 USABLE
     0x0009fc00 0x00000400 RESERVED
     0x000f0000 0x00010000 RESERVED
-    0x00100000 0x00300000 USABLE
+    0x00100000 0x002e0000 USABLE
+    0x003e0000 0x00020000 RESERVED
     0xfffc0000 0x00040000 RESERVED
     """
-    usable = (MapEntry(ram.base, ram.size_bytes, MemoryKind.USABLE) for ram in without(memory.ram_ranges, _NOT_USABLE))
-    return tuple(sorted((*usable, *_RESERVED)))
+    not_usable = list(_NOT_USABLE)
+    reserved = list(_RESERVED)
+    if tables := acpi_range(memory):
+        not_usable.insert(1, tables)
+        reserved.append(MapEntry(tables.base, tables.size_bytes, MemoryKind.RESERVED))
+    ram_ranges = without(memory.ram_ranges, tuple(not_usable))
+    usable = (MapEntry(ram.base, ram.size_bytes, MemoryKind.USABLE) for ram in ram_ranges)
+    return tuple(sorted((*usable, *reserved)))
+
+
+def acpi_range(memory: GuestMemory) -> RamRange | None:
+    """The end of RAM below 4 GiB, set aside for ACPI tables; `None` where RAM is too small for that."""
+    ends = [ram.end for ram in memory.ram_ranges if HIGH_MEMORY_BASE < ram.end <= HIGH_BIOS_BASE]
+    if not ends or ends[-1] < HIGH_MEMORY_BASE + 2 * ACPI_BYTES:
+        return None
+    return RamRange(PhysAddr(ends[-1] - ACPI_BYTES), PhysAddr(ends[-1]))
 
 
 def lower_kib(entries: tuple[MapEntry, ...]) -> int:

@@ -1,7 +1,6 @@
 """What a Multiboot kernel finds at its entry, here and on QEMU: registers, information structure, memory map, modules.
 
 The kernel is 32-bit code by hand that sends all of it to the debug console and leaves through isa-debug-exit.
-``-no-acpi``, because QEMU's firmware sets RAM aside for ACPI tables, and this machine has none.
 """
 
 from __future__ import annotations
@@ -130,7 +129,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def on_qemu(qemu: str) -> Found:
     initrd = ",".join(f"{name} {arguments}".strip() for name, arguments, _ in MODULES)
-    command = [qemu, "-no-acpi", "-display", "none", "-m", str(RAM_MIB), "-kernel", "kernel.elf", "-append", CMDLINE]
+    command = [qemu, "-display", "none", "-m", str(RAM_MIB), "-kernel", "kernel.elf", "-append", CMDLINE]
     command += ["-initrd", initrd, "-debugcon", "file:sent", "-device", "isa-debug-exit,iobase=0xf4", "-no-reboot"]
     subprocess.run(command, timeout=TIMEOUT_S, check=False, capture_output=True)
     return cut(Path("sent").read_bytes())

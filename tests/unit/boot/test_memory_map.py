@@ -7,7 +7,16 @@ from itertools import pairwise
 
 import pytest
 
-from hillemu.boot.memory_map import MapEntry, MemoryKind, lower_kib, memory_map, upper_kib, without
+from hillemu.boot.memory_map import (
+    ACPI_BYTES,
+    MapEntry,
+    MemoryKind,
+    acpi_range,
+    lower_kib,
+    memory_map,
+    upper_kib,
+    without,
+)
 from hillemu.emu.guest import FakeMemory, RamRange
 from hillemu.emu.i386.address import PhysAddr
 
@@ -39,7 +48,8 @@ def test_a_512m_machine_has_the_entries_of_a_pc() -> None:
         (0x00000000, 0x9FC00, USABLE),
         (0x0009FC00, 0x400, RESERVED),
         (0x000F0000, 0x10000, RESERVED),
-        (0x00100000, 511 * MIB, USABLE),
+        (0x00100000, 511 * MIB - 0x20000, USABLE),
+        (0x1FFE0000, 0x20000, RESERVED),
         (0xFFFC0000, 0x40000, RESERVED),
     ]
 
@@ -47,7 +57,8 @@ def test_a_512m_machine_has_the_entries_of_a_pc() -> None:
 def test_ram_above_the_hole_for_devices_is_listed_at_4_gib() -> None:
     ram = Ram((0, 3 * GIB), (4 * GIB, 5 * GIB))
     assert rows(ram)[-1] == (0x1_0000_0000, GIB, USABLE)
-    assert sum(size for _, size, kind in rows(ram) if kind is USABLE) >> 20 == 4 * 1024 - 1
+    assert (3 * GIB - ACPI_BYTES, ACPI_BYTES, RESERVED) in rows(ram)
+    assert sum(size for _, size, kind in rows(ram) if kind is USABLE) == 4 * GIB - (MIB - 0x9FC00) - ACPI_BYTES
 
 
 @pytest.mark.parametrize(
@@ -57,7 +68,7 @@ def test_the_map_is_the_same_however_the_machine_slices_its_ram(ranges: tuple[tu
     usable = [(base, size) for base, size, kind in rows(Ram(*ranges)) if kind is USABLE]
     assert usable[0] == (0, 0x9FC00)
     assert usable[1][0] == MIB
-    assert sum(size for _, size in usable) == 0x9FC00 + 63 * MIB
+    assert sum(size for _, size in usable) == 0x9FC00 + 63 * MIB - ACPI_BYTES
 
 
 def test_mem_lower_ends_at_the_extended_bios_data_area() -> None:
@@ -65,13 +76,23 @@ def test_mem_lower_ends_at_the_extended_bios_data_area() -> None:
 
 
 def test_mem_upper_counts_from_1_mib_to_the_first_hole() -> None:
-    assert upper_kib(memory_map(Ram((0, 64 * MIB)))) == 63 * 1024
-    assert upper_kib(memory_map(Ram((0, 3 * GIB), (4 * GIB, 6 * GIB)))) == (3 * GIB - MIB) >> 10
+    assert upper_kib(memory_map(Ram((0, 64 * MIB)))) == 63 * 1024 - 128
+    assert upper_kib(memory_map(Ram((0, 3 * GIB), (4 * GIB, 6 * GIB)))) == (3 * GIB - MIB - ACPI_BYTES) >> 10
 
 
 def test_mem_upper_goes_on_over_a_seam_but_not_over_a_gap() -> None:
-    assert upper_kib(memory_map(Ram((0, 0xA0000), (MIB, 2 * MIB), (2 * MIB, 4 * MIB)))) == 3 * 1024
+    assert upper_kib(memory_map(Ram((0, 0xA0000), (MIB, 2 * MIB), (2 * MIB, 4 * MIB)))) == 3 * 1024 - 128
     assert upper_kib(memory_map(Ram((0, 0xA0000), (MIB, 2 * MIB), (3 * MIB, 4 * MIB)))) == 1024
+
+
+@pytest.mark.parametrize("end", [0xA0000, MIB, MIB + 0x3FFFF, 4 * GIB - 0x20000])
+def test_ram_without_room_for_acpi_tables_sets_none_aside(end: int) -> None:
+    assert acpi_range(Ram((0, end))) is None
+
+
+def test_acpi_tables_get_the_last_128_kib_of_low_ram() -> None:
+    assert acpi_range(Ram((0, MIB + 0x40000))) == (MIB + 0x20000, MIB + 0x40000)
+    assert acpi_range(Ram((0, 3 * GIB), (4 * GIB, 5 * GIB))) == (3 * GIB - ACPI_BYTES, 3 * GIB)
 
 
 def test_entries_never_overlap_and_ascend_for_ram_of_any_size() -> None:

@@ -141,7 +141,7 @@ class TestAPlaceThatCannotBe:
         image = kernels.elf([kernels.Part(0x100000, kernels.header(), memory_bytes=0x1234567)])
         text = refused(image)
         assert text == (
-            "k: segment 0 (0x100000-0x1334566) is outside RAM, which ends at 0x7fffff: give the machine more, --mem 20M"
+            "k: segment 0 (0x100000-0x1334566) is outside RAM, which ends at 0x7dffff: give the machine more, --mem 20M"
         )
         load(image, 20 * MIB)
 
@@ -180,7 +180,7 @@ class TestModules:
         assert loaded.modules[0].base == 0x100000
 
     def test_go_below_a_kernel_at_the_top_of_ram(self, kernels: Any) -> None:
-        image = kernels.elf([kernels.Part(0x7FF000, kernels.header(), memory_bytes=0x1000)])
+        image = kernels.elf([kernels.Part(0x7DF000, kernels.header(), memory_bytes=0x1000)])
         _, loaded = load(image, modules=(Module("m", "", bytes(0x2000)),))
         assert loaded.modules[0].base == 0x100000
 
@@ -193,7 +193,7 @@ class TestModules:
         text = refused(kernels.small(), modules=(Module("big.img", "", bytes(7 * MIB)),))
         assert text == (
             "big.img: this module of 0x700000 bytes does not fit into RAM: the largest free run above 1 MiB has "
-            "0x6ffff2 bytes; give the machine more, --mem"
+            "0x6dfff2 bytes; give the machine more, --mem"
         )
         load(kernels.small(), 9 * MIB, modules=(Module("big.img", "", bytes(7 * MIB)),))
 

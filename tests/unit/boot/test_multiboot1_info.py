@@ -48,7 +48,7 @@ def test_exactly_the_flags_of_what_is_present_are_set(kernels: Any) -> None:
 
 def test_memory_sizes_and_boot_device(kernels: Any) -> None:
     info, _ = boot(kernels.small())
-    assert (info.word(4), info.word(8), info.word(12)) == (639, 7 * 1024, 0x8000FFFF)
+    assert (info.word(4), info.word(8), info.word(12)) == (639, 7 * 1024 - 128, 0x8000FFFF)
 
 
 @pytest.mark.parametrize(("cmdline", "expected"), [("", b"boot/k.elf "), ("a=1 é", "boot/k.elf a=1 é".encode())])
@@ -94,7 +94,8 @@ def test_the_memory_map_is_walked_by_the_size_in_front_of_each_entry(kernels: An
         (0, 0x9FC00, 1),
         (0x9FC00, 0x400, 2),
         (0xF0000, 0x10000, 2),
-        (0x100000, 7 * MIB, 1),
+        (0x100000, 7 * MIB - 0x20000, 1),
+        (0x7E0000, 0x20000, 2),
         (0xFFFC0000, 0x40000, 2),
     ]
 
@@ -178,12 +179,12 @@ class TestSections:
 
     def test_debugging_information_goes_to_the_top_of_ram(self, kernels: Any) -> None:
         info, _ = boot(self.image(kernels, kernels.Section(PROGBITS, b"dwarf"), kernels.Section(STRTAB, b"s")))
-        assert self.headers(info)[1][3] == 8 * MIB - 0x1000
-        assert bytes(info.memory.data[8 * MIB - 0x1000 :][:6]) == b"dwarf\0"
+        assert self.headers(info)[1][3] == 0x7E0000 - 0x1000
+        assert bytes(info.memory.data[0x7E0000 - 0x1000 :][:6]) == b"dwarf\0"
 
     def test_symbols_too_large_for_low_memory_go_to_the_top_of_ram(self, kernels: Any) -> None:
         info, _ = boot(self.image(kernels, kernels.Section(STRTAB, b"s" * 0x80000)))
-        assert self.headers(info)[1][3] == 8 * MIB - 0x80000
+        assert self.headers(info)[1][3] == 0x7E0000 - 0x80000
 
     def test_debugging_information_that_does_not_fit_is_left_out_with_a_note(self, kernels: Any) -> None:
         big = kernels.Section(PROGBITS, bytes(3 * MIB))
