@@ -13,7 +13,7 @@ import pytest
 from hillemu.boot import image as image_module
 from hillemu.boot.detect import Kind
 from hillemu.boot.image import BootOptions, Image, Module, read_file
-from hillemu.boot.loader import FORMATS, load_image
+from hillemu.boot.loader import FORMATS, kind_of, load_image
 from hillemu.emu.errors import ImageError, OptionError
 from hillemu.emu.guest import FakeGuest
 
@@ -108,7 +108,7 @@ def test_data_of_any_item_size_is_taken_as_bytes(kernels: Any) -> None:
     assert load_image(FakeGuest(4 * MIB), Image("k", words), BootOptions()).entry == 0x10000C
 
 
-@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("format_", ["auto", "multiboot"])
 def test_a_multiboot_kernel_loads_by_detection_and_by_name(kernels: Any, format_: str) -> None:
     loaded = load_image(FakeGuest(4 * MIB), Image("k", kernels.small()), BootOptions(format_))
     assert loaded.kind is Kind.MULTIBOOT1
@@ -125,8 +125,35 @@ def test_a_named_format_is_tried_without_a_look_at_the_file() -> None:
         load_image(FakeGuest(4 * MIB), Image("notes", b"Dear diary"), BootOptions("multiboot"))
 
 
+@pytest.mark.parametrize("format_", ["disk", "floppy", "cd"])
+def test_what_is_booted_from_a_drive_is_not_loaded(format_: str) -> None:
+    image = Image("d", bytes(1024))
+    assert kind_of(image, format_) == format_
+    guest = FakeGuest(4 * MIB)
+    with pytest.raises(ImageError, match=r"^d: is a .* image: it is booted from a drive"):
+        load_image(guest, image, BootOptions(format_))
+    assert not any(guest.memory.data)
+
+
+def test_the_kind_of_a_kernel_is_seen_or_said(kernels: Any) -> None:
+    assert kind_of(Image("k", kernels.small())) is Kind.MULTIBOOT1
+    assert kind_of(Image("k", kernels.small()), "multiboot2") is Kind.MULTIBOOT2
+    assert kind_of(Image("k", kernels.bzimage())) is Kind.LINUX
+    assert kind_of(Image("k", kernels.bzimage()), "linux16") is Kind.LINUX
+    with pytest.raises(ImageError, match="text file"):
+        kind_of(Image("k", b"text"))
+
+
+def test_options_of_another_protocol_are_refused_with_the_right_ones_name(kernels: Any) -> None:
+    file = Module("f", "", b"F")
+    with pytest.raises(OptionError, match=r"^--module: .*--initrd$"):
+        load_image(FakeGuest(4 * MIB), Image("k", kernels.bzimage()), BootOptions(modules=(file,)))
+    with pytest.raises(OptionError, match=r"^--initrd: .*--module$"):
+        load_image(FakeGuest(4 * MIB), Image("k", kernels.small()), BootOptions(initrds=(file,)))
+
+
 def test_a_format_that_does_not_exist_is_an_options_fault(kernels: Any) -> None:
-    with pytest.raises(OptionError, match=r"^--format: 'flat' is not a format; use auto or multiboot$"):
+    with pytest.raises(OptionError, match=r"^--format: 'flat' is not a format; use auto, multiboot, .* or cd$"):
         load_image(FakeGuest(4 * MIB), Image("k", kernels.small()), BootOptions("flat"))
 
 
