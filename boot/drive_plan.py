@@ -8,7 +8,7 @@
                    secondary master    E0h...   CDs: IMAGE, if it is one, then --cdrom in order, from here on
                    secondary slave
 
->>> plan = plan_drives(("os.img", "disk"), disks=("data.img",), cdroms=("tools.iso",))
+>>> plan = plan_drives(("os.img", Kind.DISK), disks=("data.img",), cdroms=("tools.iso",))
 >>> [place and place.path for place in plan.ide], plan.order
 (['os.img', 'data.img', 'tools.iso', None], 'cad')
 
@@ -21,18 +21,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.boot.bios.drives import CdDrive, Drives, FloppyDrive, HardDisk
+from hillemu.boot.detect import FLOPPY_BYTES, Kind
 from hillemu.boot.disk_boot import DEFAULT_ORDER, check_order
 from hillemu.emu.errors import ImageError, OptionError
-from hillemu.emu.geometry import FLOPPY_FORMATS
-from hillemu.emu.media import CD_SECTOR_BYTES, SECTOR_BYTES, Medium
+from hillemu.emu.media import CD_SECTOR_BYTES, Medium
 
 if TYPE_CHECKING:
     from hillemu.boot.image import Image
 
-FLOPPY, DISK, CD = "floppy", "disk", "cd"
-"""Kinds of drive, and what ``--format`` calls them."""
-
-_LETTERS = {FLOPPY: "a", DISK: "c", CD: "d"}
+_LETTERS = {Kind.FLOPPY: "a", Kind.DISK: "c", Kind.CD: "d"}
 _FLOPPY_DRIVES, _IDE_PLACES, _FIRST_CD_PLACE = 2, 4, 2
 _ISO_9660_AT, _ISO_9660 = 0x8001, b"CD001"
 
@@ -41,7 +38,7 @@ class Place(NamedTuple):
     """An image and the kind of drive that it is for."""
 
     path: str
-    kind: str
+    kind: Kind
 
 
 class DrivePlan(NamedTuple):
@@ -55,39 +52,39 @@ class DrivePlan(NamedTuple):
     """Which kinds of drive are booted, first to last: letters of "acd"."""
 
 
-def kind_of_drive(image: Image) -> str:
-    """The kind of drive that `image` is for, by its contents and size: anything can be a hard disk.
+def kind_of_drive(image: Image) -> Kind:
+    """The kind of drive that `image` is for, whether it can be booted or not: anything can be a hard disk.
 
-    A CD with a partition table as well, to be written to a USB stick, is a CD.
+    `detect` asks for a boot signature; this is for images that somebody wants in a drive all the same.
     """
     if image.has(_ISO_9660_AT, _ISO_9660):
-        return CD
-    is_floppy = any(image.size_bytes == floppy.sector_count * SECTOR_BYTES for floppy in FLOPPY_FORMATS)
-    return FLOPPY if is_floppy else DISK
+        return Kind.CD
+    return Kind.FLOPPY if image.size_bytes in FLOPPY_BYTES else Kind.DISK
 
 
 def plan_drives(
-    image: tuple[str, str] | None = None,
+    image: tuple[str, Kind] | None = None,
     *,
     floppies: Sequence[str] = (),
     disks: Sequence[str] = (),
     cdroms: Sequence[str] = (),
     boot: str | None = None,
 ) -> DrivePlan:
-    """Give every image a drive; `image` is IMAGE's path and kind, `boot` what the user says about the order.
+    """Give every image a drive; `image` is IMAGE's path and kind of drive, `boot` the order that the user wants.
 
     Raises `OptionError` when there are more images than drives, or for an order that makes no sense.
     """
-    path, kind = image or ("", "")
-    floppies = (*((path,) if kind == FLOPPY else ()), *floppies)
-    disks = (*((path,) if kind == DISK else ()), *disks)
-    cdroms = (*((path,) if kind == CD else ()), *cdroms)
+    if image is not None:
+        path, kind = image
+        floppies = [path, *floppies] if kind is Kind.FLOPPY else floppies
+        disks = [path, *disks] if kind is Kind.DISK else disks
+        cdroms = [path, *cdroms] if kind is Kind.CD else cdroms
     if len(floppies) > _FLOPPY_DRIVES:
         raise OptionError("--floppy", f"there are {_FLOPPY_DRIVES} floppy drives for {len(floppies)} images")
     if len(disks) + len(cdroms) > _IDE_PLACES:
         option = "--disk" if disks else "--cdrom"
         raise OptionError(option, f"there are {_IDE_PLACES} IDE drives for {len(disks)} disks and {len(cdroms)} CDs")
-    return DrivePlan(tuple(floppies), _ide_places(disks, cdroms), _order(kind, boot))
+    return DrivePlan(tuple(floppies), _ide_places(disks, cdroms), _order(image[1] if image else None, boot))
 
 
 def open_drives(plan: DrivePlan, *, writable: bool = False) -> Drives:
@@ -107,8 +104,12 @@ def open_drives(plan: DrivePlan, *, writable: bool = False) -> Drives:
     try:
         return Drives(
             [FloppyDrive(medium(path)) for path in plan.floppies],
-            [HardDisk(medium(at.path), slot) for slot, at in enumerate(plan.ide) if at and at.kind == DISK],
-            [CdDrive(medium(at.path, is_cd=True), slot) for slot, at in enumerate(plan.ide) if at and at.kind == CD],
+            [HardDisk(medium(at.path), slot) for slot, at in enumerate(plan.ide) if at and at.kind is Kind.DISK],
+            [
+                CdDrive(medium(at.path, is_cd=True), slot)
+                for slot, at in enumerate(plan.ide)
+                if at and at.kind is Kind.CD
+            ],
         )
     except ImageError:
         for one in opened:
@@ -120,15 +121,15 @@ def _ide_places(disks: Sequence[str], cdroms: Sequence[str]) -> tuple[Place | No
     places: list[Place | None] = [None] * _IDE_PLACES
     cd_places = (*range(_FIRST_CD_PLACE, _IDE_PLACES), *range(_FIRST_CD_PLACE))
     for place, path in zip(cd_places, cdroms, strict=False):
-        places[place] = Place(path, CD)
+        places[place] = Place(path, Kind.CD)
     free = [place for place, taken in enumerate(places) if taken is None]
     for place, path in zip(free, disks, strict=False):
-        places[place] = Place(path, DISK)
+        places[place] = Place(path, Kind.DISK)
     return tuple(places)
 
 
-def _order(kind: str, boot: str | None) -> str:
+def _order(kind: Kind | None, boot: str | None) -> str:
     if boot is not None:
         return check_order(boot)
-    first = _LETTERS.get(kind, "")
+    first = _LETTERS.get(kind, "") if kind else ""
     return first + DEFAULT_ORDER.replace(first, "") if first else DEFAULT_ORDER
