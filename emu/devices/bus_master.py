@@ -27,9 +27,10 @@ contradicts the drive's command (the command wins, and this is reported).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from hillemu.emu.devices.ata_transfer import Sink, Source
+from hillemu.emu.devices.dma_memory import DmaMemory
 from hillemu.emu.reports import Report, unheard
 
 PORT_COUNT = 16
@@ -39,17 +40,6 @@ ACTIVE, ERROR, INTERRUPT, NOTES = 0x01, 0x02, 0x04, 0x60
 LAST_ENTRY = 0x8000_0000
 _ENTRY_BYTES = 8
 _REGISTERS = 8  # of one channel
-
-
-class DmaMemory(Protocol):
-    """Physical memory; `IndexError` where there is none.
-
-    `at` is a physical address, whatever type an architecture has for that.
-    """
-
-    def read(self, at: Any, count: int) -> bytes: ...
-
-    def write(self, at: Any, data: bytes) -> None: ...
 
 
 class Requester(Protocol):
