@@ -50,7 +50,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-FLOPPY_BYTES = tuple(kib << 10 for kib in (160, 180, 320, 360, 720, 1200, 1440, 2880))
+FLOPPY_BYTES = tuple(kib << 10 for kib in (160, 180, 320, 360, 720, 1200, 1440, 1680, 2880))
 """The sizes of floppy disk images."""
 
 
