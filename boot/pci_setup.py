@@ -158,6 +158,7 @@ def _set_up_chip(guest: Guest, config: PciConfig, slot: int) -> None:
         case 0x1237:  # 82441FX
             for n, attributes in enumerate(_PAM):
                 config.write(slot, _PAM_REGISTER + n, 1, attributes)
+            config.write(slot, 0x72, 1, 0x0A)  # SMRAM: closed, at A0000-BFFFF
         case 0x7000:  # PIIX3, ISA bridge
             for n, irq in enumerate(PIRQ_IRQS):
                 config.write(slot, 0x60 + n, 1, irq)

@@ -14,10 +14,10 @@
 
 There is no system management mode.  What a firmware's handler would do for the two values that ACPI's FADT tells is
 done here: F1h at port B2h sets SCI_EN, F0h clears it.  APMC_EN is set from the start, which tells firmware that SMIs
-have been set up (QEMU does so, too, where SMM is off).
+have been set up (QEMU does so, too, where SMM is off, ``-machine pc,smm=off``).
 
-Source: Intel 82371AB (PIIX4) data sheet (290562), "PM Configuration Registers", "APMC", "APMS"; QEMU 7.2,
-``-machine pc,smm=off`` for F0h, F1h and the values of DEVACTB and DEVRESA-C.
+Source: Intel 82371AB (PIIX4) data sheet (290562), "PM Configuration Registers", "APMC", "APMS"; QEMU 7.2
+for F0h, F1h and the values of DEVACTB and DEVRESA-C.
 Not modelled: device monitors, general purpose inputs (their registers keep what is written); SMIs, of which `report`
 is told.
 """
