@@ -104,12 +104,20 @@ class Piix3Isa(PciFunction):
 
 
 class Piix3Ide(PciFunction):
-    """Function 1: what configures the IDE channels.  `on_bus_master(base)` moves the 16 bus master ports.
+    """Function 1: what configures the IDE channels.
 
-    `is_master` says whether the guest lets it reach memory.
+    `on_bus_master(base)` moves the 16 bus master ports; `on_master(enabled)` tells whether the guest lets the function
+    reach memory, when that changes.
     """
 
-    def __init__(self, *, on_bus_master: Move) -> None:
+    def __init__(self, *, on_bus_master: Move, on_master: Callable[[bool], None]) -> None:
         super().__init__(_IDE)
+        self._on_master = on_master
+        self._was_master = False
         self.add_bar(BUS_MASTER_BAR, BUS_MASTER_PORTS, on_bus_master, flags=BAR_IO)
         self.define(IDETIM, 4, 0, writable=0xFFFFFFFF)
+
+    def config_changed(self, first: int, end: int) -> None:
+        if self.is_master != self._was_master:
+            self._was_master = self.is_master
+            self._on_master(self._was_master)

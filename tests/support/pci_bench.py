@@ -7,7 +7,7 @@ from hillemu.emu.clock import Clock
 from hillemu.emu.devices.i440fx import I440Fx
 from hillemu.emu.devices.moving_range import MovingRange
 from hillemu.emu.devices.pci import CONFIG_ADDRESS, CONFIG_DATA, PORT_COUNT, PciBus
-from hillemu.emu.devices.pci_vga import MMIO_BYTES, PciVga, VgaMmio
+from hillemu.emu.devices.pci_vga import MMIO_BYTES, PciVga
 from hillemu.emu.devices.piix3 import BUS_MASTER_PORTS, Piix3Ide, Piix3Isa
 from hillemu.emu.devices.piix4_pm import APM_PORT, APM_PORT_COUNT, Piix4Pm
 from hillemu.emu.devices.reset import ResetControl
@@ -43,6 +43,7 @@ class PciBench(FakeGuest):
         self.clock = Clock(frequency_hz=100_000_000)
         self.resets: list[str] = []
         self.reports: list[str] = []
+        self.mastering: list[bool] = []
         self.power_offs = 0
         self.pam: dict[int, tuple[int, bool, bool]] = {}
         self.frame_buffer: int | None = None
@@ -54,7 +55,7 @@ class PciBench(FakeGuest):
         self.bus_master = MovingRange(
             self.ports, BUS_MASTER_PORTS, Latches(BUS_MASTER_PORTS), name="bus master", width=4
         )
-        self.ide = Piix3Ide(on_bus_master=self.bus_master.move)
+        self.ide = Piix3Ide(on_bus_master=self.bus_master.move, on_master=self.mastering.append)
         self.pm = Piix4Pm(
             ports=self.ports,
             clock=self.clock,
@@ -62,8 +63,7 @@ class PciBench(FakeGuest):
             on_power_off=self._power_off,
             report=self.reports.append,
         )
-        vga_mmio = VgaMmio(ports=self.ports, report=self.reports.append)
-        self.vga_mmio = MovingRange(self.mmio, MMIO_BYTES, vga_mmio, name="VGA", width=4)
+        self.vga_mmio = MovingRange(self.mmio, MMIO_BYTES, Latches(MMIO_BYTES), name="VGA", width=4)
         self.vga = PciVga(on_frame_buffer=self._frame_buffer_moved, on_mmio=self.vga_mmio.move)
         self.reset_control = ResetControl(
             hard=lambda: self.resets.append("hard"), soft=lambda: self.resets.append("soft")

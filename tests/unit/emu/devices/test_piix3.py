@@ -77,6 +77,8 @@ def test_the_bus_master_ports_move_with_their_base_address() -> None:
     assert bench.bus_master.base is None
     bench.config_write(1, 1, 0x04, 0x0005, 2)
     assert bench.bus_master.base == 0xD000
-    assert bench.ide.is_master
+    assert bench.mastering == [True]
     bench.write_port(0xD002, 0x06, 1)
     assert bench.read_port(0xD002, 1) == 0x06
+    bench.pci.reset()
+    assert bench.mastering == [True, False]
