@@ -139,5 +139,5 @@ def _too_small(image: Image, what: str, base: int, size_bytes: int, space: Space
         return image.fault(f"{what} ({base:#x}-{end - 1:#x}) does not lie in free RAM: the file is damaged")
     return image.fault(
         f"{what} ({base:#x}-{end - 1:#x}) is outside RAM, which ends at {space.ram_end - 1:#x}: "
-        f"give the machine more, --mem {mib_for(end)}M"
+        f"give the machine more, --mem {mib_for(end, space)}M"
     )

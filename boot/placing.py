@@ -99,9 +99,9 @@ def placed(name: str, base: int, size_bytes: int) -> Placed:
     return Placed(name, PhysAddr(base), PhysAddr(base + size_bytes))
 
 
-def mib_for(end: int) -> int:
-    """The ``--mem`` in MiB with which RAM reaches up to `end`, and a page of tables behind it."""
-    return page_up(end) + (1 << 20) - 1 >> 20
+def mib_for(end: int, space: Space) -> int:
+    """The ``--mem`` in MiB with which usable RAM reaches up to `end`."""
+    return page_up(end) + space.kept_bytes + (1 << 20) - 1 >> 20
 
 
 def _fault_of_place(segment: Segment, space: Space) -> str | None:
@@ -122,7 +122,7 @@ def _fault_of_place(segment: Segment, space: Space) -> str | None:
         )
     return (
         f"{segment} is outside RAM, which ends at {space.ram_end - 1:#x}: "
-        f"give the machine more, --mem {mib_for(segment.end)}M"
+        f"give the machine more, --mem {mib_for(segment.end, space)}M"
     )
 
 

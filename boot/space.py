@@ -31,10 +31,13 @@ class Space:
         )
         holes = ((HOLE_BASE, HIGH_MEMORY_BASE), *reserved, (FOUR_GIB, 1 << 64))
         ram = without(memory.ram_ranges, holes)
+        top = max((run.end for run in without(memory.ram_ranges, holes[:1] + holes[-1:])), default=0)
         self._bases: list[int] = [run.base for run in ram]
         self._ends: list[int] = [run.end for run in ram]
         self.ram_end = self._ends[-1] if ram else 0
-        """The end of RAM below 4 GiB."""
+        """The end of RAM below 4 GiB that programs may use."""
+        self.kept_bytes = top - self.ram_end
+        """What firmware keeps for itself above `ram_end`."""
 
     def is_free(self, base: int, size_bytes: int) -> bool:
         """Whether all of `size_bytes` (at least 1) at `base` is free RAM."""

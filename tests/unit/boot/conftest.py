@@ -106,7 +106,6 @@ class Kernels:
         fields = (base, base, load_end, bss_end, base + 32)
         return self.header(flags, *fields) + code
 
-
     def tag(self, kind: int, *words: int, flags: int = 0, size: int | None = None) -> bytes:
         """A tag of a Multiboot 2 header, padded."""
         body = struct.pack(f"<{len(words)}I", *words)
@@ -122,7 +121,7 @@ class Kernels:
         return struct.pack("<4I", 0xE85250D6, architecture, length, checksum) + body
 
     def small2(self, *tags: bytes, code: bytes = b"\xfa\xf4", base: int = 0x100000, **elf: Any) -> bytes:
-        """A one-segment ELF kernel at `base` that begins with its Multiboot 2 header, at a multiple of 8 in the file."""
+        """A one-segment ELF kernel at `base` whose Multiboot 2 header lies at a multiple of 8 in the file."""
         header = self.header2(*tags)
         parts = [Part(base, b"head" + header + code)]  # the ELF headers end at offset 84
         return self.elf(parts, **({"entry": base + 4 + len(header)} | elf))

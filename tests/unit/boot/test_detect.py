@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from hillemu.boot.detect import Kind, detect, is_disk_kind, refusal
+from hillemu.boot.detect import FLOPPY_BYTES, Kind, detect, is_disk_kind, refusal
 from hillemu.boot.image import Image
 from hillemu.emu.errors import ImageError
+from hillemu.emu.geometry import FLOPPY_FORMATS
 
 
 def at(offset: int, data: bytes, size: int = 0) -> bytes:
@@ -61,6 +62,10 @@ def test_every_kind_but_elf_has_a_refusal_in_this_table() -> None:
 @pytest.mark.parametrize("data", [multiboot2(), at(32768 - 16, multiboot2())])
 def test_a_multiboot_2_header_may_lie_anywhere_in_the_first_32_kib(data: bytes) -> None:
     assert detect(Image("k", data)) is Kind.MULTIBOOT2
+
+
+def test_the_sizes_of_floppies_are_those_that_drives_can_read() -> None:
+    assert tuple(geometry.sector_count * 512 for geometry in FLOPPY_FORMATS) == FLOPPY_BYTES
 
 
 def test_a_hybrid_cd_image_is_a_cd_and_not_a_disk() -> None:
