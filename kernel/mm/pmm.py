@@ -70,6 +70,7 @@ class Pmm:
         self._entries = table.entries
         self._high_first = tuple(reversed(zones))
         self._direct = zones[:1]
+        self._frees = tuple(zone.allocator.free for zone in zones)
         self._border = zones[0].end
 
     # ---- frames -------------------------------------------------------------------------------------------------
@@ -97,10 +98,14 @@ class Pmm:
             raise self._two_owners(zone, got, order)
         if order:
             end = got + (1 << order)
-            if got & (1 << order) - 1 or end > zone.end or any(entries[frame] for frame in range(got + 1, end)):
+            if got & (1 << order) - 1 or end > zone.end:
                 raise self._two_owners(zone, got, order)
             for frame in range(got + 1, end):
-                entries[frame] = entry | INSIDE << ORDER_SHIFT
+                if entries[frame]:
+                    raise self._two_owners(zone, got, order)
+            inside = entry | INSIDE << ORDER_SHIFT
+            for frame in range(got + 1, end):
+                entries[frame] = inside
         entries[got] = entry | (HEAD | order) << ORDER_SHIFT | 1
         return got
 
@@ -112,9 +117,9 @@ class Pmm:
                 raise self.refusal(frame, order)
         except IndexError:
             raise self.refusal(frame, order) from None
-        zone = self.zones[0 if frame < self._border else 1]
-        zone.allocator.free(frame, order)
-        for one in range(frame, frame + (1 << order)):
+        self._frees[frame >= self._border](frame, order)
+        entries[frame] = 0
+        for one in range(frame + 1, frame + (1 << order)):
             entries[one] = 0
 
     def hold(self, frame: Frame) -> int:

@@ -66,14 +66,34 @@ def window(memory: GuestMemory, at: PhysAddr, count: int) -> ByteWindow:
     return SlowWindow(memory, at, count) if buffer is None else buffer
 
 
+def words_from_zero(memory: GuestMemory, end: int, item: Format) -> Words:
+    """Physical memory from address 0 up to `end`, below 4 GiB, as one array; holes are in it, and are nobody's."""
+    buffer = _ram_of(memory)
+    if buffer is None or len(buffer) < end:
+        return SlowWords(memory, PhysAddr(0), end // _ITEM_BYTES[item], item)
+    return buffer[:end].cast(item)
+
+
+def window_from_zero(memory: GuestMemory, end: int) -> ByteWindow:
+    """As `words_from_zero`, for bytes and slices of them."""
+    buffer = _ram_of(memory)
+    return SlowWindow(memory, PhysAddr(0), end) if buffer is None or len(buffer) < end else buffer[:end]
+
+
+def _ram_of(memory: GuestMemory) -> memoryview | None:
+    """The memory's own buffer, if it has a writable one: its offsets are physical addresses below the hole."""
+    ram = getattr(memory, "ram", None)
+    if ram is None and isinstance(data := getattr(memory, "data", None), bytearray):
+        ram = memoryview(data)
+    return ram if isinstance(ram, memoryview) and not ram.readonly else None
+
+
 def _buffer(memory: GuestMemory, at: int, count: int) -> memoryview | None:
     """The memory's own buffer there, if it has one; `IndexError` for what is not RAM."""
     if count < 0 or not any(run.base <= at and at + count <= run.end for run in memory.ram_ranges):
         raise IndexError(f"{count} bytes at physical {at:#x} are not in RAM")
-    ram = getattr(memory, "ram", None)
-    if ram is None and isinstance(data := getattr(memory, "data", None), bytearray):
-        ram = memoryview(data)
-    if not isinstance(ram, memoryview) or ram.readonly or at + count > min(len(ram), _FOUR_GIB):
+    ram = _ram_of(memory)
+    if ram is None or at + count > min(len(ram), _FOUR_GIB):
         return None  # above the hole for devices, a buffer's offsets are no physical addresses
     return ram[at : at + count]
 

@@ -1,0 +1,104 @@
+"""Fences around allocations, poison in what is free, and the words for what they find.
+
+::
+
+    |<- 8 ->|<------- size ------->|<- 8 to 15 ->|
+     BB...BB  the allocation         BB........BB       in use
+              6B 6B 6B ... 6B                           free
+
+A write in front of or behind an allocation breaks its fence, which is looked at when it is freed and by `check`.  A
+write into free memory breaks the poison, which is looked at when the memory is given out again and by `check`.
+
+Not detected: reading where one should not, and writes far away from one's own memory into somebody else's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hillemu.kernel.layout import KERNEL_BASE
+from hillemu.kernel.mm.direct_map import DirectMap
+
+FENCE = 0xBB
+POISON = 0x6B
+FENCE_BYTES = 8
+_SHOWN = 8
+
+
+class Options(NamedTuple):
+    """Which debug aids are on."""
+
+    red_zones: bool = True
+    poison: bool = True
+
+    @property
+    def pad_bytes(self) -> int:
+        """How much an allocation needs in front and behind."""
+        return FENCE_BYTES if self.red_zones else 0
+
+
+class DebugAids:
+    """Writes and inspects fences and poison; addresses are virtual, in the direct map."""
+
+    def __init__(self, direct: DirectMap, options: Options) -> None:
+        self.options = options
+        self._bytes = direct.bytes
+        self._fences = tuple(bytes([FENCE]) * count for count in range(2 * FENCE_BYTES))
+        self._poison = tuple(bytes([POISON]) * count for count in range(0, 4096, 8))
+        """By eighths of their length."""
+
+    def fence(self, at: int, size: int) -> None:
+        """Fence the `size` bytes at `at`; the right one reaches to 8 bytes behind the next multiple of 8."""
+        start = at - KERNEL_BASE
+        view = self._bytes
+        view[start - FENCE_BYTES : start] = self._fences[FENCE_BYTES]
+        slack = -size & 7
+        view[start + size : start + size + slack + FENCE_BYTES] = self._fences[slack + FENCE_BYTES]
+
+    def broken_fence(self, at: int, size: int) -> str:
+        """Where the fences of the `size` bytes at `at` are broken, in words; nothing if they stand."""
+        start = at - KERNEL_BASE
+        view = self._bytes
+        slack = -size & 7
+        if (
+            bytes(view[start - FENCE_BYTES : start]) == self._fences[FENCE_BYTES]
+            and bytes(view[start + size : start + size + slack + FENCE_BYTES]) == self._fences[slack + FENCE_BYTES]
+        ):
+            return ""
+        found = []
+        for first, count, where in ((start - FENCE_BYTES, FENCE_BYTES, "before"), (start + size, slack + 8, "behind")):
+            if difference := self._difference(first, count, FENCE):
+                found.append(f"written {where} its bounds: {difference}")
+        return "; ".join(found)
+
+    def fence_slack(self, at: int, end: int) -> None:
+        """Fence all bytes from `at` up to `end`, the unused rest of a page."""
+        self._bytes[at - KERNEL_BASE : end - KERNEL_BASE] = bytes([FENCE]) * (end - at)
+
+    def broken_slack(self, at: int, end: int) -> str:
+        """What was written between `at` and `end`, in words; nothing if nothing was."""
+        difference = self._difference(at - KERNEL_BASE, end - at, FENCE)
+        return f"written behind its bounds: {difference}" if difference else ""
+
+    def poison(self, at: int, count: int) -> None:
+        """Fill free memory; `count` is a multiple of 8."""
+        start = at - KERNEL_BASE
+        self._bytes[start : start + count] = self._poison[count >> 3] if count < 4096 else bytes([POISON]) * count
+
+    def broken_poison(self, at: int, count: int) -> str:
+        """What was written into the free memory at `at`, in words; nothing if nothing was."""
+        start = at - KERNEL_BASE
+        if count < 4096 and bytes(self._bytes[start : start + count]) == self._poison[count >> 3]:
+            return ""
+        difference = self._difference(start, count, POISON)
+        return f"written after it was freed: {difference}" if difference else ""
+
+    def _difference(self, start: int, count: int, expected: int) -> str:
+        data = bytes(self._bytes[start : start + count])
+        if data == bytes([expected]) * count:
+            return ""
+        changed = [index for index, value in enumerate(data) if value != expected]
+        first, last = changed[0], changed[-1]
+        shown = data[first : min(last + 1, first + _SHOWN)].hex(" ")
+        dots = " ..." if last >= first + _SHOWN else ""
+        return f"0x{KERNEL_BASE + start + first:08X}-0x{KERNEL_BASE + start + last:08X} is {shown}{dots}"
