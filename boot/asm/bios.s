@@ -169,6 +169,15 @@ video_parameters:
     .byte 40, 40, 80, 80, 40, 40, 80, 80                            # columns, by mode
     .byte 0x2C, 0x28, 0x2D, 0x29, 0x2A, 0x2E, 0x1E, 0x29            # mode control, by mode
 
+.global video_functions
+video_functions:                            # INT 10h, AH=1Bh: what the adapter can do
+    .byte 0xFF, 0xE0, 0x0F                  # modes 0-7, 0Dh-0Fh, 10h-13h
+    .byte 0, 0, 0, 0
+    .byte 0x07                              # 200, 350, 400 lines
+    .byte 8, 2                              # fonts: blocks, active at once
+    .byte 0xE7, 0x0C                        # all but light pen, save state
+    .byte 0, 0, 0, 0
+
 .org 0x1841, 0xFF
 .global memory_size
 memory_size:

@@ -26,7 +26,7 @@ is mapped, reads give ones and writes vanish).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import overload
+from typing import Protocol, overload
 
 from hillemu.emu.guest import FakeGuest, Guest, Segment
 from hillemu.emu.i386.address import PAGE_MASK, PAGE_SIZE, PhysAddr, VirtAddr
@@ -68,11 +68,19 @@ class _Part:
         registers.set(self.name, kept | (value & self.mask) << self.low)
 
 
+class MemoryBus(Protocol):
+    """Memory that is a device's: the video chip's planes, say."""
+
+    def read(self, address: int, size: int) -> int: ...
+
+    def write(self, address: int, size: int, value: int) -> None: ...
+
+
 class BiosCall:
     """A call of interrupt `vector`, until the service returns.
 
     `resumed` is true when the service asked for it by `wait` or `again`: the registers are as it left them.
-    `report` hears of what the caller wants and is not modelled.
+    `report` hears of what the caller wants and is not modelled.  `bus` is asked where neither RAM nor ROM answers.
     """
 
     eax, ebx, ecx, edx = _Part("eax", 0, 32), _Part("ebx", 0, 32), _Part("ecx", 0, 32), _Part("edx", 0, 32)
@@ -82,13 +90,22 @@ class BiosCall:
     al, bl, cl, dl = _Part("eax", 0, 8), _Part("ebx", 0, 8), _Part("ecx", 0, 8), _Part("edx", 0, 8)
     ah, bh, ch, dh = _Part("eax", 8, 8), _Part("ebx", 8, 8), _Part("ecx", 8, 8), _Part("edx", 8, 8)
 
-    def __init__(self, guest: Guest, vector: int, *, resumed: bool = False, report: Report = unheard) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        vector: int,
+        *,
+        resumed: bool = False,
+        report: Report = unheard,
+        bus: MemoryBus | None = None,
+    ) -> None:
         self.guest = guest
         self.vector = vector
         self.resumed = resumed
         self.waiting = False
         """Whether the service will be called again."""
         self._report = report
+        self._bus = bus
         self._to_linear = _translator(guest)
         stack = guest.registers.segment("ss")
         self._stack_base = stack.base
@@ -242,18 +259,24 @@ class BiosCall:
 
     def _read_page(self, at: int, count: int) -> bytes:
         phys = PhysAddr(at) if self._to_linear is None else self._to_linear(at)
-        try:
-            return b"\xff" * count if phys is None else self.guest.memory.read(phys, count)
-        except IndexError:
+        if phys is None:
             return b"\xff" * count
+        try:
+            return self.guest.memory.read(phys, count)
+        except IndexError:
+            bus = self._bus
+            return b"\xff" * count if bus is None else bytes(bus.read(phys + i, 1) for i in range(count))
 
     def _write_page(self, at: int, data: bytes) -> None:
         phys = PhysAddr(at) if self._to_linear is None else self._to_linear(at)
-        if phys is not None:
-            try:
-                self.guest.memory.write(phys, data)
-            except IndexError:
-                return
+        if phys is None:
+            return
+        try:
+            self.guest.memory.write(phys, data)
+        except IndexError:
+            if self._bus is not None:
+                for offset, byte in enumerate(data):
+                    self._bus.write(phys + offset, 1, byte)
 
     def _stacked(self, offset: int) -> int:
         return self.load(self._stack_base + (self._sp + offset & self._stack_mask), 2)
@@ -290,7 +313,13 @@ def _pages(address: int, count: int) -> list[tuple[int, int]]:
 
 
 def fake_call(
-    vector: int, guest: FakeGuest | None = None, *, resumed: bool = False, report: Report = unheard, **registers: int
+    vector: int,
+    guest: FakeGuest | None = None,
+    *,
+    resumed: bool = False,
+    report: Report = unheard,
+    bus: MemoryBus | None = None,
+    **registers: int,
 ) -> BiosCall:
     """A call for a service's own test: on a guest of 1 MiB unless one is given, with these registers.
 
@@ -302,7 +331,7 @@ def fake_call(
             guest.registers.set_segment(name, Segment(value, value << 4, 0xFFFF, 0x9300))
         else:
             guest.registers.set(name, value)
-    call = BiosCall(guest, vector, resumed=resumed, report=report)
+    call = BiosCall(guest, vector, resumed=resumed, report=report, bus=bus)
     frame = (_FAKE_WAY_ON, 0x0100, 0x1000, 0x0202)
     guest.memory.write(PhysAddr(call._stack_base + call._sp), b"".join(word.to_bytes(2, "little") for word in frame))
     return call

@@ -82,6 +82,7 @@ AT = {
     "printer": 0xEFD2,
     "video": 0xF065,
     "video_parameters": 0xF0A4,
+    "video_functions": 0xF0FC,
     "memory_size": 0xF841,
     "equipment_list": 0xF84D,
     "system": 0xF859,
