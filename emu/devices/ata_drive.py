@@ -134,8 +134,8 @@ class Drive:
         self.begin(command)
 
     def begin(self, command: int) -> None:
-        """The kind's commands; all others abort."""
-        raise NotImplementedError
+        """The kind's commands; a drive without any aborts all."""
+        self.after(COMMAND_NS, self.abort)
 
     def after(self, delay_ns: int, action: Callable[[], None]) -> None:
         self.status = ata.BSY | ata.READY

@@ -67,20 +67,19 @@ class FloppyPhases:
 
     def use_defaults(self, *, hardware: bool) -> None:
         """Forget settings; after a software reset only those that LOCK does not protect."""
-        raise NotImplementedError
 
     def execute(self, command: bytes) -> None:
-        """Do a command whose bytes are all there."""
-        raise NotImplementedError
+        """Do a command whose bytes are all there; without commands, all are invalid."""
+        self.finish(bytes([INVALID]), interrupt=False)
 
     def length_of(self, first: int) -> int:
         """How many bytes a command has that begins with `first`."""
-        raise NotImplementedError
+        return 1
 
     @property
     def polls(self) -> bool:
         """Whether leaving a reset interrupts."""
-        raise NotImplementedError
+        return True
 
     # -- the ports ------------------------------------------------------------------------------------------------
 
