@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hillemu.emu.bus import BusDevice
 from hillemu.emu.clock import Clock
 from hillemu.emu.devices.dma8237 import DmaChannel
 from hillemu.emu.devices.floppy_phases import INVALID
@@ -54,6 +55,10 @@ class FloppyController(FloppyTransfers):
     def insert(self, number: int, medium: Medium | None) -> None:
         """Put a disk into drive `number`, or (`None`) take it out.  Raises `ImageError` if it is no floppy."""
         self.drives[number].insert(medium)
+
+    def windows(self) -> tuple[tuple[int, int, BusDevice], ...]:
+        """Base port, number of ports and device of each range the chip occupies."""
+        return ((BASE, PORT_COUNT, self), (DIGITAL_INPUT, 1, self.digital_input))
 
     def use_defaults(self, *, hardware: bool) -> None:
         if hardware:

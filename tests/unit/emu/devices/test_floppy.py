@@ -7,6 +7,7 @@ import random
 import pytest
 from floppy_driver import BUFFER, DOR, FIFO, FROM_MEMORY, MSR, Driver
 
+from hillemu.emu.bus import Bus
 from hillemu.emu.errors import ImageError
 from hillemu.emu.geometry import FLOPPY_FORMATS, Geometry, floppy_geometry
 from hillemu.emu.media import Medium
@@ -369,6 +370,13 @@ class TestSettings:
     def test_registers_read_back(self, driver: Driver) -> None:
         driver.chip.write(3, 1, 0xFF)
         assert [driver.chip.read(offset, 1) for offset in range(4)] == [0xFF, 0xFF, 0x1C, 0x03]
+
+    def test_a_pc_has_it_at_its_ports_beside_the_disk_controllers(self, driver: Driver) -> None:
+        ports = Bus("port", limit=0x10000)
+        for base, count, device in driver.chip.windows():
+            ports.attach(base, count, device)
+        assert ports.find(0x3F6) is None
+        assert (ports.read(0x3F2, 1), ports.read(0x3F7, 1)) == (0x1C, 0x80)
 
     def test_peeking_takes_no_result(self, driver: Driver) -> None:
         driver.send(0x10)
