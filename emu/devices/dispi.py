@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-PORT, PORT_COUNT = 0x1CE, 3
+PORT, PORT_COUNT = 0x1CE, 4
 VERSION, FIRST_VERSION = 0xB0C5, 0xB0C0
 
 ID, XRES, YRES, BPP, ENABLE, BANK, VIRT_WIDTH, VIRT_HEIGHT, X_OFFSET, Y_OFFSET, VIDEO_MEMORY = range(11)
