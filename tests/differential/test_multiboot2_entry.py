@@ -123,8 +123,8 @@ def test_a_multiboot_2_kernel_finds_what_grub_gives_it(
     assert ours.registers[3] & 0x80000001 == theirs.registers[3] & 0x80000001 == 1
     assert ours.registers[6] & flags_that_count == theirs.registers[6] & flags_that_count == 0
 
-    # The kernel came from a disk there, and not here; APM and ACPI are the firmware's, which is not asked here.  Without
-    # ELF headers GRUB passes a table of no sections.
+    # The kernel came from a disk there, and not here; APM and ACPI are the firmware's, which is not asked here.
+    # Without ELF headers GRUB passes a table of no sections.
     empty = (ELF_SECTIONS, bytes(12))
     kinds = [tag[0] for tag in theirs.tags if tag[0] not in (BOOT_DEVICE, APM, ACPI_OLD) and tag != empty]
     assert [kind for kind, _ in ours.tags] == kinds, "the same tags in the same order"

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from hillemu.boot.firmware import Firmware
 from hillemu.boot.image import BootOptions, Image, Loaded, Module
 from hillemu.boot.multiboot1 import load_multiboot1
+from hillemu.boot.video_mode import Framebuffer, VbeFacts
 from hillemu.emu.guest import FakeGuest
 from hillemu.emu.i386.address import PhysAddr
 
@@ -138,6 +140,53 @@ def test_the_structure_goes_behind_a_kernel_that_takes_all_low_memory(kernels: A
 
 
 SYMTAB, STRTAB, PROGBITS, NOBITS = 2, 3, 1, 8
+
+
+class TestGraphics:
+    VBE = VbeFacts(0x4115, b"VESA" + bytes(508), bytes(range(256)), (0xC000, 1, 2))
+    WISH = (b"\xfa\xf4", 0x100000, 0x7, 0, 0, 0, 0, 0)
+
+    def set_mode(self, width: int, height: int, depth: int) -> Framebuffer | None:
+        if (width, height) != (800, 600):
+            return None
+        if depth == 8:
+            return Framebuffer(0xFD000000, 800, 800, 600, 8, palette=bytes(range(256)) * 3)
+        return Framebuffer(0xFD000000, 3200, 800, 600, 32, (16, 8), (8, 8), (0, 8), vbe=self.VBE)
+
+    def boot(self, kernels: Any, *video: int) -> tuple[Info, Loaded]:
+        guest = FakeGuest(8 * MIB)
+        image = Image("k", kernels.small(*self.WISH, *video))
+        loaded = load_multiboot1(guest, image, BootOptions(), Firmware(set_mode=self.set_mode))
+        return Info(guest), loaded
+
+    def test_asked_for_are_set_and_described(self, kernels: Any) -> None:
+        info, loaded = self.boot(kernels, 0, 800, 600, 32)
+        assert {11, 12} <= info.flags
+        rgb = struct.pack("<QIIIBB6B", 0xFD000000, 3200, 800, 600, 32, 1, 16, 8, 8, 8, 0, 8)
+        assert info.memory.read(PhysAddr(info.base + 88), len(rgb)) == rgb
+        assert info.memory.read(PhysAddr(info.word(72)), 512) == self.VBE.controller_info
+        assert info.memory.read(PhysAddr(info.word(76)), 256) == self.VBE.mode_info
+        assert info.memory.read(PhysAddr(info.base + 80), 8) == struct.pack("<4H", 0x4115, 0xC000, 1, 2)
+        assert loaded.notes == ()
+
+    def test_of_colour_numbers_come_with_the_palette(self, kernels: Any) -> None:
+        info, _ = self.boot(kernels, 0, 800, 600, 8)
+        assert 12 in info.flags
+        assert 11 not in info.flags, "no VBE facts were told"
+        assert info.memory.read(PhysAddr(info.base + 108), 2) == bytes([8, 0])
+        count = info.word(114) & 0xFFFF
+        assert count == 256
+        assert info.memory.read(PhysAddr(info.word(110)), 768) == bytes(range(256)) * 3
+
+    def test_of_another_size_are_better_than_none_and_noted(self, kernels: Any) -> None:
+        info, loaded = self.boot(kernels, 0, 1024, 768, 32)
+        assert info.word(100) == 800
+        assert "(1024x768, 32 bits per pixel); it gets 800x600, 32 bits per pixel" in loaded.notes[0]
+
+    def test_are_not_set_for_a_kernel_that_wants_text(self, kernels: Any) -> None:
+        info, _ = self.boot(kernels, 1, 80, 25, 0)
+        assert info.word(88) == 0xB8000
+        assert 11 not in info.flags
 
 
 class TestSections:
