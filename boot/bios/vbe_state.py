@@ -149,5 +149,5 @@ def _restore_card(guest: Guest, state: bytes) -> None:
     if values[video_card.ENABLE] & video_card.ENABLED:
         video_card.put(guest, video_card.ENABLE, values[video_card.ENABLE] | video_card.KEEP_MEMORY)
         video_card.put(guest, video_card.ENABLE, values[video_card.ENABLE])
-        for register in (video_card.VIRT_WIDTH, video_card.X_OFFSET, video_card.Y_OFFSET, video_card.BANK):
-            video_card.put(guest, register, values[register])
+    for register in (video_card.VIRT_WIDTH, video_card.X_OFFSET, video_card.Y_OFFSET, video_card.BANK):
+        video_card.put(guest, register, values[register])
