@@ -1,16 +1,17 @@
-"""The BIOS data area at 0x400 and the extended one behind it: what firmware leaves for those who look.
+"""The BIOS data area at 0x400 and the extended one behind it, as firmware leaves them before it starts anything.
 
 Kernels read it without calling any BIOS service: the screen's CRTC port (0x463), the EBDA's segment (0x40E), where they
-then search for tables, the serial ports (0x400), the memory below 1 MiB (0x413).
+then search for tables, the serial ports (0x400), the memory below 1 MiB (0x413).  What there is of drives is filled in
+by `disk_tables`.
 
 Source: IBM PS/2 and PC BIOS Interface Technical Reference, "BIOS Data Area" and "Extended BIOS Data Area".
-Not modelled: the areas are written once; no BIOS service keeps ticks, keys or the cursor in them.
 """
 
 from __future__ import annotations
 
 import struct
 
+from hillemu.boot.bios.bda import TICKS
 from hillemu.boot.memory_map import EBDA_BASE
 from hillemu.emu.guest import GuestMemory
 from hillemu.emu.i386.address import PhysAddr
@@ -37,6 +38,8 @@ FIELDS: tuple[tuple[int, str, int], ...] = (
     (0x463, "H", 0x3D4),  # port of the CRTC's index
     (0x465, "B", 0x29),  # mode select
     (0x466, "B", 0x30),  # palette
+    (0x478, "I", 0x14141414),  # patience with printers
+    (0x47C, "I", 0x0A0A0A0A),  # and serial ports
     (0x480, "H", 0x1E),  # keyboard buffer: start
     (0x482, "H", 0x3E),  # and end
     (0x484, "B", 24),  # rows, less one
@@ -44,15 +47,17 @@ FIELDS: tuple[tuple[int, str, int], ...] = (
     (0x487, "B", 0x60),  # video: 256 KiB
     (0x488, "B", 0xF9),  # feature bits
     (0x489, "B", 0x51),  # VGA active, 400 scan lines
+    (0x48A, "B", 0x08),  # a VGA with a colour monitor
     (0x496, "B", 0x10),  # a keyboard with 101 keys
 )
 """Rows (address, `struct` format, value); all else is zero."""
 
 
-def write_bios_data(memory: GuestMemory) -> None:
-    """Write both areas as firmware leaves them in a machine without disks."""
+def write_bios_data(memory: GuestMemory, *, ticks: int = 0) -> None:
+    """Write both areas; `ticks` is the time of day (`clock_chip.ticks_since_midnight`)."""
     area = bytearray(BDA_BYTES)
     for address, kind, value in FIELDS:
         struct.pack_into("<" + kind, area, address - BDA, value)
+    struct.pack_into("<I", area, TICKS - BDA, ticks)
     memory.write(BDA, area)
-    memory.write(EBDA, bytes([EBDA_KIB]) + bytes(15))
+    memory.write(EBDA, bytes([EBDA_KIB]) + bytes(EBDA_KIB * 1024 - 1))

@@ -70,7 +70,7 @@ class SystemServices:
             self._wait_until_ns = now_ns + microseconds * 1000
         if now_ns >= self._wait_until_ns:
             stop_wait(call)
-            _succeed(call)
+            call.carry = False
         elif call.guest.read_port(_SLAVE_MASK) & _CLOCK_IRQ_BIT:
             call.again()  # no interrupt would end HLT
         else:

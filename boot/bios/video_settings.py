@@ -31,10 +31,9 @@ def settings(call: BiosCall) -> None:
     """AH=12h; BL says which."""
     which = call.bl
     if which == 0x10:
-        switches = call.load(bda.VIDEO_SWITCHES)
         call.bh = 1 if call.load(bda.CRTC_PORT, 2) == _MONO_CRTC else 0
         call.bl = MEMORY_256K
-        call.ch, call.cl = switches >> 4, switches & 0x0F
+        call.cx = call.load(bda.VIDEO_SWITCHES) & 0x0F  # CH: nothing on the feature connector
     elif which in _SWITCHES and call.al <= (2 if which == 0x30 else 1):
         _SWITCHES[which](call)
         call.al = DONE_12

@@ -40,5 +40,18 @@ def test_nothing_outside_the_areas_is_touched_and_no_two_fields_overlap() -> Non
     guest = filled()
     assert guest.memory.read(PhysAddr(0x3F0), 0x10) == b"\xee" * 0x10
     assert guest.memory.read(PhysAddr(BDA + BDA_BYTES), 0x10) == b"\xee" * 0x10
-    ends = [address + {"B": 1, "H": 2}[kind] for address, kind, _ in FIELDS]
+    ends = [address + {"B": 1, "H": 2, "I": 4}[kind] for address, kind, _ in FIELDS]
     assert all(end <= begin for end, (begin, *_) in zip(ends, FIELDS[1:], strict=False))
+
+
+def test_the_time_of_day_begins_at_what_the_clock_chip_says() -> None:
+    guest = filled()
+    write_bios_data(guest.memory, ticks=0x123456)
+    assert guest.memory.u32(PhysAddr(0x46C)) == 0x123456
+
+
+def test_the_whole_ebda_is_cleared_but_for_its_size() -> None:
+    guest = FakeGuest(1 << 20)
+    guest.memory.fill(EBDA, 1024, 0xEE)
+    write_bios_data(guest.memory)
+    assert guest.memory.read(EBDA, 1024) == b"\x01" + bytes(1023)
