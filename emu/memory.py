@@ -43,7 +43,7 @@ WINDOW_BYTES = 64 * KIB
 SHADOW_UNIT = 16 * KIB
 """ROM and the RAM behind it are switched in segments of this size."""
 HIGH_ROM_BYTES = 64 * KIB
-MAX_FIRMWARE_BYTES = 512 * KIB
+MIN_FIRMWARE_BYTES, MAX_FIRMWARE_BYTES = 64 * KIB, 512 * KIB
 VIDEO_RAM_BYTES = 16 * MIB
 FOUR_GIB = 4 * GIB
 
@@ -110,7 +110,7 @@ class PhysicalMemory:
         self.high_end = PhysAddr(FOUR_GIB + size_bytes - low)
         self._high_rom = self.rom[ROM_BYTES - HIGH_ROM_BYTES :]
         self._video_ram_at: int | None = None
-        self._windows_given: set[int] = set()
+        self._windows: dict[int, int | None] = {}
         self._shadow = [(False, False)] * (ROM_BYTES // SHADOW_UNIT)
         self._rearrange()
 
@@ -138,9 +138,15 @@ class PhysicalMemory:
             self._shadow[segment] = (read_ram, write_ram)
         self._rearrange()
 
-    def give_window(self, base: int, *, to_devices: bool) -> None:
-        """Have the memory bus answer in the video window's half at `base` (0xA0000 or 0xB0000), or plain memory."""
-        (self._windows_given.add if to_devices else self._windows_given.discard)(base)
+    def give_window(self, base: int, *, to_devices: bool, bank_at: int | None = None) -> None:
+        """Have the memory bus answer in the video window's half at `base` (0xA0000 or 0xB0000), or plain memory.
+
+        With `bank_at`, video memory answers there, from that offset on.
+        """
+        if to_devices:
+            self._windows[base] = bank_at
+        else:
+            self._windows.pop(base, None)
         self._rearrange()
 
     def place_video_ram(self, base: int | None) -> None:
@@ -164,11 +170,12 @@ class PhysicalMemory:
     def _rearrange(self) -> None:
         ram, rom = self.ram, self.rom
         areas = [Area(0, VIDEO_BASE, ram, 0, True)]
-        areas += [
-            Area(base, WINDOW_BYTES, ram, base, True)
-            for base in range(VIDEO_BASE, ROM_BASE, WINDOW_BYTES)
-            if base not in self._windows_given
-        ]
+        for base in range(VIDEO_BASE, ROM_BASE, WINDOW_BYTES):
+            bank_at = self._windows.get(base)
+            if bank_at is not None:
+                areas.append(Area(base, WINDOW_BYTES, self.video_ram, bank_at, True))
+            elif base not in self._windows:
+                areas.append(Area(base, WINDOW_BYTES, ram, base, True))
         for segment, (read_ram, write_ram) in enumerate(self._shadow):
             if write_ram and not read_ram:
                 continue

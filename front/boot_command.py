@@ -14,6 +14,7 @@ from itertools import chain, repeat
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
+from hillemu.display import check_png
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.exit_status import exit_status
 from hillemu.serial_output import SerialOutput, open_serial_output, reason_of
@@ -39,6 +40,9 @@ def boot(options: CommandLine) -> int:
     serial_input = _read_serial_input(options.serial_input)
     serial = open_serial_output(options.serial)
     record_file = _open_for_writing(options.json)
+    picture = options.display.png if options.display else None
+    if picture is not None:
+        check_png(picture)
 
     machine = _power_on(options)
     machine.serial.send(serial_input)
@@ -62,6 +66,9 @@ def boot(options: CommandLine) -> int:
         wall_s = time.perf_counter() - started
         lost_output = _close(serial)
 
+    machine.close()
+    if picture is not None:
+        machine.save_picture(picture)
     _tell(machine, stop, wall_s, options, was_typed_live=typist is not None and typist.has_typed)
     if record_file is not None:
         _write_record(record_file, machine, stop, wall_s, typed)
@@ -76,6 +83,7 @@ def say(line: str) -> None:
 
 
 def _power_on(options: CommandLine) -> Machine:
+    from hillemu.booting import DriveOptions
     from hillemu.machine import Machine
 
     machine = Machine(
@@ -84,12 +92,32 @@ def _power_on(options: CommandLine) -> Machine:
         rtc_base=options.rtc_base,
         report=None if options.quiet else say,
         reboot=options.reboot,
+        drives=DriveOptions(
+            tuple(options.floppy),
+            tuple(options.disk),
+            tuple(options.cdrom),
+            options.boot,
+            options.force_boot,
+            options.disk_write,
+        ),
+        bios=options.bios,
+        devices=options.device,
     )
-    if options.image is None:
+    if _boots_the_built_in_guest(options):
         machine.load_demo()
     else:
-        machine.load(options.image, format=options.format, modules=tuple(options.module), append=options.append)
+        machine.load(
+            options.image,
+            format=options.format,
+            modules=tuple(options.module),
+            append=options.append,
+            initrds=options.initrd,
+        )
     return machine
+
+
+def _boots_the_built_in_guest(options: CommandLine) -> bool:
+    return options.image is None and not options.has_drives and options.bios is None
 
 
 def _check_built_in(options: CommandLine) -> None:
@@ -97,6 +125,7 @@ def _check_built_in(options: CommandLine) -> None:
         for option, given in (
             ("--append", options.append),
             ("--module", options.module),
+            ("--initrd", options.initrd),
             ("--format", options.format != "auto"),
         ):
             if given:
@@ -190,7 +219,7 @@ def _live_screen(machine: Machine, serial: SerialOutput | None) -> LiveScreen | 
         return None
     from hillemu.screen_view import LiveScreen
 
-    return LiveScreen(sys.stderr.fileno(), lambda: machine.screen.lines)
+    return LiveScreen(sys.stderr.fileno(), machine.screen_lines)
 
 
 @contextmanager
@@ -223,7 +252,7 @@ def _tell(machine: Machine, stop: Stop, wall_s: float, options: CommandLine, *, 
     if options.shows_screen and not options.quiet:
         from hillemu.screen_view import framed
 
-        for row in framed(machine.screen.lines):
+        for row in framed(machine.screen_lines()):
             print(row, file=sys.stderr)
     if stop.is_crash:
         print(machine.crash_report(), file=sys.stderr)

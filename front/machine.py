@@ -16,16 +16,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from hillemu.boot.bios.data import write_bios_data
-from hillemu.boot.bios.rom import install_rom, tell_of_services
-from hillemu.boot.image import BootOptions, Image, Module
-from hillemu.boot.loader import load_image
+from hillemu.boot.image import BootOptions, Image, Loaded, Module
 from hillemu.boot.shipped import shipped_image
+from hillemu.booting import Booting, DriveOptions
 from hillemu.breakpoints import Breakpoints
 from hillemu.console import CpuView, KeyboardPort, SerialPort
 from hillemu.ctrl_c import DeferredCtrlC
+from hillemu.display import save_png, screen_lines
 from hillemu.emu.clock import Clock
 from hillemu.emu.cpu.core import CoreStop, Delivery
 from hillemu.emu.cpu.models import model_named
@@ -34,15 +32,14 @@ from hillemu.emu.devices.keys import keys_from_text
 from hillemu.emu.devices.text_screen import TextScreen
 from hillemu.emu.errors import UserMistake, WiringError
 from hillemu.emu.memory import PhysicalMemory
-from hillemu.emu.pc import Pc, run_firmware
+from hillemu.emu.pc import Pc
 from hillemu.emu.reports import Report, unheard
 from hillemu.emu.stop import Stop, StopReason
 from hillemu.sizes import check_ram_size, parse_ram_size
 from hillemu.symbols import SymbolTable
 from hillemu.watch import TextWatch
 
-if TYPE_CHECKING:
-    from hillemu.boot.image import Loaded
+NO_DRIVES = DriveOptions()
 
 SLICE_TICKS = 1_000_000
 """How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual."""
@@ -53,9 +50,10 @@ class Machine:
 
     `cpu` names a processor model, `rtc_base` is the clock chip's date at power-on.  `report` hears, once each, of what
     the guest uses and hillemu does not model.  With `reboot`, a reset by the guest boots the image again; without, it
-    ends the run.
+    ends the run.  `drives` says what is in the floppy, disk and CD drives, `bios` names a ROM image that runs instead
+    of the built-in firmware, `devices` extra devices (`booting.EXTRA_DEVICES`).
 
-    Raises `OptionError` for a value that makes no sense.
+    Raises `OptionError` for a value that makes no sense, `ImageError` for a ROM image that cannot be used.
     """
 
     def __init__(
@@ -66,6 +64,9 @@ class Machine:
         rtc_base: datetime | None = None,
         report: Report | None = None,
         reboot: bool = False,
+        drives: DriveOptions = NO_DRIVES,
+        bios: str | None = None,
+        devices: Sequence[str] = (),
     ) -> None:
         size_bytes = parse_ram_size(mem, "mem") if isinstance(mem, str) else check_ram_size(mem)
         self.reboot = reboot
@@ -77,9 +78,17 @@ class Machine:
             rtc_base=rtc_base or DEFAULT_BASE,
             on_exit=self._guest_exits,
             on_reset=self._guest_resets,
+            on_power_off=self._guest_powers_off,
             report=self._report_once,
         )
-        tell_of_services(self._pc, self._report_once)
+        self._booting = Booting(
+            self._pc,
+            drives=drives,
+            bios=bios,
+            devices=tuple(devices),
+            restart=self._guest_resets,
+            report=self._report_once,
+        )
         self._boot: Callable[[], Loaded] | None = None
         self._ending: Stop | None = None
         self._reset_wanted = False
@@ -102,39 +111,42 @@ class Machine:
 
     def load(
         self,
-        path: str,
+        path: str | None = None,
         *,
         format: str = "auto",  # noqa: A002 - the word that --format uses
         modules: Sequence[str | tuple[str, str]] = (),
         append: str = "",
+        initrds: Sequence[str] = (),
     ) -> Loaded:
-        """Load the image at `path` and make the machine ready to start it.
+        """Put the image at `path` into the machine, and make it ready to start: a kernel, a disk, a floppy or a CD.
 
-        `modules` are boot modules: a file, or (file, arguments); `append` is the kernel's command line.
+        Without `path`, the machine boots from its drives.  `modules` are boot modules: a file, or (file, arguments);
+        `append` is the kernel's command line, `initrds` are the parts of Linux's initial RAM disk.
         Raises `ImageError` or `OptionError`; the machine can be used for another image then.
         """
         pairs = [(module, "") if isinstance(module, str) else module for module in modules]
-        options = BootOptions(format, append, tuple(Module.open(*pair) for pair in pairs))
-        return self._load(Image.open(path), options)
+        options = BootOptions(
+            format, append, tuple(Module.open(*pair) for pair in pairs), tuple(Module.open(name) for name in initrds)
+        )
+        return self._load(None if path is None else Image.open(path), options)
 
     def load_demo(self) -> Loaded:
         """Load the built-in guest (sources in boot/asm)."""
         return self._load(Image("demo.elf", shipped_image("demo.elf")), BootOptions())
 
-    def _load(self, image: Image, options: BootOptions) -> Loaded:
-        def boot() -> Loaded:
-            self._pc.reset()
-            run_firmware(self._pc)
-            install_rom(self._pc)
-            write_bios_data(self._pc.memory)
-            return load_image(self._pc, image, options)
-
+    def _load(self, image: Image | None, options: BootOptions) -> Loaded:
+        boot = self._booting.prepare(image, options)
         self.loaded = boot()
         self._boot = boot
-        self.symbols = SymbolTable(bytes(image.data) if image.has(0, b"\x7fELF") else b"", name=image.path)
+        is_elf = image is not None and image.has(0, b"\x7fELF")
+        self.symbols = SymbolTable(bytes(image.data), name=image.path) if image and is_elf else SymbolTable()
         for note in self.loaded.notes:
             self._report_once(note)
         return self.loaded
+
+    def close(self) -> None:
+        """Let go of the files in the drives; what the guest wrote is in them if that was asked for."""
+        self._booting.close()
 
     # ---- running ------------------------------------------------------------------------------------------------
 
@@ -214,6 +226,9 @@ class Machine:
             case CoreStop.BREAKPOINT:
                 return Stop(StopReason.BREAKPOINT, self._place())
             case CoreStop.TRIPLE_FAULT:
+                if self._pc.is_resumed_by_firmware:
+                    self._pc.processor.reset()
+                    return None
                 if self.reboot:
                     self._report_once("triple fault: the guest reboots")
                     return self._restart()
@@ -260,6 +275,9 @@ class Machine:
     def _guest_resets(self) -> None:
         self._reset_wanted = True
         self._pc.processor.stop()
+
+    def _guest_powers_off(self) -> None:
+        self._end(Stop(StopReason.POWER_OFF, "the guest switched the machine off"))
 
     def _restart(self) -> Stop | None:
         self._reset_wanted = False
@@ -319,6 +337,14 @@ class Machine:
     def read(self, at: int, count: int) -> bytes:
         """`count` bytes at virtual address `at`, through the current page tables; shorter at the first hole."""
         return self.cpu.read_virtual(self.memory, at, count)
+
+    def screen_lines(self) -> list[str]:
+        """What the screen shows: the rows of its text, or one line that names the graphics mode."""
+        return screen_lines(self._pc.card, self.screen.lines)
+
+    def save_picture(self, path: str) -> None:
+        """Save what the screen shows, text or graphics, as the PNG file `path`; raises `OptionError` if that fails."""
+        save_png(self._pc.card, path)
 
     def crash_report(self) -> str:
         """What a dead guest was doing, in one page of text; raises `UserMistake` before the first run."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Never
 
+from hillemu.display import Display, parse_display
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.sizes import parse_ram_size
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 CPU_MODELS = ("386", "486", "pentium", "qemu32", "max")
-IMAGE_FORMATS = ("auto", "multiboot")
-DISPLAYS = ("none", "text")
+IMAGE_FORMATS = ("auto", "multiboot", "multiboot2", "linux", "linux16", "disk", "floppy", "cd")
+EXTRA_DEVICES = ("fw-cfg", "pc-testdev")
 LIVE_INPUTS = ("keyboard", "serial")
 
 DESCRIPTION = "An i386 PC for people who write, teach and test operating-system memory management."
@@ -43,12 +44,21 @@ class CommandLine(argparse.Namespace):
     module: list[tuple[str, str]]
     """(file, arguments) of each boot module, in order."""
     append: str
+    initrd: list[str]
+    floppy: list[str]
+    disk: list[str]
+    cdrom: list[str]
+    boot: str | None
+    force_boot: bool
+    disk_write: bool
+    bios: str | None
+    device: list[str]
     cpu: str
     format: str
     rtc_base: datetime | None
     serial: str
     serial_input: str | None
-    display: str | None
+    display: Display | None
     keys: list[str]
     keys_at: list[int]
     """For each of `keys`, in order, the instruction count at which its first key goes down; 0 where it is short."""
@@ -63,7 +73,12 @@ class CommandLine(argparse.Namespace):
     @property
     def shows_screen(self) -> bool:
         """Whether the guest's screen is drawn.  Somebody who types at a serial terminal wants that, undisturbed."""
-        return (self.display or ("none" if self.live == "serial" else "text")) == "text"
+        return self.live != "serial" if self.display is None else self.display.shows_text
+
+    @property
+    def has_drives(self) -> bool:
+        """Whether an option puts an image into a drive."""
+        return bool(self.floppy or self.disk or self.cdrom)
 
 
 class Parser(argparse.ArgumentParser):
@@ -91,7 +106,12 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    boot.add_argument("image", nargs="?", metavar="IMAGE", help="the kernel; without it, the built-in guest")
+    boot.add_argument(
+        "image",
+        nargs="?",
+        metavar="IMAGE",
+        help="a kernel, a disk, a floppy or a CD; without it, what is in the drives, or else the built-in guest",
+    )
 
     machine = boot.add_argument_group("the machine")
     machine.add_argument(
@@ -108,6 +128,17 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         help="boot again when the guest resets, instead of stopping [no]",
     )
 
+    machine.add_argument(
+        "--bios", metavar="FILE", help="run this ROM image (64K to 512K) instead of the built-in firmware"
+    )
+    machine.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        choices=EXTRA_DEVICES,
+        help="add a device of QEMU's that test kernels use; may be given again",
+    )
+
     image = boot.add_argument_group("what is booted")
     image.add_argument("--format", choices=IMAGE_FORMATS, default="auto", help="kind of IMAGE [auto: look and see]")
     image.add_argument("--append", default="", metavar="TEXT", help="kernel command line")
@@ -120,6 +151,29 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         help="load FILE as a boot module; may be given again",
     )
 
+    image.add_argument(
+        "--initrd",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Linux's initial RAM disk; what is given again is joined to it",
+    )
+
+    drives = boot.add_argument_group("drives")
+    for option, what in (("--floppy", "floppy"), ("--disk", "hard disk"), ("--cdrom", "CD")):
+        drives.add_argument(
+            option, action="append", default=[], metavar="FILE", help=f"a {what} image; may be given again"
+        )
+    drives.add_argument(
+        "--boot",
+        metavar="ORDER",
+        help="which drives to try, as in 'adc': a floppy, c hard disk, d CD [IMAGE, then cad]",
+    )
+    drives.add_argument("--force-boot", action="store_true", help="boot a first sector that has no boot signature, too")
+    drives.add_argument(
+        "--disk-write", action="store_true", help="write what the guest writes into the image files [in memory only]"
+    )
+
     terminal = boot.add_argument_group("serial port, screen and keyboard")
     terminal.add_argument(
         "--serial", default="stdio", metavar="stdio|null|FILE", help="where COM1's output goes [stdio]"
@@ -129,9 +183,10 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     terminal.add_argument(
         "--display",
-        choices=DISPLAYS,
-        help="text: draw the guest's screen on standard error, live on a terminal, else at the end "
-        "[text; none with --live serial]",
+        type=parse_display,
+        metavar="none|text|FILE.png",
+        help="text: draw the guest's screen on standard error, live on a terminal, else at the end; "
+        "FILE.png: save its picture there at the end, too [text; none with --live serial]",
     )
     terminal.add_argument(
         "--keys",

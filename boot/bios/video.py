@@ -45,6 +45,15 @@ def video(call: BiosCall) -> None:
         function(call)
 
 
+def write_text(call: BiosCall, text: str) -> None:
+    """Write `text` to the screen from the cursor on, as teletype output does."""
+    page = call.load(bda.ACTIVE_PAGE)
+    row, column = cursor_of(call, page)
+    for character in text.encode("cp437", "replace"):
+        row, column = _put(call, page, row, column, character, None)
+    set_cursor(call, page, row, column)
+
+
 def _set_mode(call: BiosCall) -> None:
     if not set_mode(call.guest, call.al):
         call.tell(f"the guest asked the BIOS for video mode {call.al:02X}h, which this adapter has not")

@@ -158,7 +158,7 @@ class Processor:
         self.device_msrs: dict[int, tuple[Callable[[], int], Callable[[int], bool]]] = {}
         self._memory = memory
         self._mapped: dict[tuple[int, int], Area | None] = {}
-        self._map_changed = self._stop_wanted = self._running = False
+        self._map_changed = self._stop_wanted = self._reset_wanted = self._running = False
         self._map()
         memory.on_map_change = self._rearrange_soon
         memory.on_write = self._core.host_wrote
@@ -186,17 +186,17 @@ class Processor:
             at = area.end
         if at < PHYSICAL_SPACE_END:
             wanted[at, PHYSICAL_SPACE_END - at] = None
-        for place, area in list(self._mapped.items()):
-            if place not in wanted or not _same(wanted[place], area):
+        for place, mapped in list(self._mapped.items()):
+            if place not in wanted or not _same(wanted[place], mapped):
                 self._core.unmap(*place)
                 del self._mapped[place]
-        for place, area in wanted.items():
+        for place, wish in wanted.items():
             if place not in self._mapped:
-                if area is None:
+                if wish is None:
                     self._core.map_mmio(*place)
                 else:
-                    self._core.map_memory(area.base, area.buffer, area.offset, area.size_bytes, area.writable)
-                self._mapped[place] = area
+                    self._core.map_memory(wish.base, wish.buffer, wish.offset, wish.size_bytes, wish.writable)
+                self._mapped[place] = wish
 
     def _rearrange_soon(self) -> None:
         """The map has changed: the next instruction must see it, wherever the processor is."""
@@ -244,7 +244,14 @@ class Processor:
 
     def reset(self) -> None:
         """The state after RESET: real mode, CS:EIP at the last 16 bytes of the 32-bit space."""
+        self._reset_wanted = False
         self._core.reset(self.model.signature)
+
+    def reset_soon(self) -> None:
+        """Pull RESET, also from a device access: the instruction that does it is the last one before."""
+        self._reset_wanted = True
+        if self._running:
+            self._core.stop()
 
     def run(
         self, *, instructions: int | None = None, ticks: int | None = None, over_breakpoint: bool = True
@@ -259,6 +266,8 @@ class Processor:
         while True:
             if self._map_changed:
                 self._map()
+            if self._reset_wanted:
+                self.reset()
             instructions_left = -1 if end is None else max(end - self.instructions, 0)
             ticks_left = -1 if deadline is None else max(deadline - self.ticks(), 0)
             self._running = True
@@ -266,7 +275,8 @@ class Processor:
                 stop = CoreStop(self._core.run(instructions_left, ticks_left, over_breakpoint))
             finally:
                 self._running = False
-            if stop is not CoreStop.REQUESTED or self._stop_wanted or not self._map_changed:
+            ours = self._map_changed or self._reset_wanted
+            if stop is not CoreStop.REQUESTED or self._stop_wanted or not ours:
                 self._stop_wanted = False
                 return stop
             over_breakpoint = False

@@ -1,8 +1,8 @@
 """Processor models: what CPUID says, which MSRs and control bits exist.
 
 A model advertises only what Unicorn executes.  So no model has VME (virtual interrupt flag), MTRR, machine check,
-SMEP, RDRAND (it would not be deterministic), XSAVE or 64-bit mode; the local APIC comes with its device.  Not
-modelled: an older model executes the newer instructions that need no CPUID bit in Unicorn (a "386" runs XADD).
+SMEP, RDRAND (it would not be deterministic), XSAVE or 64-bit mode.
+Not modelled: an older model executes the newer instructions that need no CPUID bit in Unicorn (a "386" runs XADD).
 
 Source: Intel SDM Vol. 2A, "CPUID"; Vol. 4, "Model-Specific Registers"; the names and numbers of `qemu32`, `pentium`
 and `486` are QEMU's.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from hillemu.emu.errors import OptionError
 
 # CPUID.1:EDX
-FPU, DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE = (1 << n for n in (0, 2, 3, 4, 5, 6, 8, 11, 13))
+FPU, DE, PSE, TSC, MSR, PAE, CX8, APIC, SEP, PGE = (1 << n for n in (0, 2, 3, 4, 5, 6, 8, 9, 11, 13))
 CMOV, PAT, PSE36, CLFLUSH, MMX, FXSR, SSE, SSE2 = (1 << n for n in (15, 16, 17, 19, 23, 24, 25, 26))
 # CPUID.1:ECX
 SSE3, PCLMULQDQ, SSSE3, SSE41, SSE42, MOVBE, POPCNT, AES = (1 << n for n in (0, 1, 9, 19, 20, 22, 23, 25))
@@ -124,7 +124,7 @@ class CpuModel(NamedTuple):
         return bits | (1 << 21 if self.leaf7_ebx & SMAP else 0)
 
 
-_PENTIUM = FPU | DE | PSE | TSC | MSR | CX8 | MMX
+_PENTIUM = FPU | DE | PSE | TSC | MSR | CX8 | APIC | MMX
 _P6 = _PENTIUM | PAE | SEP | PGE | CMOV | PAT | FXSR | SSE | SSE2
 
 MODELS = {

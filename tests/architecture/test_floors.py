@@ -43,6 +43,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hillemu.emu.devices": ("hillemu.emu.devices", MEDIA, GEOMETRY, *BUSES, *BOTTOM),
     "hillemu.emu.gdb": ("hillemu.emu.gdb", DOOR, I386, *BOTTOM),
     "hillemu.emu.snapshot": ("hillemu.emu",),
+    # Groups of chips, wired: they know chips, buses and memory, and nobody above.
+    "hillemu.emu.board": ("hillemu.emu.board", "hillemu.emu.devices", MEDIA, MEMORY, *BUSES, *BOTTOM),
     "hillemu.emu.pc": ("hillemu.emu",),
     # the rooms above
     "hillemu.boot": ("hillemu.boot", MEDIA, GEOMETRY, *ABOVE_THE_DOOR),

@@ -39,6 +39,7 @@ class BootedPc:
             rtc_base=datetime(2024, 1, 1),
             on_exit=lambda value: None,
             on_reset=lambda: None,
+            on_power_off=lambda: None,
             report=self.reports.append,
         )
         install_rom(self.pc)

@@ -62,7 +62,7 @@ class Lab:
 
     def __init__(self, source: str, cpu: str, size_bytes: int, base: int) -> None:
         self.exits: list[int] = []
-        self.resets = 0
+        self.resets = self.power_offs = 0
         self.reports: list[str] = []
         self.pc = Pc(
             size_bytes=size_bytes,
@@ -70,6 +70,7 @@ class Lab:
             rtc_base=datetime(2024, 1, 1),
             on_exit=self._exit,
             on_reset=self._reset,
+            on_power_off=self._power_off,
             report=self.reports.append,
         )
         self.processor, self.memory = self.pc.processor, self.pc.memory
@@ -87,6 +88,10 @@ class Lab:
 
     def _reset(self) -> None:
         self.resets += 1
+        self.processor.stop()
+
+    def _power_off(self) -> None:
+        self.power_offs += 1
         self.processor.stop()
 
     def _tables(self) -> None:
