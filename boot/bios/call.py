@@ -314,7 +314,7 @@ def _pages(address: int, count: int) -> list[tuple[int, int]]:
 
 def fake_call(
     vector: int,
-    guest: FakeGuest | None = None,
+    guest: Guest | None = None,
     *,
     resumed: bool = False,
     report: Report = unheard,

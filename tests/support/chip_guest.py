@@ -23,7 +23,7 @@ NOON = datetime(2026, 5, 17, 12, 34, 56, tzinfo=UTC)
 
 
 class ChipGuest(FakeGuest):
-    """1 MiB of RAM (more on request) with BIOS data and the ROM; 8259s, clock, 8042, keyboard, mouse, COM1, port 92h."""
+    """RAM with BIOS data, and the ROM; 8259s, clock, 8042, keyboard, mouse, COM1, port 92h."""
 
     def __init__(self, size_bytes: int = 1 << 20) -> None:
         super().__init__(size_bytes)
