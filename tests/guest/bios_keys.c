@@ -151,6 +151,7 @@ int main(void) {
     check_flags();
     send(CAPS_LOCK), send(CAPS_LOCK | UP);
     type_all("Caps Lock", 0, true);
+    print("# Caps Lock and Shift:");
     send(LEFT_SHIFT), type(0, 0x1E), type(0, 0x1A), send(LEFT_SHIFT | UP);
     print("\n");
     send(CAPS_LOCK), send(CAPS_LOCK | UP);
