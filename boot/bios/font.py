@@ -1,14 +1,14 @@
 """The BIOS's fonts: code page 437, 8 wide, and 8, 14 or 16 lines high.
 
->>> print(*(f"{line:08b}".translate({48: ".", 49: "#"}) for line in font(8)[8 * ord("A"):][:8]), sep="\\n")
-...##...
-..####..
-.##..##.
-.######.
-.##..##.
-.##..##.
-.##..##.
-........
+>>> print(*(f"{line:08b}".translate({48: "-", 49: "#"}) for line in font(8)[8 * ord("A"):][:8]), sep="\\n")
+---##---
+--####--
+-##--##-
+-######-
+-##--##-
+-##--##-
+-##--##-
+--------
 
 Letters and signs are drawn (`font_letters`); accented letters are put together, lines, boxes and blocks calculated::
 
@@ -93,15 +93,20 @@ def _glyph(character: str, height: int, drawn: dict[str, bytes]) -> bytes | list
     if character in drawn:
         return drawn[character]
     if character in ACCENTED:
-        return _accented(*ACCENTED[character], height, drawn)
+        letter, accent = ACCENTED[character]
+        return _accented(letter, accent, height, drawn)
     if character in BOXES:
-        return _box(*map(int, BOXES[character]), height)
+        left, right, up, down = (int(kind) for kind in BOXES[character])
+        return _box(left, right, up, down, height)
     if character in SHADES:
         return [SHADES[character][line & 1] for line in range(height)]
-    upper, lower, left, right = {"█": (1, 1, 1, 1), "▄": (0, 1, 1, 1), "▀": (1, 0, 1, 1), "▌": (1, 1, 1, 0)}.get(
-        character, (1, 1, 0, 1) if character == "▐" else (0, 0, 0, 0)
-    )
-    pattern = 0xF0 * left | 0x0F * right
+    upper, lower, left_half, right_half = {
+        "█": (1, 1, 1, 1),
+        "▄": (0, 1, 1, 1),
+        "▀": (1, 0, 1, 1),
+        "▌": (1, 1, 1, 0),
+    }.get(character, (1, 1, 0, 1) if character == "▐" else (0, 0, 0, 0))
+    pattern = 0xF0 * left_half | 0x0F * right_half
     return [pattern * upper] * (height // 2) + [pattern * lower] * (height // 2)
 
 

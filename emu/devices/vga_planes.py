@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 from enum import IntEnum
 
+from hillemu.emu.devices.vga import MAP_MASK, MEMORY_MODE
 from hillemu.emu.errors import InternalError
 
 PLANE_BYTES = 0x10000
@@ -33,7 +34,8 @@ MISC_CHAIN_ODD_EVEN = 0x02
 MEMORY_ODD_EVEN_OFF, MEMORY_CHAIN_4 = 0x04, 0x08
 """Bits of the sequencer's memory mode."""
 
-ALL = 0xFFFFFFFF
+REPEAT = 0x01010101
+"""Times a byte: that byte in all four planes."""
 EXPAND = tuple(sum(0xFF << 8 * plane for plane in range(4) if planes >> plane & 1) for planes in range(16))
 """The word in which the bytes of these planes are ones."""
 EVEN_PLANES, ODD_PLANES = EXPAND[0b0101], EXPAND[0b1010]
@@ -67,94 +69,87 @@ class Planes:
             raise InternalError("the VGA's planes need a little-endian host")
         self._words = video_ram.cast("B").cast("I")
         self.latches = 0
-        self._set_reset = self._enable_set_reset = self._compare = self._care = 0
-        self._rotate = self._function = self._write_mode = self._read_map = 0
-        self._bit_mask = self._map_mask = ALL
-        self._reads_compare = self._reads_odd_even = self._chain_odd_even = False
-        self._writes = self.addressing = Addressing.PLANAR
-        self._page = self._first = 0
-        self._address_mask = PLANE_BYTES - 1
+        self.configure(bytearray(5), bytearray(9), page=0)
 
     def configure(self, sequencer: bytearray, graphics: bytearray, *, page: int, bank: int | None = None) -> None:
-        """Take over the registers.
+        """Go by these registers, which are read at each access: drawing changes them as often as it uses them.
 
-        `page` replaces bit 0 of odd/even addresses.  `bank` is the first address of the card's 16-color modes, which
-        reach more than 64 KiB of each plane.
+        Call this again when the memory mode changes.  `page` replaces bit 0 of odd/even addresses.  `bank` is the
+        first address of the card's 16-color modes, which reach more than 64 KiB of each plane.
         """
-        self._set_reset = EXPAND[graphics[SET_RESET]]
-        self._enable_set_reset = EXPAND[graphics[ENABLE_SET_RESET]]
-        self._compare = EXPAND[graphics[COLOR_COMPARE]]
-        self._care = EXPAND[graphics[COLOR_DONT_CARE]]
-        self._rotate = graphics[ROTATE] & 7
-        self._function = graphics[ROTATE] >> 3 & 3
-        self._read_map = graphics[READ_MAP]
-        mode = graphics[MODE]
-        self._write_mode = mode & MODE_WRITE
-        self._reads_compare = bool(mode & MODE_READ_COMPARE)
-        self._reads_odd_even = bool(mode & MODE_ODD_EVEN)
-        self._chain_odd_even = bool(graphics[MISC] & MISC_CHAIN_ODD_EVEN)
-        self._bit_mask = graphics[BIT_MASK] * 0x01010101
-        self._map_mask = EXPAND[sequencer[2]]
-        self.addressing = addressing_of(sequencer)
+        self._sequencer = sequencer
+        self._graphics = graphics
+        self._addressing = addressing_of(sequencer)
         self._page = page
         self._first = bank or 0
         self._address_mask = PLANE_BYTES - 1 if bank is None else len(self._words) - 1
 
     def read(self, at: int) -> int:
         """The byte that the processor reads at `at`, counted from the start of its window; loads the latches."""
-        if self.addressing is Addressing.CHAIN_4:
+        graphics = self._graphics
+        mode = graphics[MODE]
+        if self._addressing is Addressing.CHAIN_4:
             word = chain_4_address(at)
             plane = at & 3
         else:
             word = self._first + (at & 0xFFFF)
-            plane = self._read_map
-            if self._chain_odd_even:
+            plane = graphics[READ_MAP]
+            if graphics[MISC] & MISC_CHAIN_ODD_EVEN:
                 word = word & ~1 | self._page_of(at)
-            if self._reads_odd_even:
+            if mode & MODE_ODD_EVEN:
                 plane = plane & 2 | at & 1
         latches = self.latches = self._words[word & self._address_mask]
-        if not self._reads_compare:
+        if not mode & MODE_READ_COMPARE:
             return latches >> 8 * plane & 0xFF
-        differs = (latches ^ self._compare) & self._care
+        differs = (latches ^ EXPAND[graphics[COLOR_COMPARE]]) & EXPAND[graphics[COLOR_DONT_CARE]]
         differs |= differs >> 16
         return ~(differs | differs >> 8) & 0xFF
 
     def write(self, at: int, value: int) -> None:
         """Carry out the processor's write of the byte `value` at `at`, counted from the start of its window."""
-        planes = self._map_mask
-        addressing = self.addressing
+        planes = EXPAND[self._sequencer[MAP_MASK]]
+        graphics, addressing = self._graphics, self._addressing
         if addressing is Addressing.CHAIN_4:
             word = chain_4_address(at)
             planes &= 0xFF << 8 * (at & 3)
         else:
             word = self._first + (at & 0xFFFF)
-            if self._chain_odd_even:
+            if graphics[MISC] & MISC_CHAIN_ODD_EVEN:
                 word = word & ~1 | self._page_of(at)
             if addressing is Addressing.ODD_EVEN:
                 planes &= ODD_PLANES if at & 1 else EVEN_PLANES
         word &= self._address_mask
+        mode = graphics[MODE] & MODE_WRITE
+        if mode == 0 and not graphics[ENABLE_SET_RESET] and not graphics[ROTATE]:
+            mask = graphics[BIT_MASK] * REPEAT
+            data = value * REPEAT & mask | self.latches & ~mask
+        elif mode == 1:
+            data = self.latches
+        else:
+            data = self._combined(mode, value)
         words = self._words
-        words[word] = words[word] & ~planes | self._result(value) & planes
+        words[word] = words[word] & ~planes | data & planes
 
     def _page_of(self, at: int) -> int:
         return at >> 16 & 1 or self._page
 
-    def _result(self, value: int) -> int:
+    def _combined(self, mode: int, value: int) -> int:
         """What the byte `value` becomes in all four planes."""
-        mode, latches, mask = self._write_mode, self.latches, self._bit_mask
-        if mode == 1:
-            return latches
+        graphics, latches = self._graphics, self.latches
+        mask = graphics[BIT_MASK] * REPEAT
+        set_reset = EXPAND[graphics[SET_RESET]]
         if mode == 2:
             data = EXPAND[value & 0x0F]
         else:
-            rotate = self._rotate
-            rotated = ((value >> rotate | value << 8 - rotate) & 0xFF) * 0x01010101
+            rotate = graphics[ROTATE] & 7
+            rotated = ((value >> rotate | value << 8 - rotate) & 0xFF) * REPEAT
             if mode == 3:
                 mask &= rotated
-                data = self._set_reset
+                data = set_reset
             else:
-                data = rotated & ~self._enable_set_reset | self._set_reset & self._enable_set_reset
-        function = self._function
+                enabled = EXPAND[graphics[ENABLE_SET_RESET]]
+                data = rotated & ~enabled | set_reset & enabled
+        function = graphics[ROTATE] >> 3 & 3
         if function == 1:
             data &= latches
         elif function == 2:
@@ -166,7 +161,7 @@ class Planes:
 
 def addressing_of(sequencer: bytearray) -> Addressing:
     """What the sequencer's memory mode says."""
-    memory_mode = sequencer[4]
+    memory_mode = sequencer[MEMORY_MODE]
     if memory_mode & MEMORY_CHAIN_4:
         return Addressing.CHAIN_4
     return Addressing.PLANAR if memory_mode & MEMORY_ODD_EVEN_OFF else Addressing.ODD_EVEN
