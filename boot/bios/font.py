@@ -4,8 +4,8 @@
 ---##---
 --####--
 -##--##-
--######-
 -##--##-
+-######-
 -##--##-
 -##--##-
 --------
@@ -93,7 +93,7 @@ def _glyph(character: str, height: int, drawn: dict[str, bytes]) -> bytes | list
     if character in drawn:
         return drawn[character]
     if character in ACCENTED:
-        letter, accent = ACCENTED[character]
+        letter, accent = tuple(ACCENTED[character])
         return _accented(letter, accent, height, drawn)
     if character in BOXES:
         left, right, up, down = (int(kind) for kind in BOXES[character])
