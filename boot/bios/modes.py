@@ -14,7 +14,7 @@ from hillemu.boot.bios.font import font
 from hillemu.boot.bios.mode_table import COLOR_CRTC as COLOR_CRTC
 from hillemu.boot.bios.mode_table import MODES as MODES
 from hillemu.boot.bios.mode_table import Mode
-from hillemu.boot.bios.video_rom import point_to_font
+from hillemu.boot.bios.video_rom import install_video_rom, point_to_font
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PhysAddr
 
@@ -54,12 +54,26 @@ def set_mode(guest: Guest, number: int) -> bool:
         load_font(guest, font(mode.character_lines), mode.character_lines)
     restore_window(guest, mode)
     if mode.is_text and not keep:
-        guest.memory.write(PhysAddr(mode.window), b"\x20\x07" * 0x4000)
+        clear_text(guest, mode)
     write_data_area(guest, mode, keep=keep)
     point_to_font(guest, mode.character_lines)
     guest.read_port(mode.crtc_port + STATUS_FROM_CRTC)
     guest.write_port(ATTRIBUTE, SHOW)
     return True
+
+
+def start_video(guest: Guest) -> None:
+    """What a video BIOS does at power-on with a chip that is in mode 3: its ROM, its font, an empty screen."""
+    install_video_rom(guest)
+    mode = MODES[3]
+    load_font(guest, font(mode.character_lines), mode.character_lines)
+    restore_window(guest, mode)
+    clear_text(guest, mode)
+
+
+def clear_text(guest: Guest, mode: Mode) -> None:
+    """Fill display memory with spaces."""
+    guest.memory.write(PhysAddr(mode.window), b"\x20\x07" * 0x4000)
 
 
 def write_registers(guest: Guest, mode: Mode) -> None:

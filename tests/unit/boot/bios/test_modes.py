@@ -10,7 +10,7 @@ from video_bench import VideoGuest
 
 from hillemu.boot.bios.font import font
 from hillemu.boot.bios.mode_table import MODES
-from hillemu.boot.bios.modes import load_font, restore_window, set_mode
+from hillemu.boot.bios.modes import load_font, restore_window, set_mode, start_video
 from hillemu.boot.bios.video_palettes import cga_colors, ega_colors, mono_colors, vga_colors
 from hillemu.boot.bios.video_rom import FONT_8X8, FONT_8X14, FONT_8X16, ROM_BYTES, SEGMENT, install_video_rom
 from hillemu.emu.devices.picture import mode_name
@@ -119,6 +119,15 @@ def test_setting_a_mode_leaves_the_cards_own(guest: VideoGuest) -> None:
     assert mode_name(guest.card) == "graphics mode 640x400x8"
     set_mode(guest, 3)
     assert mode_name(guest.card) == "text mode 80x25"
+
+
+def test_at_power_on_the_screen_is_what_setting_mode_3_makes_it(guest: VideoGuest) -> None:
+    start_video(guest)
+    other = VideoGuest(1 << 20)
+    set_mode(other, 3)
+    assert guest.picture == other.picture
+    assert guest.card.window.display_memory() == other.card.window.display_memory()
+    assert guest.memory.read(PhysAddr(0xC0000), 2) == b"\x55\xaa"
 
 
 @pytest.mark.parametrize(
