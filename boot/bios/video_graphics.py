@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from hillemu.boot.bios import bda
 from hillemu.boot.bios.call import BiosCall
+from hillemu.boot.bios.mode_table import MODES
+from hillemu.boot.bios.modes import restore_window
 from hillemu.boot.bios.video_cells import Window
 from hillemu.boot.bios.video_layout import CGA_2, CGA_4, LINEAR, PLANAR, Layout
 
@@ -20,7 +22,9 @@ WHITE = 0x0F
 _GRAPHICS, _SEQUENCER = 0x3CE, 0x3C4
 _SET_RESET, _ENABLE_SET_RESET, _FUNCTION, _READ_PLANE, _MODE, _BIT_MASK = 0, 1, 3, 4, 5, 8
 _XOR_LATCH = 0x18
-_WRITE_COPY, _WRITE_COLOR = 1, 2
+_WRITE_COLOR = 2
+_ONE_PLANE = ((1, 0), (3, 0), (5, 0), (6, 0x04), (8, 0xFF))
+"""The graphics controller's registers while the window is one plane; as a text mode's, it is plain memory."""
 _MAP_MASK, _ALL_PLANES = 2, 0x0F
 _FONT_VECTOR, _UPPER_FONT_VECTOR = 0x43 * 4, 0x1F * 4
 
@@ -61,14 +65,6 @@ class GraphicsCells:
             pattern |= bool(value >> pixel * bits & (1 << bits) - 1) << pixel
         return pattern
 
-    def copy(self, source: int, target: int, count: int) -> None:
-        """Copy `count` bytes of a line."""
-        self._call.write_linear(target, self._call.read_linear(source, count))
-
-    def fill(self, at: int, count: int, color: int) -> None:
-        """Fill `count` bytes of a line with pixels of one colour."""
-        self._call.write_linear(at, self._spread(0xFF, color) * (count // self._cell_bytes))
-
     def _spread(self, pattern: int, color: int) -> bytes:
         bits = self.bits_per_pixel
         color &= (1 << bits) - 1
@@ -105,18 +101,14 @@ class GraphicsCells:
     def scroll(self, page: int, window: Window, lines: int, attribute: int) -> None:
         moves, free = window.moves(lines)
         left, count = window.left * self._cell_bytes, window.width * self._cell_bytes
-        self.begin()
+        blank = self._spread(0xFF, attribute) * window.width
         for source, target in moves:
             for line in range(self.lines):
-                self.copy(
-                    self.line_at(page, source * self.lines + line) + left,
-                    self.line_at(page, target * self.lines + line) + left,
-                    count,
-                )
-        for row in free:
+                row = self._call.read_linear(self.line_at(page, source * self.lines + line) + left, count)
+                self._call.write_linear(self.line_at(page, target * self.lines + line) + left, row)
+        for row_number in free:
             for line in range(self.lines):
-                self.fill(self.line_at(page, row * self.lines + line) + left, count, attribute)
-        self.end()
+                self._call.write_linear(self.line_at(page, row_number * self.lines + line) + left, blank)
 
     def _glyph(self, character: int) -> bytes:
         vector = _FONT_VECTOR
@@ -198,17 +190,15 @@ class PlanarCells(GraphicsCells):
             pattern |= self._call.load(at)
         return pattern
 
-    def copy(self, source: int, target: int, count: int) -> None:
-        self._out(_GRAPHICS, _MODE, _WRITE_COPY)
-        for offset in range(count):
-            self._call.load(source + offset)
-            self._call.store(target + offset, 0)
-
-    def fill(self, at: int, count: int, color: int) -> None:
-        self._out(_GRAPHICS, _MODE, _WRITE_COLOR)
-        self._out(_GRAPHICS, _FUNCTION, 0)
-        self._out(_GRAPHICS, _BIT_MASK, 0xFF)
-        self._call.write_linear(at, bytes([color & WHITE]) * count)
+    def scroll(self, page: int, window: Window, lines: int, attribute: int) -> None:
+        """Plane by plane: each, on its own, is memory whose rows can be copied as a whole."""
+        for register, value in _ONE_PLANE:
+            self._out(_GRAPHICS, register, value)
+        for plane in range(4):
+            self._out(_SEQUENCER, _MAP_MASK, 1 << plane)
+            self._out(_GRAPHICS, _READ_PLANE, plane)
+            super().scroll(page, window, lines, attribute >> plane & 1)
+        restore_window(self._call.guest, MODES[self._call.load(bda.VIDEO_MODE)])
 
     def read_pixel(self, page: int, x: int, y: int) -> int:
         at, color = self.line_at(page, y) + x // 8, 0
