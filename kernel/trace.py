@@ -55,7 +55,7 @@ class Replay(NamedTuple):
     left_bytes: int
     """What the trace did not free."""
     fragmentation: float
-    """Of the pool's free bytes at the end, the part that is not in the largest free block, neighbours counted as one."""
+    """Of the pool's free bytes, the part outside the largest free run: the worst of where was looked."""
 
     @property
     def per_second(self) -> float:
@@ -74,7 +74,7 @@ class Replay(NamedTuple):
             f"throughput:     {self.per_second:,.0f} operations/s",
             f"peak:           {self.peak_live_bytes:,} bytes in use, {self.peak_held_bytes:,} bytes held",
             f"utilisation:    {self.utilisation:.1%}",
-            f"fragmentation:  {self.fragmentation:.1%} of the pool's free bytes are outside its largest free block",
+            f"fragmentation:  {self.fragmentation:.1%} of the pool's free bytes outside its largest free run, at worst",
             f"not freed:      {self.left_bytes:,} bytes",
         ]
 
@@ -123,15 +123,17 @@ def replay(operations: list[Operation], kmalloc: Kmalloc, now: Callable[[], floa
     every = max(1, len(operations) // _SAMPLES)
     stops = sorted({*range(every, len(operations), every), peak_at, len(operations)})
     addresses: dict[int, VirtAddr] = {}
-    seconds, failures, held, start = 0.0, 0, 0, 0
+    seconds, fragmentation = 0.0, 0.0
+    failures = held = start = 0
     for stop in stops:
         started = now()
         failures += _run(operations[start:stop], kmalloc, addresses)
         seconds += now() - started
         held = max(held, held_bytes(kmalloc))
+        fragmentation = max(fragmentation, pool_fragmentation(kmalloc))
         start = stop
     left = sum(kmalloc.ksize(at) for at in addresses.values())
-    return Replay(len(operations), failures, seconds, peak_live, held, left, pool_fragmentation(kmalloc))
+    return Replay(len(operations), failures, seconds, peak_live, held, left, fragmentation)
 
 
 def _run(operations: list[Operation], kmalloc: Kmalloc, addresses: dict[int, VirtAddr]) -> int:

@@ -146,7 +146,8 @@ class AllocationTable:
     def row(self, number: int) -> Row:
         """One entry with its sites."""
         entries, sites = self.entries, self.sites
-        return Row(*(entries[number * 5 + word] for word in range(5)), sites[number * 2], sites[number * 2 + 1])
+        virt, phys, size, pages, in_use = (entries[number * 5 + word] for word in range(5))
+        return Row(virt, phys, size, pages, in_use, sites[number * 2], sites[number * 2 + 1])
 
     def live(self) -> Iterator[Row]:
         """Every allocation that has not been freed."""

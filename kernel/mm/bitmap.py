@@ -89,7 +89,7 @@ class Bitmap:
         ):
             raise InvalidParameters("bitmap_init: invalid parameters")
         count = _word_count(end - base)
-        used, open_, managed = (_ARRAYS_OFFSET + 8 * offset for offset in (0, count, count + _word_count(count)))
+        used, open_, managed = _offsets(count)
         pages = sum(map(len, runs))
         HEADER.write(
             memory,
@@ -183,14 +183,17 @@ class Bitmap:
         """Contradictions in the structures, as sentences; none if all is well."""
         found: list[str] = []
         count = len(self.used)
-        expected = {"base_page": self.base, "total_pages": self.total_frames}
+        expected = {"magic": MAGIC, "base_page": self.base, "total_pages": self.total_frames}
+        expected |= dict(zip(("used", "open", "managed"), _offsets(count), strict=True))
         for name, value in expected.items():
             if (said := HEADER.get(self.memory, self.at, name)) != value:
                 found.append(f"bitmap: bitmap_zone.{name} is {said}, not {value}")
+        for number in range(len(self.open)):
+            words_there = range(64 * number, min(64 * number + 64, count))
+            open_ = sum(_BIT[index & 63] for index in words_there if self.used[index] != _FULL)
+            if self.open[number] != open_:
+                found.append(f"bitmap: word {number} of open is {self.open[number]:#x}, but used makes it {open_:#x}")
         for number in range(count):
-            is_open = bool(self.open[number >> 6] & _BIT[number & 63])
-            if is_open != (self.used[number] != _FULL):
-                found.append(f"bitmap: open says {is_open} of word {number}, which is {self.used[number]:#x}")
             found += [
                 f"bitmap: page {self.base + 64 * number + bit:#x} is free, but not managed"
                 for bit in set_bits(~self.used[number] & _FULL & ~self.managed[number])
@@ -210,6 +213,12 @@ def metadata_bytes(total_frames: int) -> int:
     """How much guest memory the structures for `total_frames` need."""
     count = _word_count(total_frames)
     return _ARRAYS_OFFSET + 8 * (2 * count + _word_count(count))
+
+
+def _offsets(count: int) -> tuple[int, int, int]:
+    """Where `used`, `open` and `managed` start, for `count` words of pages."""
+    used = _ARRAYS_OFFSET
+    return used, used + 8 * count, used + 8 * (count + _word_count(count))
 
 
 def _word_count(bits: int) -> int:

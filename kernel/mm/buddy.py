@@ -9,9 +9,9 @@ All of its state lies in guest memory::
     u64 blocks[order][...]     bit i: the block of frames base + i * 2**order ... is free
     u8  state[frame]           0, or what is in `State` for the first frame of a block in use
 
-A frame is in at most one free block: twins that are both free are always merged.  Four levels of 64 bits each find the
-lowest free block of 64 GiB in four steps, whatever is free.  Nothing is cached outside guest memory but addresses, so
-a debugger may change everything but struct buddy_zone.
+A request takes the lowest block of the smallest order that has one.  Twins that are both free are always merged.  Four
+levels of 64 bits each find the lowest free block of 64 GiB in four steps, whatever is free.  Nothing is cached outside
+guest memory but addresses, so a debugger may change everything but struct buddy_zone.
 
 Source: Knuth, The Art of Computer Programming, vol. 1, 2.5, "The buddy system" (Algorithms R and S).
 """

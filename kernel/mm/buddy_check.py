@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hillemu.emu.i386.address import PhysAddr
-from hillemu.kernel.mm.buddy_layout import HEADER, RESERVED, USED
+from hillemu.kernel.mm.buddy_layout import HEADER, MAGIC, RESERVED, USED
+from hillemu.kernel.mm.frames import MAX_ORDER
 
 if TYPE_CHECKING:
     from hillemu.kernel.mm.buddy import Buddy
@@ -24,16 +25,21 @@ def check(zone: Buddy) -> list[str]:
 def _check_header(zone: Buddy) -> list[str]:
     """What Python remembers of the header is still what guest memory says."""
     header = HEADER.read(zone.memory, zone.at)
-    remembered = {
+    remembered: dict[str, int | bytes] = {
         "base_page": zone.base,
         "total_pages": zone.total_frames,
+        "magic": MAGIC,
         "min_order": zone.min_order,
         "max_order": zone.max_order,
         "top": zone.geometry.top_offset,
         "state": zone.geometry.state_offset,
     }
+    for name, level in zip(("blocks", "groups", "summary"), zone.geometry.levels, strict=True):
+        remembered[name] = b"".join(offset.to_bytes(4, "little") for offset, _ in level).ljust(
+            4 * (MAX_ORDER + 1), b"\0"
+        )
     found = [
-        f"buddy: buddy_zone.{name} at {zone.at + HEADER.offset(name):#x} is {header[name]!r}, not {value}"
+        f"buddy: buddy_zone.{name} at {zone.at + HEADER.offset(name):#x} is {header[name]!r}, not {value!r}"
         for name, value in remembered.items()
         if header[name] != value
     ]

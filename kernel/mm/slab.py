@@ -165,6 +165,12 @@ class Cache:
         return freed
 
     @property
+    def first_offset(self) -> int:
+        """Where the first object of a slab lies, from the slab's start."""
+        first = SLAB.size_bytes + 4 * self.objects_per_slab + (FENCE_BYTES if self._fenced else 0)
+        return first + -first % min(self.stride & -self.stride, _MOST_ALIGN)
+
+    @property
     def active(self) -> int:
         """How many objects are in use."""
         return self.header[ACTIVE]
@@ -208,9 +214,7 @@ class Cache:
             return 0
         slab = KERNEL_BASE + (frame << PAGE_SHIFT)
         count = self.objects_per_slab
-        sites_end = SLAB.size_bytes + 4 * count
-        first = sites_end + (FENCE_BYTES if self._fenced else 0)
-        first += -first % min(self.stride & -self.stride, _MOST_ALIGN)
+        first = self.first_offset
         self.direct.memory.fill(PhysAddr(slab - KERNEL_BASE), first)
         free_map = ((1 << count) - 1).to_bytes(8 * _MAP_WORDS, "little")
         SLAB.write(

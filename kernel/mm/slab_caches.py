@@ -30,6 +30,7 @@ from hillemu.kernel.mm.slab import (
     NEXT_CACHE,
     PARTIAL,
     POISONED,
+    PREV,
     SLAB,
     SLAB_MAGIC,
     SLABS,
@@ -125,11 +126,15 @@ class SlabCaches:
             if header[name] != value:
                 yield f"kmem_cache.{name} is {header[name]!r}, not {value}"
         for which in (PARTIAL, FULL, EMPTY):
+            before = 0
             for slab in cache.slabs(which):
                 slabs += 1
                 if not self._direct.holds(slab, cache.slab_bytes) or slab % cache.slab_bytes:
                     yield f"the slab at 0x{slab:08X} lies where none can lie"
                     return
+                if self._direct.u32[(slab - KERNEL_BASE >> 2) + PREV] != before:
+                    yield f"the slab at 0x{slab:08X} does not know the one before it"
+                before = slab
                 free = yield from self._check_slab(cache, slab, which)
                 active += cache.objects_per_slab - free
         if slabs != cache.header[SLABS]:
@@ -152,7 +157,9 @@ class SlabCaches:
         expected = EMPTY if free == count else FULL if not free else PARTIAL
         if which != expected or u32[base + LIST] != which:
             yield f"{where} with {free} of {count} objects free is in the wrong list"
-        first = slab + u32[base + FIRST]
+        first = slab + cache.first_offset
+        if u32[base + FIRST] != cache.first_offset:
+            yield f"{where} has its first object at {u32[base + FIRST]:#x}, not {cache.first_offset:#x}"
         for number in range(count):
             fault = cache.fault_of(first + number * cache.stride, bool(free_map >> number & 1))
             if fault:
