@@ -15,7 +15,7 @@ from processes import BenchError
 from hillemu.boot.image import BootOptions, Image
 from hillemu.boot.loader import load_image
 from hillemu.emu.cpu.models import model_named
-from hillemu.emu.devices.cmos import DEFAULT_BASE
+from hillemu.emu.devices.clocks.cmos import DEFAULT_BASE
 from hillemu.emu.pc import Pc
 
 TRAP_PORT = 0x5000

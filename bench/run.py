@@ -13,20 +13,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import kernel_mm
 import loops
 import ports
 import startup
 from machines import QEMU, qemu_path
 from processes import BenchError
 
-PARTS = ("loops", "start", "ports")
+PARTS = ("loops", "start", "ports", "mm")
+WITHOUT_QEMU = {"ports", "mm"}
 
 
 def main() -> int:
     """Measure what the command line asks for; the exit status is 1 if something cannot be measured."""
     options = _parse()
-    if qemu_path() is None and options.part != ["ports"]:
-        return _give_up(f"{QEMU} is not installed; only `--part ports` works without it")
+    if qemu_path() is None and not WITHOUT_QEMU.issuperset(options.part):
+        return _give_up(f"{QEMU} is not installed; only `--part ports` and `--part mm` work without it")
     try:
         with tempfile.TemporaryDirectory(prefix="hillemu-bench-") as folder:
             record = _measure(options, Path(folder))
@@ -65,6 +67,9 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if "ports" in options.part:
         measured["ports"] = ports.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
         goals += _show(*ports.report(measured["ports"]))
+    if "mm" in options.part:
+        measured["mm"] = kernel_mm.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
+        goals += _show(*kernel_mm.report(measured["mm"]))
     print(*goals, sep="\n")
     return {**measured, "goals": [goal.record() for goal in goals]}
 

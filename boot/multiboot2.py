@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from hillemu.boot.detect import Kind
 from hillemu.boot.elf import is_elf, read_sections, section_table_bytes
 from hillemu.boot.firmware import NO_FIRMWARE, Firmware
-from hillemu.boot.found_tables import find_rsdp, find_smbios
 from hillemu.boot.flat_entry import enter_flat32
+from hillemu.boot.found_tables import find_rsdp, find_smbios
 from hillemu.boot.image import BootOptions, Image, Loaded
 from hillemu.boot.memory_map import memory_map
 from hillemu.boot.multiboot1_info import ModuleFacts, SectionFacts

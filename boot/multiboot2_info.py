@@ -15,8 +15,8 @@ import struct
 from typing import NamedTuple
 
 from hillemu.boot.firmware import ApmTable
-from hillemu.boot.found_tables import Rsdp, Smbios
 from hillemu.boot.flat_entry import GDT
+from hillemu.boot.found_tables import Rsdp, Smbios
 from hillemu.boot.memory_map import MapEntry, lower_kib, upper_kib
 from hillemu.boot.multiboot1_info import BOOT_LOADER_NAME, ModuleFacts, SectionFacts
 from hillemu.boot.video_mode import Framebuffer, VbeFacts

@@ -30,23 +30,23 @@ from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
 from hillemu.emu.cpu.core import PHYSICAL_SPACE_END, Processor
 from hillemu.emu.cpu.models import APIC, CpuModel
-from hillemu.emu.devices.cmos import Cmos
-from hillemu.emu.devices.cmos_layout import put_drives
+from hillemu.emu.devices.clocks.cmos import Cmos
+from hillemu.emu.devices.clocks.cmos_layout import put_drives
+from hillemu.emu.devices.clocks.hpet import Hpet
+from hillemu.emu.devices.clocks.pit import Pit
+from hillemu.emu.devices.clocks.speaker import SystemControlB
 from hillemu.emu.devices.debugcon import Debugcon
 from hillemu.emu.devices.exit import DebugExit
-from hillemu.emu.devices.hpet import Hpet
-from hillemu.emu.devices.keyboard import Keyboard
-from hillemu.emu.devices.mouse import Mouse
-from hillemu.emu.devices.pit import Pit
+from hillemu.emu.devices.input.keyboard import Keyboard
+from hillemu.emu.devices.input.mouse import Mouse
+from hillemu.emu.devices.input.ps2 import Ps2
 from hillemu.emu.devices.post import PostCard
-from hillemu.emu.devices.ps2 import Ps2
 from hillemu.emu.devices.reset import Port92, ResetControl
 from hillemu.emu.devices.serial_log import SerialLog
-from hillemu.emu.devices.speaker import SystemControlB
-from hillemu.emu.devices.stdvga import StdVga
-from hillemu.emu.devices.text_screen import TextScreen
 from hillemu.emu.devices.uart import COM1, COM2, PORT_COUNT, Uart
-from hillemu.emu.devices.vga_window import WINDOW_BASE, WINDOW_BYTES
+from hillemu.emu.devices.video.stdvga import StdVga
+from hillemu.emu.devices.video.text_screen import TextScreen
+from hillemu.emu.devices.video.vga_window import WINDOW_BASE, WINDOW_BYTES
 from hillemu.emu.guest import Trap
 from hillemu.emu.i386.address import PAGE_SIZE, PhysAddr
 from hillemu.emu.memory import FOUR_GIB, PhysicalMemory, low_ram_bytes

@@ -135,7 +135,7 @@ class Booting:
         from hillemu.boot.bios.disk_tables import drive_type_of
         from hillemu.boot.drive_plan import open_drives, plan_drives
         from hillemu.emu.board.storage import SLOTS, Floppy, Slot
-        from hillemu.emu.devices.cmos_layout import Disk
+        from hillemu.emu.devices.clocks.cmos_layout import Disk
 
         wanted = self._options
         plan = plan_drives(first, floppies=wanted.floppies, disks=wanted.disks, cdroms=wanted.cdroms, boot=wanted.boot)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from hillemu.emu.cpu.core import Processor
-from hillemu.emu.devices.keyboard import Keyboard
-from hillemu.emu.devices.keys import keys_from_text
+from hillemu.emu.devices.input.keyboard import Keyboard
+from hillemu.emu.devices.input.keys import keys_from_text
 from hillemu.emu.devices.serial_log import SerialLog
 from hillemu.emu.devices.uart import Uart
 from hillemu.emu.guest import GuestMemory, Segment

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hillemu.emu.errors import OptionError
 
 if TYPE_CHECKING:
-    from hillemu.emu.devices.stdvga import StdVga
+    from hillemu.emu.devices.video.stdvga import StdVga
 
 OPTION = "--display"
 SUFFIX = ".png"
@@ -55,7 +55,7 @@ def check_png(path: str) -> None:
 
 def save_png(card: StdVga, path: str) -> None:
     """Save what the screen shows now as a PNG file; raises `OptionError` when that fails, and leaves no part of it."""
-    from hillemu.emu.devices.picture import picture_of
+    from hillemu.emu.devices.video.picture import picture_of
     from hillemu.png import png_file
 
     write_whole(path, png_file(*picture_of(card)))
@@ -86,6 +86,6 @@ def screen_lines(card: StdVga, text_lines: list[str]) -> list[str]:
     """What the live view and the end of a run show: the text, or one line that tells of a picture."""
     if not card.dispi.enabled and card.vga.in_text_mode:
         return text_lines
-    from hillemu.emu.devices.picture import mode_name
+    from hillemu.emu.devices.video.picture import mode_name
 
     return [f"{mode_name(card)} (use {OPTION} FILE{SUFFIX} for a picture)"]

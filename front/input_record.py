@@ -84,7 +84,7 @@ def read_record(name: str) -> list[Typed]:
 
 
 def _typed(row: Any, place: str) -> Typed:
-    from hillemu.emu.devices.keys import keys_from_text
+    from hillemu.emu.devices.input.keys import keys_from_text
 
     try:
         typed = Typed(**row)

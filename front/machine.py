@@ -27,9 +27,9 @@ from hillemu.display import save_png, screen_lines
 from hillemu.emu.clock import Clock
 from hillemu.emu.cpu.core import CoreStop, Delivery
 from hillemu.emu.cpu.models import model_named
-from hillemu.emu.devices.cmos import DEFAULT_BASE
-from hillemu.emu.devices.keys import keys_from_text
-from hillemu.emu.devices.text_screen import TextScreen
+from hillemu.emu.devices.clocks.cmos import DEFAULT_BASE
+from hillemu.emu.devices.input.keys import keys_from_text
+from hillemu.emu.devices.video.text_screen import TextScreen
 from hillemu.emu.errors import UserMistake, WiringError
 from hillemu.emu.memory import PhysicalMemory
 from hillemu.emu.pc import Pc

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from hillemu.emu.devices.serial_log import SerialLog
-from hillemu.emu.devices.text_screen import TextScreen
+from hillemu.emu.devices.video.text_screen import TextScreen
 
 WINDOW_CHARACTERS = 1024
 """A match on the serial port must lie within so many of its latest characters."""

@@ -19,10 +19,10 @@ from collections.abc import Callable
 
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
-from hillemu.emu.devices.ioapic import IoApic
-from hillemu.emu.devices.irq_routing import isa_line
-from hillemu.emu.devices.lapic import Lapic
-from hillemu.emu.devices.moving_range import MovingRange
+from hillemu.emu.devices.apic.ioapic import IoApic
+from hillemu.emu.devices.apic.irq_routing import isa_line
+from hillemu.emu.devices.apic.lapic import Lapic
+from hillemu.emu.devices.pci.moving_range import MovingRange
 from hillemu.emu.devices.pic import PicPair
 from hillemu.emu.devices.wired_or import WiredOr
 from hillemu.emu.reports import Report

@@ -15,14 +15,14 @@ from collections.abc import Callable
 
 from hillemu.emu.bus import Bus, PeekableDevice
 from hillemu.emu.clock import Clock
-from hillemu.emu.devices.bus_master import BusMaster
-from hillemu.emu.devices.i440fx import I440Fx
-from hillemu.emu.devices.moving_range import MovingRange
-from hillemu.emu.devices.pci import PciBus
-from hillemu.emu.devices.pci_vga import PciVga
-from hillemu.emu.devices.piix3 import BUS_MASTER_PORTS, Piix3Ide, Piix3Isa
-from hillemu.emu.devices.piix4_pm import APM_PORT, APM_PORT_COUNT, Piix4Pm
-from hillemu.emu.devices.stdvga import MMIO_BYTES, StdVga
+from hillemu.emu.devices.pci.i440fx import I440Fx
+from hillemu.emu.devices.pci.moving_range import MovingRange
+from hillemu.emu.devices.pci.pci import PciBus
+from hillemu.emu.devices.pci.pci_vga import PciVga
+from hillemu.emu.devices.pci.piix3 import BUS_MASTER_PORTS, Piix3Ide, Piix3Isa
+from hillemu.emu.devices.pci.piix4_pm import APM_PORT, APM_PORT_COUNT, Piix4Pm
+from hillemu.emu.devices.storage.bus_master import BusMaster
+from hillemu.emu.devices.video.stdvga import MMIO_BYTES, StdVga
 from hillemu.emu.memory import PhysicalMemory
 from hillemu.emu.reports import Report
 from hillemu.emu.wires import Line

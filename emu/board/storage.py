@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.emu.bus import Bus, DataWindow
 from hillemu.emu.clock import Clock
-from hillemu.emu.devices.ata import AtaChannel
-from hillemu.emu.devices.bus_master import BusMaster
-from hillemu.emu.devices.isa_dma import IsaDma
+from hillemu.emu.devices.storage.ata import AtaChannel
+from hillemu.emu.devices.storage.bus_master import BusMaster
+from hillemu.emu.devices.storage.isa_dma import IsaDma
 from hillemu.emu.memory import PhysicalMemory
 from hillemu.emu.reports import Report
 from hillemu.emu.wires import Line
 
 if TYPE_CHECKING:
-    from hillemu.emu.devices.ata_drive import Drive
-    from hillemu.emu.devices.cmos_layout import Disk
-    from hillemu.emu.devices.floppy import FloppyController
+    from hillemu.emu.devices.clocks.cmos_layout import Disk
+    from hillemu.emu.devices.storage.ata_drive import Drive
+    from hillemu.emu.devices.storage.floppy import FloppyController
     from hillemu.emu.media import Medium
 
 COMMAND_BLOCKS, CONTROL_BLOCKS, ATA_IRQS = (0x1F0, 0x170), (0x3F6, 0x376), (14, 15)
@@ -108,7 +108,7 @@ class Storage:
             self.floppy = None
         if not floppies:
             return  # as a board without a floppy controller: all its ports are open bus
-        from hillemu.emu.devices.floppy import FloppyController
+        from hillemu.emu.devices.storage.floppy import FloppyController
 
         self.floppy = controller = FloppyController(
             clock=self._clock,
@@ -127,10 +127,10 @@ class Storage:
             return None
         serial = f"HM{number + 1:05}"
         if slot.disk is None:
-            from hillemu.emu.devices.atapi import AtapiCd
+            from hillemu.emu.devices.storage.atapi import AtapiCd
 
             return AtapiCd(slot.medium, clock=self._clock, serial=serial, report=self._report)
-        from hillemu.emu.devices.ata_disk import AtaDisk
+        from hillemu.emu.devices.storage.ata_disk import AtaDisk
 
         assert slot.medium is not None, "a hard disk is its medium"
         return AtaDisk(slot.medium, clock=self._clock, serial=serial, report=self._report)

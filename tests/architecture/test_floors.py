@@ -223,6 +223,6 @@ class TestTheChecksThemselves:
         assert seen == expected
 
     def test_a_module_belongs_to_the_most_exact_floor(self) -> None:
-        assert floor_of("hillemu.emu.devices.pit") == "hillemu.emu.devices"
+        assert floor_of("hillemu.emu.devices.clocks.pit") == "hillemu.emu.devices"
         assert floor_of("hillemu.emu.i386.paging") == I386
         assert floor_of("hillemu.emulator") == "hillemu"

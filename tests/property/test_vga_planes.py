@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hillemu.emu.devices.vga_planes import Planes
+from hillemu.emu.devices.video.vga_planes import Planes
 
 WORDS = 0x10000
 

@@ -7,12 +7,24 @@ from typing import Any
 
 from hillemu.emu.bus import DataWindow
 from hillemu.emu.clock import Clock
-from hillemu.emu.devices.ata import AtaChannel
-from hillemu.emu.devices.ata_disk import AtaDisk
-from hillemu.emu.devices.ata_drive import Drive
-from hillemu.emu.devices.ata_names import BSY, COMMAND, COUNT, DATA, DEVICE, DRQ, ERR, ERROR, FEATURES, LOW, STATUS
-from hillemu.emu.devices.atapi import AtapiCd
-from hillemu.emu.devices.bus_master import BusMaster
+from hillemu.emu.devices.storage.ata import AtaChannel
+from hillemu.emu.devices.storage.ata_disk import AtaDisk
+from hillemu.emu.devices.storage.ata_drive import Drive
+from hillemu.emu.devices.storage.ata_names import (
+    BSY,
+    COMMAND,
+    COUNT,
+    DATA,
+    DEVICE,
+    DRQ,
+    ERR,
+    ERROR,
+    FEATURES,
+    LOW,
+    STATUS,
+)
+from hillemu.emu.devices.storage.atapi import AtapiCd
+from hillemu.emu.devices.storage.bus_master import BusMaster
 from hillemu.emu.guest import FakeMemory
 from hillemu.emu.media import Medium
 from hillemu.emu.wires import Line

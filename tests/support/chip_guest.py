@@ -8,11 +8,11 @@ from hillemu.boot.bios.data import write_bios_data
 from hillemu.boot.bios.rom import install_rom
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
-from hillemu.emu.devices.cmos import Cmos
-from hillemu.emu.devices.keyboard import Keyboard
-from hillemu.emu.devices.mouse import Mouse
+from hillemu.emu.devices.clocks.cmos import Cmos
+from hillemu.emu.devices.input.keyboard import Keyboard
+from hillemu.emu.devices.input.mouse import Mouse
+from hillemu.emu.devices.input.ps2 import Ps2
 from hillemu.emu.devices.pic import PicPair
-from hillemu.emu.devices.ps2 import Ps2
 from hillemu.emu.devices.reset import Port92
 from hillemu.emu.devices.serial_log import SerialLog
 from hillemu.emu.devices.uart import Uart

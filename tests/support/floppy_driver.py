@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hillemu.emu.clock import Clock
-from hillemu.emu.devices.floppy import FloppyController
-from hillemu.emu.devices.isa_dma import IsaDma
+from hillemu.emu.devices.storage.floppy import FloppyController
+from hillemu.emu.devices.storage.isa_dma import IsaDma
 from hillemu.emu.guest import FakeMemory
 from hillemu.emu.media import Medium
 from hillemu.emu.wires import Line

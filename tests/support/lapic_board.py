@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hillemu.emu.clock import Clock
-from hillemu.emu.devices.apic_message import FIXED
-from hillemu.emu.devices.lapic import Lapic
+from hillemu.emu.devices.apic.apic_message import FIXED
+from hillemu.emu.devices.apic.lapic import Lapic
 from hillemu.emu.wires import Line
 
 ID, VERSION, TPR, APR, PPR, EOI, RRD, LDR = 0x20, 0x30, 0x80, 0x90, 0xA0, 0xB0, 0xC0, 0xD0

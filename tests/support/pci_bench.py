@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
-from hillemu.emu.devices.i440fx import I440Fx
-from hillemu.emu.devices.moving_range import MovingRange
-from hillemu.emu.devices.pci import CONFIG_ADDRESS, CONFIG_DATA, PORT_COUNT, PciBus
-from hillemu.emu.devices.pci_vga import MMIO_BYTES, PciVga
-from hillemu.emu.devices.piix3 import BUS_MASTER_PORTS, Piix3Ide, Piix3Isa
-from hillemu.emu.devices.piix4_pm import APM_PORT, APM_PORT_COUNT, Piix4Pm
+from hillemu.emu.devices.pci.i440fx import I440Fx
+from hillemu.emu.devices.pci.moving_range import MovingRange
+from hillemu.emu.devices.pci.pci import CONFIG_ADDRESS, CONFIG_DATA, PORT_COUNT, PciBus
+from hillemu.emu.devices.pci.pci_vga import MMIO_BYTES, PciVga
+from hillemu.emu.devices.pci.piix3 import BUS_MASTER_PORTS, Piix3Ide, Piix3Isa
+from hillemu.emu.devices.pci.piix4_pm import APM_PORT, APM_PORT_COUNT, Piix4Pm
 from hillemu.emu.devices.reset import ResetControl
 from hillemu.emu.devices.wired_or import WiredOr
 from hillemu.emu.guest import FakeGuest

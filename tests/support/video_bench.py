@@ -10,9 +10,9 @@ import struct
 
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
-from hillemu.emu.devices.picture import Picture, picture_of
-from hillemu.emu.devices.stdvga import StdVga
-from hillemu.emu.devices.text_screen import TextScreen
+from hillemu.emu.devices.video.picture import Picture, picture_of
+from hillemu.emu.devices.video.stdvga import StdVga
+from hillemu.emu.devices.video.text_screen import TextScreen
 from hillemu.emu.guest import FakeRegisters, Trap
 from hillemu.emu.i386.address import PhysAddr, RamRange
 

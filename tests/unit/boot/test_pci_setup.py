@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pci_bench import PciBench
 
 from hillemu.boot.pci_setup import MEMORY_END, set_up_pci
-from hillemu.emu.devices.pci_function import BAR_IO, BAR_PREFETCHABLE, Identity, PciFunction
+from hillemu.emu.devices.pci.pci_function import BAR_IO, BAR_PREFETCHABLE, Identity, PciFunction
 from hillemu.emu.guest import FakeGuest
 
 

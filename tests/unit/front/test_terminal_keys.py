@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hillemu.emu.devices.keys import keys_from_text
+from hillemu.emu.devices.input.keys import keys_from_text
 from hillemu.terminal_keys import TerminalKeys
 
 

@@ -13,7 +13,7 @@ from hillemu.boot.bios.mode_table import MODES
 from hillemu.boot.bios.modes import load_font, restore_window, set_mode, start_video
 from hillemu.boot.bios.video_palettes import cga_colors, ega_colors, mono_colors, vga_colors
 from hillemu.boot.bios.video_rom import FONT_8X8, FONT_8X14, FONT_8X16, ROM_BYTES, SEGMENT, install_video_rom
-from hillemu.emu.devices.picture import mode_name
+from hillemu.emu.devices.video.picture import mode_name
 from hillemu.emu.i386.address import PhysAddr
 
 NAMES = {

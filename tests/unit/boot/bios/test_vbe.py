@@ -17,8 +17,8 @@ from hillemu.boot.bios.vbe import ABSENT, DONE, FAILED, WRONG_MODE, VbeService
 from hillemu.boot.bios.vbe_modes import BY_NUMBER, MODES
 from hillemu.boot.bios.video_rom import install_video_rom
 from hillemu.boot.video_mode import set_best_mode
-from hillemu.emu.devices.edid import edid_block
-from hillemu.emu.devices.picture import mode_name
+from hillemu.emu.devices.video.edid import edid_block
+from hillemu.emu.devices.video.picture import mode_name
 from hillemu.emu.guest import FakeGuest
 from hillemu.emu.i386.address import PhysAddr
 

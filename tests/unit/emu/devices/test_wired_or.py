@@ -5,7 +5,7 @@ from __future__ import annotations
 from pci_bench import Latches
 
 from hillemu.emu.bus import Bus
-from hillemu.emu.devices.moving_range import MovingRange
+from hillemu.emu.devices.pci.moving_range import MovingRange
 from hillemu.emu.devices.wired_or import WiredOr
 from hillemu.emu.wires import Line
 

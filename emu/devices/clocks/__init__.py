@@ -1,0 +1,1 @@
+"""What counts time: the 8254, the HPET, the clock chip with its memory."""

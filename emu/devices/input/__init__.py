@@ -1,0 +1,1 @@
+"""Keyboard and mouse, and the controller that they hang on."""
