@@ -1,0 +1,450 @@
+"""The ROM's own code on the processor: handing over and waiting, interrupts and hooks, ways into and out of modes."""
+
+from __future__ import annotations
+
+import pytest
+from real_mode import RealMode
+
+from hillemu.emu.stop import StopReason
+
+STOP = "cli; hlt\n"
+SET_VECTOR = """
+.macro vector number, handler
+    mov word ptr [\\number * 4], offset \\handler
+    mov word ptr [\\number * 4 + 2], 0
+.endm
+"""
+
+
+def ran(source: str, **options: str) -> RealMode:
+    """`source`, with the macro `vector`, until its ``cli; hlt``."""
+    real = RealMode(SET_VECTOR + source, **options)
+    stop = real.run()
+    assert stop.reason is StopReason.HALT, stop
+    assert "cli; hlt" in stop.detail
+    return real
+
+
+class TestServices:
+    def test_a_service_changes_registers_and_flags_and_leaves_the_stack(self) -> None:
+        real = ran("stc; mov ax, 0x0F00; int 0x10; pushf; pop dx; mov [0x7000], sp\n" + STOP)
+        assert real.machine.cpu.eax & 0xFFFF == 0x5003
+        assert real.machine.cpu.edx & 1, "flags that the service does not answer with are the caller's"
+        assert real.word() == 0x8000
+
+    def test_services_are_reached_through_a_hook_that_goes_on_to_them(self) -> None:
+        real = ran(
+            """
+            mov eax, [0x15 * 4]
+            mov [old], eax
+            vector 0x15, hook
+            mov ax, 0xE801
+            int 0x15
+            jmp done
+        hook:
+            inc word ptr [0x7000]
+            pushf
+            call far ptr cs:[old]
+            jc failed
+            iret
+        failed:
+            stc
+            retf 2
+        old: .long 0
+        done:
+            """
+            + STOP
+        )
+        assert real.word() == 1
+        assert real.machine.cpu.eax & 0xFFFF == 15 * 1024 - 128
+
+    def test_a_service_that_is_not_modelled_fails_and_is_told(self) -> None:
+        real = ran("clc; mov ax, 0xD800; int 0x15; pushf; pop word ptr [0x7000]\n" + STOP)
+        assert real.word() & 1
+        assert any("INT 15h with AX=D800h" in message for message in real.told)
+
+    def test_the_port_is_a_programs_own_outside_of_the_rom(self) -> None:
+        assert ran("mov al, 5; out 0xB1, al\n" + STOP).told == []
+
+
+class TestWaiting:
+    def test_reading_a_key_waits_with_the_callers_interrupts_off(self) -> None:
+        real = ran("cli; mov ah, 0; int 0x16; mov [0x7000], ax; pushf; pop word ptr [0x7002]\n" + STOP, keys="x")
+        assert real.word() == 0x2D78
+        assert not real.word(0x7002) & 0x200, "and gives them back as they were"
+
+    def test_other_calls_may_come_between(self) -> None:
+        """The timer's hook reads the time while the program waits for a key."""
+        real = RealMode(
+            SET_VECTOR
+            + """
+            vector 0x1C, hook
+            mov ah, 0
+            int 0x16
+            mov [0x7000], ax
+            jmp done
+        hook:
+            push ax
+            push cx
+            push dx
+            inc word ptr cs:[0x7002]
+            mov ah, 0
+            int 0x1A
+            mov ah, 1
+            int 0x16
+            pop dx
+            pop cx
+            pop ax
+            iret
+        done:
+            """
+            + STOP
+        )
+        keyboard = real.machine._pc.keyboard
+        real.machine.schedule_call(200_000_000, lambda: keyboard.type([("q", True), ("q", False)]))
+        real.run()
+        assert (real.word(), real.word(0x7002)) == (0x1071, 3)
+
+    def test_a_wait_of_15h_86h_takes_its_time_and_sleeps_meanwhile(self) -> None:
+        real = ran("mov ah, 0x86; mov cx, 3; mov dx, 0x0D40; int 0x15\n" + STOP)  # 200000 us
+        assert 200_000_000 <= real.machine.clock.now_ns < 203_000_000
+        assert real.machine.cpu.instructions < 20_000
+
+    def test_an_event_of_15h_83h_sets_the_flag(self) -> None:
+        real = ran(
+            """
+            mov ax, 0x8300
+            mov cx, 0
+            mov dx, 20000
+            mov bx, 0x7000
+            int 0x15
+            sti
+        1:  hlt
+            test byte ptr [0x7000], 0x80
+            jz 1b
+            """
+            + STOP
+        )
+        assert 19_000_000 <= real.machine.clock.now_ns < 23_000_000
+
+
+class TestInterrupts:
+    def test_a_program_sees_each_scancode_first_and_may_change_or_keep_it(self) -> None:
+        """INT 15h, AH=4Fh: A becomes B, its release is kept."""
+        real = ran(
+            """
+            vector 0x15, hook
+            mov ah, 0
+            int 0x16
+            mov [0x7000], ax
+            sti
+        1:  hlt
+            cmp word ptr [0x7002], 2
+            jb 1b
+            jmp done
+        hook:
+            push bp
+            mov bp, sp
+            inc word ptr cs:[0x7002]
+            or word ptr [bp + 6], 1
+            test al, 0x80
+            jz 1f
+            and word ptr [bp + 6], 0xFFFE
+        1:  cmp al, 0x1E
+            jne 1f
+            mov al, 0x30
+        1:  pop bp
+            iret
+        done:
+            """
+            + STOP,
+            keys="a",
+        )
+        assert real.word() == 0x3062
+
+    def test_ticks_end_with_the_day(self) -> None:
+        real = ran(
+            """
+            mov dword ptr [0x46C], 0x1800AF
+            mov byte ptr [0x470], 0
+            sti
+            hlt
+            """
+            + STOP
+        )
+        assert (real.word(0x46C), real.word(0x46E), real.byte(0x470)) == (0, 0, 1)
+
+    def test_the_timer_stops_the_floppies_motors(self) -> None:
+        real = ran("mov byte ptr [0x440], 2; mov byte ptr [0x43F], 0x11; sti; hlt; hlt\n" + STOP)
+        assert (real.byte(0x440), real.byte(0x43F)) == (0, 0x10), "which drive is selected stays"
+        real = ran("mov byte ptr [0x440], 3; mov byte ptr [0x43F], 0x11; sti; hlt; hlt\n" + STOP)
+        assert (real.byte(0x440), real.byte(0x43F)) == (1, 0x11)
+
+    def test_floppy_and_disk_leave_their_marks_and_registers(self) -> None:
+        real = ran("mov eax, 0x12345678; mov byte ptr [0x43E], 1; int 0x0E; int 0x76\n" + STOP)
+        assert (real.byte(0x43E), real.byte(0x48E)) == (0x81, 0xFF)
+        assert real.machine.cpu.eax == 0x12345678
+        assert real.machine.cpu.segment("ds").base == 0
+
+    @pytest.mark.parametrize(("vector", "leads_to"), [(0x71, 0x0A), (0x75, 0x02)])
+    def test_second_names_of_interrupts(self, vector: int, leads_to: int) -> None:
+        real = ran(
+            f"""
+            vector {leads_to}, handler
+            int {vector}
+            jmp done
+        handler:
+            inc word ptr [0x7000]
+            iret
+        done:
+            """
+            + STOP
+        )
+        assert real.word() == 1
+
+    def test_an_alarm_rings(self) -> None:
+        real = ran(
+            """
+            vector 0x4A, rings
+            mov ah, 2
+            int 0x1A
+            mov al, dh
+            add al, 2
+            daa
+            mov dh, al
+            mov ah, 6
+            int 0x1A
+            sti
+        1:  hlt
+            cmp word ptr [0x7000], 0
+            je 1b
+            mov ah, 7
+            int 0x1A
+            jmp done
+        rings:
+            inc word ptr cs:[0x7000]
+            iret
+        done:
+            """
+            + STOP
+        )
+        assert real.word() == 1
+        assert 1_000_000_000 < real.machine.clock.now_ns < 2_100_000_000
+
+    def test_the_mouse_driver_is_called_with_four_words(self) -> None:
+        real = RealMode(
+            SET_VECTOR
+            + """
+            mov ax, 0xC205
+            mov bh, 3
+            int 0x15
+            mov ax, 0xC207
+            mov bx, offset driver
+            int 0x15
+            mov ax, 0xC200
+            mov bh, 1
+            int 0x15
+            sti
+        1:  hlt
+            cmp word ptr [0x7008], 2
+            jb 1b
+            jmp done
+        driver:                                 # far: IP, CS, Z, Y, X, status
+            push bp
+            mov bp, sp
+            mov ax, [bp + 12]
+            mov cs:[0x7000], ax
+            mov ax, [bp + 10]
+            mov cs:[0x7002], ax
+            mov ax, [bp + 8]
+            mov cs:[0x7004], ax
+            mov ax, [bp + 6]
+            mov cs:[0x7006], ax
+            inc word ptr cs:[0x7008]
+            pop bp
+            retf
+        done:
+            """
+            + STOP
+        )
+        mouse = real.machine._pc.mouse
+        for at_ms, dx, dy, buttons in ((50, 4, -2, 0), (80, 7, 9, 1)):
+            real.machine.schedule_call(at_ms * 1_000_000, lambda m=(dx, dy, buttons): mouse.move(*m))  # type: ignore[misc]
+        stop = real.run()
+        assert "cli; hlt" in stop.detail
+        assert [real.word(0x7000 + at) for at in (0, 2, 4, 6)] == [0x09, 7, 9, 0]
+        assert real.machine.cpu.esp & 0xFFFF == 0x8000
+
+    @pytest.mark.parametrize("irq", [3, 5, 10, 15])
+    def test_interrupts_without_a_driver_are_acknowledged(self, irq: int) -> None:
+        """What stays in service blocks all below it."""
+        real = RealMode(
+            """
+            mov al, 0x01                        # no timer
+            out 0x21, al
+            mov al, 0
+            out 0xA1, al
+            mov al, 0x0B                        # reads tell what is in service
+            out 0x20, al
+            out 0xA0, al
+            sti
+            hlt
+            cli
+            in al, 0x20
+            mov ah, al
+            in al, 0xA0
+            mov [0x7000], ax
+            """
+            + STOP
+        )
+        real.machine.schedule_call(1_000_000, real.machine._pc.pics.line(irq).pulse)
+        real.run()
+        assert real.machine.deliveries[-1].vector == (8 + irq if irq < 8 else 0x68 + irq)
+        assert real.word() == 0
+
+
+class TestResets:
+    def resumed(self, code: int, before: str, after: str = "") -> RealMode:
+        """Go through the ROM's reset with the shutdown byte `code`, and come back to `back`."""
+        return ran(
+            f"""
+            mov al, 0x8F
+            out 0x70, al
+            mov al, {code}
+            out 0x71, al
+            {before}
+            jmp 0xFFFF:0
+        back:
+            {after}
+            mov word ptr cs:[0x7000], 1
+            """
+            + STOP
+        )
+
+    @pytest.mark.parametrize("code", [0x05, 0x0A])
+    def test_80286_software_comes_back_by_a_pointer(self, code: int) -> None:
+        real = self.resumed(code, "mov word ptr [0x467], offset back; mov word ptr [0x469], 0")
+        assert real.word() == 1
+
+    def test_code_5_ends_an_interrupt_in_service_and_0ah_does_not(self) -> None:
+        for code, left in ((0x05, 0), (0x0A, 1)):
+            real = self.resumed(
+                code,
+                # The timer's request is polled, so it is in service.
+                """
+                mov word ptr [0x467], offset back
+                mov word ptr [0x469], 0
+            1:  mov al, 0x0C
+                out 0x20, al
+                in al, 0x20
+                test al, 0x80
+                jz 1b
+                """,
+                "mov al, 0x0B; out 0x20, al; in al, 0x20; mov cs:[0x7004], al",
+            )
+            assert real.byte(0x7004) & 1 == left
+
+    def test_a_block_move_of_the_programs_own_returns_behind_its_int_15h(self) -> None:
+        real = self.resumed(
+            0x09,
+            """
+            mov ax, 0x8765
+            mov bx, 0x2222
+            pushf
+            push cs
+            push offset back
+            pusha
+            push 0x1111
+            pop es
+            push es
+            push ds
+            mov [0x467], sp
+            mov word ptr [0x469], ss
+            """,
+            "mov cs:[0x7002], ax; mov cs:[0x7004], es; mov cs:[0x7006], bx; mov cs:[0x7008], sp",
+        )
+        assert [real.word(0x7000 + at) for at in (2, 4, 6, 8)] == [0x0065, 0x1111, 0x2222, 0x8000]
+
+    @pytest.mark.parametrize(
+        ("code", "frame"), [(0x0B, "pushf; push cs; push offset back"), (0x0C, "push cs; push offset back")]
+    )
+    def test_or_by_a_frame_on_the_stack(self, code: int, frame: str) -> None:
+        real = self.resumed(code, f"{frame}; mov [0x467], sp; mov word ptr [0x469], ss", "mov cs:[0x7008], sp")
+        assert real.word() == 1
+        assert real.word(0x7008) == 0x8000
+
+    def test_the_shutdown_byte_counts_once(self) -> None:
+        real = self.resumed(
+            0x0A,
+            "mov word ptr [0x467], offset back; mov word ptr [0x469], 0",
+            "mov al, 0x0F; out 0x70, al; in al, 0x71; mov cs:[0x7002], al",
+        )
+        assert real.byte(0x7002) == 0
+
+    @pytest.mark.parametrize("to", ["0xFFFF:0", "0xF000:0xFFF0", "0xF000:0xE05B"])
+    def test_a_program_that_jumps_to_the_reset_vector_reboots(self, to: str) -> None:
+        real = RealMode(f"jmp {to}")
+        assert real.run().reason is StopReason.RESET
+
+    def test_ctrl_alt_del_reboots(self) -> None:
+        real = RealMode("sti\n1: hlt; jmp 1b")
+        keyboard = real.machine._pc.keyboard
+        real.machine.schedule_call(
+            1_000_000, lambda: keyboard.type([("lctrl", True), ("lalt", True), ("delete", True)])
+        )
+        assert real.run().reason is StopReason.RESET
+        assert real.word(0x472) == 0x1234
+
+    def test_without_a_boot_device_the_machine_halts_and_says_so(self) -> None:
+        for vector in (0x18, 0x19):
+            real = ran(f"mov sp, 0x7777; int {vector}")
+            assert any("boot" in message for message in real.told)
+
+
+def test_15h_89h_leads_into_protected_mode() -> None:
+    real = ran(
+        """
+        mov ah, 0x89
+        mov bx, 0x2028
+        mov si, offset table
+        int 0x15
+        mov word ptr [0x7002], cs               # DS is now flat data, SS too
+        mov word ptr [0x7004], ds
+        mov word ptr [0x7006], es
+        mov word ptr [0x7008], ss
+        mov word ptr [0x700A], sp
+        smsw word ptr [0x700C]
+        mov word ptr [0x7000], ax
+        """
+        + STOP
+        + """
+    table:
+        .quad 0
+        .word 0x3F, offset table, 0, 0          # the table itself
+        .word 0x7FF, 0x4000, 0, 0
+        .quad 0x000093000000FFFF                # DS
+        .quad 0x000093010000FFFF                # ES
+        .quad 0x000093000000FFFF                # SS
+        .quad 0x00009B000000FFFF                # CS
+        .quad 0                                 # the BIOS's
+        """
+    )
+    selectors = [real.word(0x7000 + at) for at in (2, 4, 6, 8)]
+    assert selectors == [0x30, 0x18, 0x20, 0x28]
+    assert real.word(0x700A) == 0x8000
+    assert real.word(0x700C) & 1
+    assert real.word() >> 8 == 0
+    cpu = real.machine.cpu
+    assert (cpu.segment("es").base, cpu.segment("gdtr").limit, cpu.segment("idtr").base) == (0x10000, 0x3F, 0x4000)
+
+
+def test_keys_typed_while_paused_do_not_reach_the_program() -> None:
+    real = RealMode(SET_VECTOR + "vector 0x1C, tick; sti\n1: hlt; jmp 1b\ntick: inc word ptr cs:[0x7000]; iret")
+    keyboard, machine = real.machine._pc.keyboard, real.machine
+    machine.schedule_call(100_000_000, lambda: keyboard.type([("pause", True), ("pause", False)]))
+    machine.schedule_call(900_000_000, lambda: keyboard.type([("a", True), ("a", False), ("b", True), ("b", False)]))
+    machine.schedule_call(1_000_000_000, machine.stop)
+    assert real.run().reason is StopReason.INTERRUPTED
+    assert real.word(0x41C) - real.word(0x41A) == 2
+    assert real.word(0x400 + real.word(0x41A)) == 0x3062, "the key that ends the pause is lost"
+    assert real.word() >= 17, "time goes on meanwhile"
