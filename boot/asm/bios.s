@@ -193,9 +193,8 @@ equipment_list:
 system:
     service
 
-.org 0x1A6E, 0xFF                           # 8 x 8 font, the first 128 characters: the host fills it in
-.global font
-font:
+.org 0x1A6E, 0xFF
+.include "bios_font.inc"
 
 .org 0x1E6E, 0xFF
 .global time_of_day

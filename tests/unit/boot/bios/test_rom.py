@@ -9,6 +9,7 @@ import pytest
 
 from hillemu.boot.assembler import assemble_file
 from hillemu.boot.bios.call import AGAIN, WAIT
+from hillemu.boot.bios.font import font
 from hillemu.boot.bios.rom import AT, BASE, OFFSET, SEGMENT, SITES, handler_of, install_rom
 from hillemu.boot.images import SOURCES
 from hillemu.emu.guest import FakeGuest, Segment
@@ -124,3 +125,7 @@ def test_the_equipment_and_the_memory_size_are_answered_from_the_bios_data_area(
     assert machine.cpu.segment("ds").base == 0
     assert machine.cpu.esp == REAL_MODE
     assert told == []
+
+
+def test_the_font_in_the_rom_is_the_one_that_is_drawn(guest: FakeGuest) -> None:
+    assert code(guest, AT["font"], 1024) == font(8)[:1024]
