@@ -29,7 +29,6 @@ from typing import NamedTuple
 from hillemu.boot.shipped import shipped_image
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PhysAddr
-from hillemu.emu.reports import Report
 
 IMAGE = "bios.bin"
 SEGMENT, OFFSET = 0xF000, 0xE000
@@ -182,10 +181,3 @@ def install_rom(guest: Guest) -> None:
     """Write the ROM and the interrupt vector table that points into it."""
     guest.memory.write(BASE, shipped_image(IMAGE))
     guest.memory.write(PhysAddr(0), interrupt_vectors())
-
-
-def tell_of_services(guest: Guest, report: Report) -> None:
-    """Have the host carry out the guest's BIOS calls."""
-    from hillemu.boot.bios.dispatcher import Bios
-
-    Bios(guest, report=report)

@@ -30,15 +30,18 @@ _BREAK = 0x40
 _DIVISORS = (0x417, 0x300, 0x180, 0xC0, 0x60, 0x30, 0x18, 0x0C, 0x06)
 """110, 150, 300, 600, 1200, 2400, 4800, 9600 and 19200 baud."""
 _PARITY = (0x00, 0x08, 0x18, 0x28, 0x38)
+_EAGER_NS = 2_000_000
+"""So long a character at 9600 baud may take; whoever waits longer can sleep until the next tick of the timer."""
+_MASTER_MASK, _TIMER_IRQ_BIT = 0x21, 0x01
 _UNIT_NS = 1_000_000_000
 """What a count at 0x47C stands for; IBM's loop took about that."""
 
 
 class SerialServices:
-    """The service of INT 14h; remembers until when it waits."""
+    """The service of INT 14h; remembers since when it waits."""
 
     def __init__(self) -> None:
-        self._until_ns = 0
+        self._since_ns = 0
 
     def __call__(self, call: BiosCall) -> None:
         base = call.load(bda.SERIAL_PORTS + 2 * call.dx, 2) if call.dx <= 3 else 0
@@ -62,7 +65,7 @@ class SerialServices:
         """Send or receive once the chip and the other end are ready, or give up after the time-out."""
         guest, sends = call.guest, call.ah == 0x01
         if not call.resumed:
-            self._until_ns = guest.now_ns + call.load(bda.SERIAL_PATIENCE + call.dx) * _UNIT_NS
+            self._since_ns = guest.now_ns
             guest.write_port(base + _MODEM_CONTROL, _TERMINAL_READY | (_REQUEST_TO_SEND if sends else 0))
         lines = guest.read_port(base + _MODEM_STATUS)
         status = guest.read_port(base + _LINE_STATUS)
@@ -74,10 +77,12 @@ class SerialServices:
             else:
                 call.al = guest.read_port(base + _DATA)
                 call.ah = status & _ERRORS
-        elif guest.now_ns >= self._until_ns:
+        elif (waited_ns := guest.now_ns - self._since_ns) >= call.load(bda.SERIAL_PATIENCE + call.dx) * _UNIT_NS:
             call.ah = status | TIME_OUT
-        else:
+        elif waited_ns < _EAGER_NS or guest.read_port(_MASTER_MASK) & _TIMER_IRQ_BIT:
             call.again()
+        else:
+            call.wait()
 
 
 def _program(call: BiosCall, base: int, divisor: int, line_control: int) -> None:

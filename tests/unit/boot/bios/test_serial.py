@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from chip_guest import ChipGuest
 
-from hillemu.boot.bios.call import BiosCall, fake_call
+from hillemu.boot.bios.call import WAIT, BiosCall, fake_call
 from hillemu.boot.bios.serial import SerialServices
 from hillemu.boot.bios.small_services import printer
 
@@ -73,6 +73,19 @@ def test_receiving_gives_up_after_the_time_that_the_data_area_says(guest: ChipGu
         service(made)
         assert made.waiting is waits
     assert made.ah & 0x80
+
+
+def test_a_long_wait_sleeps_while_the_timer_ticks(guest: ChipGuest) -> None:
+    service = SerialServices()
+    sleeps = []
+    for mask, pass_ns in ((0xFE, 0), (0xFE, 1_000_000), (0xFE, 2_000_000), (0xFF, 0)):
+        guest.write_port(0x21, mask)
+        guest.pass_time(pass_ns)
+        made = fake_call(0x14, guest, eax=0x0200, resumed=bool(sleeps))
+        before = made.way_on
+        service(made)
+        sleeps.append(made.way_on == before + WAIT)
+    assert sleeps == [False, False, True, False]
 
 
 def test_the_modem_control_register_is_read_and_set(guest: ChipGuest) -> None:
