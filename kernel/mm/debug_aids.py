@@ -22,6 +22,7 @@ from hillemu.kernel.mm.direct_map import DirectMap
 FENCE = 0xBB
 POISON = 0x6B
 FENCE_BYTES = 8
+_FENCE_WORD = int.from_bytes(bytes([FENCE]) * FENCE_BYTES, "little")
 _SHOWN = 8
 
 
@@ -42,27 +43,29 @@ class DebugAids:
 
     def __init__(self, direct: DirectMap, options: Options) -> None:
         self.options = options
-        self._bytes = direct.bytes
-        self._fences = tuple(bytes([FENCE]) * count for count in range(2 * FENCE_BYTES))
+        self._bytes, self._u64 = direct.bytes, direct.u64
+        self._fences = tuple(bytes([FENCE]) * count for count in range(FENCE_BYTES))
         self._poison = tuple(bytes([POISON]) * count for count in range(0, 4096, 8))
         """By eighths of their length."""
 
     def fence(self, at: int, size: int) -> None:
-        """Fence the `size` bytes at `at`; the right one reaches to 8 bytes behind the next multiple of 8."""
+        """Fence the `size` bytes at `at`, a multiple of 8; the right one ends 8 behind the next multiple of 8."""
         start = at - KERNEL_BASE
-        view = self._bytes
-        view[start - FENCE_BYTES : start] = self._fences[FENCE_BYTES]
-        slack = -size & 7
-        view[start + size : start + size + slack + FENCE_BYTES] = self._fences[slack + FENCE_BYTES]
+        u64 = self._u64
+        u64[(start >> 3) - 1] = _FENCE_WORD
+        u64[start + size + 7 >> 3] = _FENCE_WORD
+        if slack := -size & 7:
+            self._bytes[start + size : start + size + slack] = self._fences[slack]
 
     def broken_fence(self, at: int, size: int) -> str:
         """Where the fences of the `size` bytes at `at` are broken, in words; nothing if they stand."""
         start = at - KERNEL_BASE
-        view = self._bytes
+        u64 = self._u64
         slack = -size & 7
         if (
-            bytes(view[start - FENCE_BYTES : start]) == self._fences[FENCE_BYTES]
-            and bytes(view[start + size : start + size + slack + FENCE_BYTES]) == self._fences[slack + FENCE_BYTES]
+            u64[(start >> 3) - 1] == _FENCE_WORD
+            and u64[start + size + 7 >> 3] == _FENCE_WORD
+            and (not slack or bytes(self._bytes[start + size : start + size + slack]) == self._fences[slack])
         ):
             return ""
         found = []

@@ -96,7 +96,7 @@ class Kmalloc:
             phys = entries[index + 1]
             self.log(f"kfree: freeing {size} bytes ({pages} pages) at virt=0x{at:X}, phys=0x{phys:X}")
         if self._fenced:
-            broken = self.broken(at, size, pages)
+            broken = self.broken(at, size, pages) if pages else self.aids.broken_fence(at, size)
             if broken:
                 by, freed_by = self.symbolise(table.sites[number * 2]), self.symbolise(caller)
                 self.report(

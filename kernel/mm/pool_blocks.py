@@ -45,7 +45,7 @@ class PoolBlocks:
         symbolise: Callable[[int], str],
     ) -> None:
         self.pool, self.table, self.aids = pool, table, aids
-        self.pad = aids.options.pad_bytes
+        self.pad, self._poisoned = aids.options.pad_bytes, aids.options.poison
         # Merging looks at everything, so it must be worth while.
         self._merge_from = pool.header[END] - pool.header[BASE] >> 6
         self._make_room, self._report, self._symbolise = make_room, report, symbolise
@@ -65,7 +65,7 @@ class PoolBlocks:
         entries = table.entries
         at = number * 5
         virt = entries[at]
-        if self.aids.options.poison and (fault := self.aids.broken_poison(virt, payload)):
+        if self._poisoned and (fault := self.aids.broken_poison(virt, payload)):
             self._tell(fault, number)
         entries[at + 2] = size
         entries[at + 4] = 1
@@ -99,10 +99,18 @@ class PoolBlocks:
         table = self.table
         at = number * 5
         payload = table.entries[at + 2] + 7 & -8
-        if self.aids.options.poison:
+        if self._poisoned:
             self.aids.poison(table.entries[at], payload)
-        self.pool.header[FREED] += payload
-        self._push(number, payload)
+        header = self.pool.header
+        header[FREED] += payload
+        if payload > SMALL_MAX_BYTES:
+            self._push(number, payload)
+            return
+        size_class = payload >> 3
+        table.link[number] = first = header[LISTS_AT + size_class]
+        header[LISTS_AT + size_class] = number
+        if not first:
+            header[MAP_AT + (size_class >> 5)] |= 1 << (size_class & 31)
 
     def merge(self, rows: list[Row]) -> list[Row]:
         """Make one block of free neighbours, in the rows of a table; what touches `brk` has never been given out."""
@@ -112,7 +120,7 @@ class PoolBlocks:
         merged: list[Row] = []
         for row in free:
             payload = row.size + 7 & -8
-            if self.aids.options.poison and (fault := self.aids.broken_poison(row.virt, payload)):
+            if self._poisoned and (fault := self.aids.broken_poison(row.virt, payload)):
                 self._report(f"kmalloc: USE AFTER FREE - {fault}; {self.table.describe(row, self._symbolise)}")
                 self.aids.poison(row.virt, payload)
             last = merged[-1] if merged else None
@@ -122,7 +130,7 @@ class PoolBlocks:
                 merged.append(row._replace(size=payload))
         if merged and merged[-1].virt + merged[-1].size + pad == header[BRK]:
             header[BRK] = merged.pop().virt - pad
-        if self.aids.options.poison:
+        if self._poisoned:
             for row in merged:
                 self.aids.poison(row.virt, row.size)
         header[FREED] = 0
@@ -171,7 +179,7 @@ class PoolBlocks:
                 continue
             self._unlink(number, room, before)
             virt = self.table.entries[number * 5]
-            if self.aids.options.poison and (fault := self.aids.broken_poison(virt, room)):
+            if self._poisoned and (fault := self.aids.broken_poison(virt, room)):
                 self._tell(fault, number)
                 self.aids.poison(virt, room)
             self.table.entries[number * 5 + 2] = payload
@@ -220,7 +228,7 @@ class PoolBlocks:
         number = self.table.add(virt, 0, payload, 0, caller)
         self.table.entries[number * 5 + 4] = 0
         self.table.sites[number * 2 + 1] = caller
-        if self.aids.options.poison:
+        if self._poisoned:
             self.aids.poison(virt, payload)
         self._push(number, payload)
 
