@@ -199,6 +199,45 @@ static void check_mode_13(void) {
     same("back in mode 3 the screen is blank", cell(0, 0), 0x0720);
 }
 
+static void check_planes(u8 mode, u32 lines) {
+    call(0x10, mode, 0, 0, 0);
+    print("# mode %x:\n", mode);
+    call(0x10, 0x0F00, 0, 0, 0);
+    show("current mode");
+    print("# rows %u, lines %u, page %x\n", byte(0x484) + 1, word(0x485), word(0x44C));
+    call(0x10, 0x0C05, 0, 13, 101);
+    call(0x10, 0x0D00, 0, 13, 101);
+    same("write and read a pixel", al(), 5);
+    call(0x10, 0x0C83, 0, 13, 101);
+    call(0x10, 0x0D00, 0, 13, 101);
+    same("exclusive or", al(), 6);
+    position(2, 3);
+    call(0x10, 0x0941, 0x000A, 2, 0);
+    call(0x10, 0x0800, 0, 0, 0);
+    same("write and read a letter", al(), 'A');
+    call(0x10, 0x0601, 0x0000, 0x0000, 0xFFFF);
+    position(1, 4);
+    call(0x10, 0x0800, 0, 0, 0);
+    same("scrolled up", al(), 'A');
+    call(0x10, 0x0D00, 0, 13, 101 - lines);
+    same("the pixel too", al(), 6);
+    call(0x10, 0x0E42, 0x0003, 0, 0);
+    where("teletype moves the cursor");
+}
+
+static void check_50_rows(void) {
+    call(0x10, 0x0003, 0, 0, 0);
+    call(0x10, 0x1112, 0, 0, 0);
+    print("# 8x8 font: rows %u, lines %u, page %x\n", byte(0x484) + 1, word(0x485), word(0x44C));
+    outb(0x3D4, 0x09);
+    print("# crtc 9: %x\n", inb(0x3D5) & 0x1F);
+    position(49, 0);
+    type('x'), type('\r'), type('\n');
+    same("the fiftieth row scrolls", cell(48, 0), 0x0778);
+    call(0x10, 0x0003, 0, 0, 0);
+    same("mode 3 has 25 again", byte(0x484), 24);
+}
+
 static void check_small_services(void) {
     call(0x11, 0, 0, 0, 0);
     same("equipment: FPU, mouse, 80x25 in color", r.eax & 0x36, 0x26);
@@ -313,6 +352,10 @@ int main(void) {
     check_strings_and_pages();
     check_adapter();
     check_mode_13();
+    check_planes(0x0D, 8);
+    check_planes(0x10, 14);
+    check_planes(0x12, 16);
+    check_50_rows();
     check_small_services();
     check_system();
     check_mouse();
