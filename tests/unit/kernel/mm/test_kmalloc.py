@@ -9,12 +9,15 @@ import pytest
 
 from hillemu.emu.i386.address import PhysAddr, VirtAddr
 from hillemu.kernel.layout import KERNEL_BASE
-from hillemu.kernel.mm.allocation_table import ENTRY, AllocationTable
+from hillemu.kernel.mm.allocation_table import ENTRY, AllocationTable, array_bytes
 from hillemu.kernel.mm.assembly import KernelMemory
 from hillemu.kernel.mm.debug_aids import Options
 from hillemu.kernel.mm.early_pool import BRK, END, POOL_BYTES
+from hillemu.kernel.mm.frame_table import Owner
+from hillemu.kernel.mm.frames import order_for
 from hillemu.kernel.mm.kmalloc_report import leak_lines, print_stats, statistics_of
 from hillemu.kernel.mm.memory_map import MemoryRegion
+from hillemu.kernel.mm.statistics import frames_by_owner
 
 PLAIN = Options(red_zones=False, poison=False)
 
@@ -265,6 +268,8 @@ def test_the_table_grows_instead_of_failing_at_1024(kernel: Any) -> None:
     assert len(set(pointers)) == 3000
     assert statistics_of(kernel.table).capacity == 4096
     assert statistics_of(kernel.table).live == 3000
+    arrays = 1 << order_for(-(-array_bytes(4096) // 4096))
+    assert frames_by_owner(kernel.pmm)[Owner.KERNEL] == arrays, "the arrays in between were given back"
     assert not kernel.check()
     assert all(kernel.kmalloc.kfree(at) for at in pointers)
     assert not kernel.check()
@@ -286,11 +291,12 @@ def test_a_table_full_of_the_dead_is_cleaned_not_grown(make_kernel: Callable[...
 def test_cleaning_the_table_forgets_no_free_block(make_kernel: Callable[..., Any]) -> None:
     """Free blocks of the pool are entries of the dead, and must survive when those of pages are dropped."""
     kernel = make_kernel(8 << 20)
-    pointers = [kernel.kmalloc.kmalloc(40) for _ in range(1024)]
+    pointers = [kernel.kmalloc.kmalloc(40) for _ in range(1000)]
     freed = pointers[::2]
     for at in freed:
         kernel.kmalloc.kfree(at)
-    pages = [kernel.kmalloc.kmalloc(5000) for _ in range(10)]
+    assert kernel.table.capacity == 1024
+    pages = [kernel.kmalloc.kmalloc(5000) for _ in range(30)]
     assert all(pages)
     assert kernel.table.capacity == 2048
     assert not kernel.check()

@@ -110,6 +110,15 @@ def test_a_bad_free_is_reported_and_changes_nothing(kernel: Any, pmm: Pmm, at: i
     assert not kernel.check()
 
 
+def test_a_negative_frame_is_not_counted_from_the_end(kernel: Any, pmm: Pmm) -> None:
+    while pmm.alloc_page():
+        pass
+    assert pmm.references(Frame(pmm.table.end - 1)) == 1
+    with pytest.raises(Unowned):
+        pmm.free(Frame(-1))
+    assert not kernel.check()
+
+
 def test_a_double_free_is_refused_with_facts(kernel: Any, pmm: Pmm) -> None:
     page = pmm.alloc_page()
     assert pmm.free_page(page)
