@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from hillemu.kernel.mm.frame_table import INSIDE, ORDER_SHIFT, Owner
 
 if TYPE_CHECKING:
+    from hillemu.kernel.mm.frames import FrameRun
     from hillemu.kernel.mm.pmm import Pmm, PmmZone
 
 
@@ -43,17 +45,22 @@ def check(pmm: Pmm) -> list[str]:
     return found
 
 
+def _is_in(frame: int, runs: tuple[FrameRun, ...]) -> bool:
+    number = bisect_right(runs, frame, key=lambda run: run.first)
+    return number > 0 and frame < runs[number - 1].end
+
+
 def _compare(zone: PmmZone, used: set[int]) -> list[str]:
     """What is in use by the table is what is not free in the allocator."""
     found = []
-    managed = {frame for run in zone.runs for frame in run.frames()}
     here = {frame for frame in used if zone.first <= frame < zone.end}
-    if strangers := here - managed:
+    strangers = [frame for frame in here if not _is_in(frame, zone.runs)]
+    if strangers:
         found.append(f"zone {zone.name}: frame {min(strangers):#x} is in use, but was never given to the allocator")
     free = zone.allocator.free_frames
-    if free != len(managed) - len(here):
+    if free != zone.managed_frames - len(here):
         found.append(
-            f"zone {zone.name}: {len(managed)} frames, {len(here)} in use by the frame table, "
+            f"zone {zone.name}: {zone.managed_frames} frames, {len(here)} in use by the frame table, "
             f"but the allocator has {free} free"
         )
     is_free = getattr(zone.allocator, "is_free", None)

@@ -203,6 +203,11 @@ def test_check_sees_a_frame_that_belongs_to_no_block(kernel: Any, pmm: Pmm) -> N
     assert not pmm.check()
 
 
+def test_check_sees_a_frame_that_no_allocator_was_given(kernel: Any, pmm: Pmm) -> None:
+    pmm.table.entries[0x100] = 0x80 << 16 | Owner.KERNEL << 24 | 1
+    assert any("frame 0x100 is in use, but was never given" in finding for finding in pmm.check())
+
+
 def test_an_order_holds_at_least_its_count() -> None:
     for count in range(1, 2000):
         order = order_for(count)
