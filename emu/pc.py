@@ -141,8 +141,8 @@ class Pc:
             base=rtc_base,
         )
         self.serial_log, self.serial2_log, self.debug_log = SerialLog(), SerialLog(), SerialLog()
-        self.serial = Uart(output=irq(4), sink=self.serial_log.put, clock=clock)
-        self.serial2 = Uart(output=irq(3), sink=self.serial2_log.put, clock=clock)
+        self.serial = Uart(output=irq(4), sink=self.serial_log.put, clock=clock, report=report)
+        self.serial2 = Uart(output=irq(3), sink=self.serial2_log.put, clock=clock, report=report)
         self.card = StdVga(
             clock=clock,
             video_ram=self.memory.video_ram,

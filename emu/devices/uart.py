@@ -23,12 +23,13 @@
 A byte to send leaves at once, so THRE and TEMT always read 1 (as in QEMU).  Bytes that come in do so at the speed
 that the divisor sets, and the other end waits while there is no room: a host's input is never lost to an overrun.
 
-On the PC, OUT2 connects the interrupt pin to the bus; without it the chip interrupts nobody.  The cable has CTS, DSR
-and DCD asserted and RI not.
+On IBM's serial adapter OUT2 connects the interrupt pin to the bus.  Here, as on QEMU, the pin is always connected:
+teaching kernels that never saw such a card (xv6, JOS) leave OUT2 clear and count on their interrupts.  The first one
+that the adapter would have kept back is reported.  The cable has CTS, DSR and DCD asserted and RI not.
 
 Source: National Semiconductor PC16550D data sheet, "Registers" and "FIFO Interrupt Mode Operation"; IBM PC AT
 Technical Reference, "Serial/Parallel Adapter" (OUT2).
-Not modelled: the time that sending takes, parity, framing and word length (all 8 bits of every byte arrive), breaks
+Not modelled: the gate of OUT2, the time that sending takes, parity, framing and word length (all 8 bits of every byte arrive), breaks
 sent by the guest, DMA mode.
 """
 
@@ -38,6 +39,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from hillemu.emu.clock import Clock, Event
+from hillemu.emu.reports import Report, unheard
 from hillemu.emu.wires import Line
 
 COM1, COM2 = 0x3F8, 0x2F8
@@ -57,6 +59,8 @@ LSR_ERRORS = 0x1E
 LSR_CHARACTER_ERRORS = 0x1C
 MSR_DELTAS, MSR_TERI, MSR_CTS, MSR_DSR, MSR_RI, MSR_DCD = 0x0F, 0x04, 0x10, 0x20, 0x40, 0x80
 
+UNGATED = "a serial port interrupts with OUT2 clear (MCR bit 3), which IBM's serial adapter would not let through"
+
 FIFO_SIZE = 16
 TRIGGER_LEVELS = (1, 4, 8, 14)
 TIMEOUT_CHARACTERS = 4
@@ -69,8 +73,9 @@ class Uart:
     `output` is its interrupt wire; `sink(byte)` takes what the guest sends and may be replaced at any time.
     """
 
-    def __init__(self, *, output: Line, sink: Callable[[int], None], clock: Clock) -> None:
+    def __init__(self, *, output: Line, sink: Callable[[int], None], clock: Clock, report: Report = unheard) -> None:
         self.sink = sink
+        self._report = report
         self._output = output
         self._clock = clock
         self._incoming: deque[int] = deque()
@@ -189,7 +194,10 @@ class Uart:
     def _settle(self) -> None:
         """After any change: drive the interrupt wire, and see whether THR leads straight to the sink."""
         self._sends_directly = not (self._lcr & LCR_DLAB or self._mcr & MCR_LOOP or self._ier & IER_THRE)
-        self._output.set(bool(self._mcr & MCR_OUT2) and self._interrupt_source() != IIR_NONE)
+        interrupts = self._interrupt_source() != IIR_NONE
+        if interrupts and not self._mcr & (MCR_OUT2 | MCR_LOOP):
+            self._report(UNGATED)
+        self._output.set(interrupts)
 
     # -- sending ------------------------------------------------------------------------------------------------
 
