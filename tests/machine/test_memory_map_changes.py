@@ -112,6 +112,35 @@ def test_a_window_given_to_devices_asks_the_bus_and_one_taken_back_is_memory(lab
     assert machine.pc.mmio.unhandled.reads[0xA0000] >= 1
 
 
+def test_a_change_of_the_map_leaves_page_tables_cr2_and_later_faults_alone(lab: Any) -> None:
+    directory, nowhere = 0x10000, 0x40000000
+    machine = lab(
+        f"""
+        mov eax, cr4; or eax, 0x10; mov cr4, eax; mov eax, {directory}; mov cr3, eax
+        mov eax, cr0; or eax, 0x80000000; mov cr0, eax
+        mov eax, [{nowhere}]
+        mov edx, {PROBE}; out dx, al; out dx, al; out dx, al; out dx, al
+        mov ebx, cr2
+        mov eax, 0xFFF8; mov ds, ax
+        hlt
+        vector_14: pop eax; add dword ptr [esp], 5; iretd
+        vector_13: inc esi; pop eax; add dword ptr [esp], 2; iretd
+        """
+    )
+    present_large = 0x83
+    machine.memory.set_u32(PhysAddr(directory), present_large)
+    looked_at = PhysAddr(directory + 4 * (FRAME_BUFFER >> 22))  # mapped where the video RAM's *physical* address is
+    machine.memory.set_u32(looked_at, present_large)
+    place = machine.memory.place_video_ram
+    other = FRAME_BUFFER - 16 * MIB  # and nothing is mapped at this one
+    on_probe(machine, lambda: place(FRAME_BUFFER), lambda: place(other), lambda: place(None), lambda: place(other))
+    assert machine.run() is CoreStop.HALT
+    assert machine.vectors == [14, 13]
+    assert machine.get("ebx") == nowhere
+    assert machine.get("esi") == 1
+    assert machine.word(looked_at) == present_large
+
+
 def test_video_ram_answers_where_it_was_placed_and_keeps_its_content_when_it_moves(lab: Any) -> None:
     other = FRAME_BUFFER - 16 * MIB
     machine = lab(
