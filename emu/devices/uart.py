@@ -29,8 +29,8 @@ that the adapter would have kept back is reported.  The cable has CTS, DSR and D
 
 Source: National Semiconductor PC16550D data sheet, "Registers" and "FIFO Interrupt Mode Operation"; IBM PC AT
 Technical Reference, "Serial/Parallel Adapter" (OUT2).
-Not modelled: the gate of OUT2, the time that sending takes, parity, framing and word length (all 8 bits of every byte arrive), breaks
-sent by the guest, DMA mode.
+Not modelled: the gate of OUT2, the time that sending takes, parity, framing and word length (all 8 bits of every byte
+arrive), breaks sent by the guest, DMA mode.
 """
 
 from __future__ import annotations
