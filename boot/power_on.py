@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from hillemu.boot.bios.clock_chip import ticks_since_midnight
 from hillemu.boot.bios.data import write_bios_data
 from hillemu.boot.bios.dispatcher import Bios, Service
+from hillemu.boot.bios.modes import start_video
 from hillemu.boot.bios.rom import install_rom
 from hillemu.boot.firmware import Firmware
 from hillemu.boot.firmware_tables import write_firmware_tables
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from hillemu.boot.video_mode import Framebuffer
 
 _VIDEO, _DISK, _SYSTEM, _BOOT_FAILED, _BOOTSTRAP, _TIME = 0x10, 0x13, 0x15, 0x18, 0x19, 0x1A
-_APM, _PCI = 0x53, 0xB1
+_APM, _PCI, _VBE = 0x53, 0xB1, 0x4F
 
 
 class ProcessorFacts(NamedTuple):
@@ -63,6 +65,7 @@ class BuiltInFirmware:
         self._bios.register(_DISK, self._disk_service)
         self._bios.register(_SYSTEM, self._apm_service, function=_APM)
         self._bios.register(_TIME, self._pci_service, function=_PCI)
+        self._bios.register(_VIDEO, self._vbe_service, function=_VBE)
         self._services: dict[str, Service] = {}
 
     def connect(self, drives: Drives, *, order: str, force: bool) -> None:
@@ -82,7 +85,8 @@ class BuiltInFirmware:
         install_rom(guest)
         set_up_pci(guest)
         install_rom(guest)  # into the RAM that now stands where the ROM was
-        write_bios_data(memory)
+        write_bios_data(memory, ticks=ticks_since_midnight(guest))
+        start_video(guest)
         floppies = 0
         if self._drives is not None:
             from hillemu.boot.bios.disk_tables import write_disk_tables
@@ -142,3 +146,11 @@ class BuiltInFirmware:
 
             self._services["pci"] = PciService()
         self._services["pci"](call)
+
+    def _vbe_service(self, call: BiosCall) -> None:
+        if "vbe" not in self._services:
+            from hillemu.boot.bios.vbe import VbeService
+            from hillemu.boot.bios.video_card import monitor_facts
+
+            self._services["vbe"] = VbeService(monitor_facts(self._guest, self._bus))
+        self._services["vbe"](call)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Never
 
 import guest_builder
+import guest_drives as guest_drive_images
 import pytest
 from hypothesis import settings
 
@@ -84,6 +85,12 @@ def gcc_m32() -> str:
 def image_of(root: Path, gcc_m32: str) -> Callable[[str], Path]:
     """`image_of("paging")` compiles that guest of tests/guest."""
     return lambda name: guest_builder.build(name, root / "build" / "guests")
+
+
+@pytest.fixture(scope="session")
+def guest_drives(tmp_path_factory: pytest.TempPathFactory) -> guest_drive_images.GuestDrives:
+    """The images in the drives of guests that look at drives."""
+    return guest_drive_images.make_drives(tmp_path_factory.mktemp("drives"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import guest_builder as builder
 import pytest
+from guest_drives import NEED_DRIVES, GuestDrives, drive_options
 
 APPEND = "colour=blue quiet"
 """What guest `multiboot` looks for at the end of its command line."""
@@ -58,7 +59,10 @@ def boot_modules(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, st
 
 @pytest.fixture(scope="session")
 def on_qemu(
-    image_of: Callable[[str], Path], boot_modules: list[tuple[str, str]], need_tool: Callable[[str], str]
+    image_of: Callable[[str], Path],
+    boot_modules: list[tuple[str, str]],
+    guest_drives: GuestDrives,
+    need_tool: Callable[[str], str],
 ) -> Run:
     """`on_qemu("paging")` is that guest's outcome on QEMU; each guest runs once."""
     machine = [
@@ -79,8 +83,9 @@ def on_qemu(
     @cache
     def run(guest: str) -> Outcome:
         image = ["-kernel", str(image_of(guest)), "-append", APPEND, "-initrd", modules]
+        drives = guest_drives.qemu_options if guest in NEED_DRIVES else []
         done = subprocess.run(
-            [*machine, *exit_port, *image],
+            [*machine, *exit_port, *image, *drives],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=QEMU_TIMEOUT_S,
@@ -94,7 +99,7 @@ def on_qemu(
 
 
 @pytest.fixture(scope="session")
-def on_hillemu(image_of: Callable[[str], Path], boot_modules: list[tuple[str, str]]) -> Run:
+def on_hillemu(image_of: Callable[[str], Path], boot_modules: list[tuple[str, str]], guest_drives: GuestDrives) -> Run:
     """`on_hillemu("paging")` is that guest's outcome here; each guest runs once."""
     from hillemu import Machine
     from hillemu.emu.stop import StopReason
@@ -103,7 +108,7 @@ def on_hillemu(image_of: Callable[[str], Path], boot_modules: list[tuple[str, st
 
     @cache
     def run(guest: str) -> Outcome:
-        machine = Machine(mem=MEMORY)
+        machine = Machine(mem=MEMORY, drives=drive_options(guest, guest_drives))
         machine.load(str(image_of(guest)), modules=boot_modules, append=APPEND)
         stop = machine.run(max_insns=MAX_INSNS)
         ending = f"exit {stop.exit_code}" if stop.reason is StopReason.EXIT else endings.get(stop.reason)

@@ -73,6 +73,7 @@ class Lab:
             on_power_off=self._power_off,
             report=self.reports.append,
         )
+        self.pc.lapic.set_up_virtual_wire()  # as firmware does: the 8259A's interrupts come through
         self.processor, self.memory = self.pc.processor, self.pc.memory
         self.probe = Recorder(self.processor.ticks)
         self.pc.ports.attach(PROBE, 16, self.probe, name="recorder", width=4)
