@@ -4,8 +4,8 @@ A model advertises only what Unicorn executes.  So no model has VME (virtual int
 SMEP, RDRAND (it would not be deterministic), XSAVE or 64-bit mode.
 Not modelled: an older model executes the newer instructions that need no CPUID bit in Unicorn (a "386" runs XADD).
 
-Source: Intel SDM Vol. 2A, "CPUID"; Vol. 4, "Model-Specific Registers"; the names and numbers of `qemu32`, `pentium`
-and `486` are QEMU's.
+Source: Intel SDM Vol. 2A, "CPUID"; Vol. 4, "Model-Specific Registers"; Linux Documentation/virt/kvm/x86/cpuid.rst for
+the hypervisor's leaves; the names and numbers of `qemu32`, `pentium` and `486` are QEMU's.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ FPU, DE, PSE, TSC, MSR, PAE, CX8, APIC, SEP, PGE = (1 << n for n in (0, 2, 3, 4,
 CMOV, PAT, PSE36, CLFLUSH, MMX, FXSR, SSE, SSE2 = (1 << n for n in (15, 16, 17, 19, 23, 24, 25, 26))
 # CPUID.1:ECX
 SSE3, PCLMULQDQ, SSSE3, SSE41, SSE42, MOVBE, POPCNT, AES = (1 << n for n in (0, 1, 9, 19, 20, 22, 23, 25))
+HYPERVISOR = 1 << 31
+"""CPUID.1:ECX of every model, as in QEMU: systems then do not look for what a processor of its family must have."""
 # CPUID.7.0:EBX
 BMI1, BMI2, ERMS, ADX, SMAP, CLFLUSHOPT = (1 << n for n in (3, 8, 9, 19, 20, 23))
 # CPUID.80000001:EDX
 NX, RDTSCP = 1 << 20, 1 << 27
+
+HYPERVISOR_NAME = b"HILLEMU i386"
+"""Leaf 40000000h's signature, which names the hypervisor; leaf 40000001h, the highest, tells of no interface."""
 
 EFLAGS_AC, EFLAGS_ID = 1 << 18, 1 << 21
 
@@ -69,7 +74,9 @@ class CpuModel(NamedTuple):
         rows = [
             (0, ANY_SUBLEAF, highest, vendor[0], vendor[2], vendor[1]),
             # EBX: CLFLUSH line of 8 quadwords, one logical processor, APIC ID 0
-            (1, ANY_SUBLEAF, self.signature, 0x00010800 if self.edx & CLFLUSH else 0, self.ecx, self.edx),
+            (1, ANY_SUBLEAF, self.signature, 0x00010800 if self.edx & CLFLUSH else 0, self.ecx | HYPERVISOR, self.edx),
+            (0x40000000, ANY_SUBLEAF, 0x40000001, *struct.unpack("<III", HYPERVISOR_NAME)),
+            (0x40000001, ANY_SUBLEAF, 0, 0, 0, 0),
         ]
         if highest == 7:
             rows.append((7, 0, 0, self.leaf7_ebx, 0, 0))

@@ -32,7 +32,16 @@ def test_the_family_in_the_signature_is_the_models(name: str) -> None:
 def test_leaf_0_names_the_vendor_and_the_highest_leaf(name: str) -> None:
     highest, ebx, ecx, edx = leaf(MODELS[name], 0)
     assert b"".join(part.to_bytes(4, "little") for part in (ebx, edx, ecx)) == b"GenuineIntel"
-    assert highest == max(row[0] for row in MODELS[name].cpuid_leaves if row[0] < 0x80000000)
+    assert highest == max(row[0] for row in MODELS[name].cpuid_leaves if row[0] < 0x40000000)
+
+
+@pytest.mark.parametrize("name", WITH_CPUID)
+def test_every_model_says_that_it_is_not_a_real_processor_and_whose_it_is(name: str) -> None:
+    assert leaf(MODELS[name], 1)[2] >> 31
+    highest, *signature = leaf(MODELS[name], 0x40000000)
+    assert highest == 0x40000001
+    assert b"".join(word.to_bytes(4, "little") for word in signature) == b"HILLEMU i386"
+    assert leaf(MODELS[name], highest) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("name", WITH_CPUID)
@@ -57,9 +66,8 @@ def test_a_bit_of_cr4_exists_where_cpuid_says_so(name: str, feature: str, bit: i
 
 @pytest.mark.parametrize("name", MODELS)
 def test_no_model_advertises_what_is_not_modelled(name: str) -> None:
-    vme, mce, apic, mtrr = 1 << 1, 1 << 7, 1 << 9, 1 << 12
+    vme, mce, mtrr = 1 << 1, 1 << 7, 1 << 12
     assert not MODELS[name].edx & (vme | mce | mtrr)
-    assert not MODELS[name].edx & apic
     assert not MODELS[name].ecx & (1 << 30 | 1 << 26)  # RDRAND, XSAVE
     assert not MODELS[name].extended_edx & 1 << 29  # long mode
 
