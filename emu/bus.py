@@ -58,6 +58,13 @@ class DataWindow(Protocol):
         """Close the window; the offset of the next item, or `None` where none was open."""
 
 
+class StillWord(Protocol):
+    """Lets a memory-mapped word be read without calling the device, where reading it has no effect."""
+
+    def show(self, at: int | None, value: int) -> None:
+        """From now on aligned 32-bit reads of address `at` give `value`; `None`: all reads call the device."""
+
+
 class NoWindow:
     """A machine that has none: every access calls the device."""
 

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.emu.bus import Bus
@@ -22,7 +23,7 @@ from hillemu.emu.cpu.models import PHYSICAL_ADDRESS_BITS, CpuModel
 from hillemu.emu.errors import LayoutMismatch, OptionError
 from hillemu.emu.guest import Segment
 from hillemu.emu.i386.vectors import EXCEPTIONS
-from hillemu.emu.memory import Area, PhysicalMemory
+from hillemu.emu.memory import USUAL_VIDEO_RAM, VIDEO_RAM_BYTES, Area, PhysicalMemory
 
 if TYPE_CHECKING:
     from hillemu.emu.cpu._core import Core
@@ -158,6 +159,7 @@ class Processor:
         self.device_msrs: dict[int, tuple[Callable[[], int], Callable[[int], bool]]] = {}
         self._memory = memory
         self._mapped: dict[tuple[int, int], Area | None] = {}
+        self._still_words = 0
         self._map_changed = self._stop_wanted = self._reset_wanted = self._running = False
         self._map()
         memory.on_map_change = self._rearrange_soon
@@ -180,8 +182,8 @@ class Processor:
         wanted: dict[tuple[int, int], Area | None] = {}
         at = 0
         for area in self._memory.areas:
-            if at < area.base:
-                wanted[at, area.base - at] = None
+            for gap in _cut(at, area.base):
+                wanted[gap] = None
             wanted[area.base, area.size_bytes] = area
             at = area.end
         if at < PHYSICAL_SPACE_END:
@@ -207,6 +209,11 @@ class Processor:
     def data_window(self, port: int) -> DataWindow:
         """The door through which a device lets its data port `port` be read or written without being called."""
         return DataWindow(self._core, port)
+
+    def still_word(self) -> StillWord:
+        """A door for one memory-mapped word; there are two."""
+        self._still_words += 1
+        return StillWord(self._core, self._still_words - 1)
 
     # ---- model-specific registers -------------------------------------------------------------------------------
 
@@ -321,6 +328,29 @@ class DataWindow:
     def close(self) -> int | None:
         at = self._core.close_window(self._port)
         return None if at < 0 else at
+
+
+class StillWord:
+    """A memory-mapped word that the guest reads without the device being called.  See `hillemu.emu.bus`."""
+
+    def __init__(self, core: Core, number: int) -> None:
+        self._core = core
+        self._number = number
+
+    def show(self, at: int | None, value: int) -> None:
+        self._core.set_still_word(self._number, at or 0, value)
+
+
+def _cut(start: int, end: int) -> list[tuple[int, int]]:
+    """The gap from `start` to `end` in pieces (start, bytes) that end where video memory usually comes and goes.
+
+    Unicorn takes 25 ns for each page that it unmaps: 25 ms for a piece of 4 GiB.
+    """
+    at = [start, *(cut for cut in _CUTS if start < cut < end), end]
+    return [(a, b - a) for a, b in pairwise(at) if a < b]
+
+
+_CUTS = (USUAL_VIDEO_RAM, USUAL_VIDEO_RAM + VIDEO_RAM_BYTES)
 
 
 def _same(a: Area | None, b: Area | None) -> bool:

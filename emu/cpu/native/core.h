@@ -10,6 +10,7 @@
  *   portable.c    the same decisions by public hooks (portable mode)
  *   exceptions.c  delivers exceptions and interrupts through the guest's IDT, keeps the last ones
  *   io.c          port and memory-mapped I/O with the processor's permission checks
+ *   windows.c     what of it needs no Python
  *   system.c      CPUID, RDTSC, MSRs, control registers, SYSENTER
  *   registers.c   the register file, segments, reset
  *   tlb.c         fast stores, ROM
@@ -85,6 +86,12 @@ typedef struct {
     Py_buffer view;
 } PortWindow;
 
+/* A memory-mapped word that reads as `value`; never at 0, which is memory. */
+typedef struct {
+    uint64_t at;
+    uint32_t value;
+} StillWord;
+
 typedef struct Core {
     PyObject_HEAD
     void *uc, *cpu, *env, *tcg;
@@ -136,6 +143,7 @@ typedef struct Core {
 
     PyObject *on_in, *on_out, *on_mmio_read, *on_mmio_write, *on_due, *on_acknowledge, *on_rdmsr, *on_wrmsr;
     PortWindow windows[4];
+    StillWord still_words[2];
     MmioRegion *mmio_regions;
     PyObject *buffers; /* keeps guest RAM alive */
     PyObject *error_type, *error_value, *error_traceback;
@@ -257,12 +265,17 @@ void record_delivery(Core *core, DeliveryKind kind, uint32_t vector, uint32_t er
 /* io.c */
 void begin_access(Core *core, uintptr_t host_pc); /* from here to the end, the clock is that of the instruction */
 void end_access(Core *core);
-bool window_open(Core *core, uint32_t port, int size, bool output, PyObject *buffer, size_t start, size_t end);
-Py_ssize_t window_close(Core *core, uint32_t port); /* how far the guest got, or -1 where none is open */
 uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc);
 void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t host_pc);
 uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *region);
 void mmio_write(void *uc, uint64_t offset, unsigned size, uint64_t value, void *region);
+
+/* windows.c */
+bool window_open(Core *core, uint32_t port, int size, bool output, PyObject *buffer, size_t start, size_t end);
+Py_ssize_t window_close(Core *core, uint32_t port); /* how far the guest got, or -1 where none is open */
+void *window_next_item(Core *core, uint32_t port, int size, bool output); /* NULL: ask the device */
+bool still_word_set(Core *core, size_t number, uint64_t at, uint32_t value);
+bool still_word_read(const Core *core, uint64_t at, uint32_t *value); /* false: ask the device */
 
 /* system.c: the instructions themselves; who calls turns `false` into #GP or #UD */
 bool system_cpuid(Core *core); /* false: this processor has no CPUID */

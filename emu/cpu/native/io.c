@@ -81,61 +81,6 @@ void end_access(Core *core)
     core->host_pc = 0;
 }
 
-/* ---- windows: data ports whose next items need no Python ------------------------------------------------------- */
-
-static PortWindow *window_at(Core *core, uint32_t port)
-{
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(core->windows); i++)
-        if (core->windows[i].size && core->windows[i].port == port)
-            return &core->windows[i];
-    return NULL;
-}
-
-/* Where the next item is, if the access is of the kind that the window is open for; NULL: ask the device. */
-static void *next_item(Core *core, uint32_t port, int size, bool output)
-{
-    PortWindow *window = window_at(core, port);
-    if (!window || window->size != size || window->output != output || window->end - window->at < (size_t)size)
-        return NULL;
-    window->at += size;
-    return (char *)window->view.buf + window->at - size;
-}
-
-bool window_open(Core *core, uint32_t port, int size, bool output, PyObject *buffer, size_t start, size_t end)
-{
-    window_close(core, port);
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(core->windows); i++) {
-        PortWindow *window = &core->windows[i];
-        if (window->size)
-            continue;
-        if (PyObject_GetBuffer(buffer, &window->view, PyBUF_WRITABLE))
-            return false;
-        if (start > end || end > (size_t)window->view.len) {
-            PyBuffer_Release(&window->view);
-            PyErr_SetString(PyExc_ValueError, "the window does not lie in the buffer");
-            return false;
-        }
-        window->port = port;
-        window->size = size;
-        window->output = output;
-        window->at = start;
-        window->end = end;
-        return true;
-    }
-    PyErr_SetString(PyExc_ValueError, "too many windows");
-    return false;
-}
-
-Py_ssize_t window_close(Core *core, uint32_t port)
-{
-    PortWindow *window = window_at(core, port);
-    if (!window)
-        return -1;
-    window->size = 0;
-    PyBuffer_Release(&window->view);
-    return (Py_ssize_t)window->at;
-}
-
 /* ---- ports ------------------------------------------------------------------------------------------------------- */
 
 uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc)
@@ -147,7 +92,7 @@ uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc)
         value = core->replay_value;
     } else {
         skip_ticks(core, core->io_ticks);
-        const void *item = next_item(core, port & 0xffff, size, false);
+        const void *item = window_next_item(core, port & 0xffff, size, false);
         if (item) {
             memcpy(&value, item, size);
             end_access(core);
@@ -167,7 +112,7 @@ void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t ho
     io_check_permission(core, port, size);
     if (!replay(core)) {
         skip_ticks(core, core->io_ticks);
-        void *item = next_item(core, port & 0xffff, size, true);
+        void *item = window_next_item(core, port & 0xffff, size, true);
         if (item) {
             memcpy(item, &value, size);
             end_access(core);
@@ -184,6 +129,9 @@ uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *data)
 {
     MmioRegion *region = data;
     Core *core = region->core;
+    uint32_t word;
+    if (size == 4 && still_word_read(core, region->base + offset, &word))
+        return word;
     begin_access(core, FIELD(uintptr_t, core->cpu, CPU_MEM_IO_PC));
     uint64_t value = call_read(core, core->on_mmio_read, region->base + offset, (int)size);
     end_access(core);

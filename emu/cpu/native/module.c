@@ -310,6 +310,19 @@ static PyObject *core_close_window(Core *core, PyObject *port)
     return PyLong_FromSsize_t(window_close(core, (uint32_t)number));
 }
 
+/* Physical address 0, which is memory: there is no such word. */
+static PyObject *core_set_still_word(Core *core, PyObject *args)
+{
+    Py_ssize_t number;
+    unsigned long long at;
+    unsigned value;
+    if (!PyArg_ParseTuple(args, "nKI", &number, &at, &value))
+        return NULL;
+    if (!still_word_set(core, (size_t)number, at, value))
+        return PyErr_Format(PyExc_IndexError, "there is no still word %zd", number);
+    Py_RETURN_NONE;
+}
+
 static PyObject *core_deliveries(Core *core, PyObject *unused)
 {
     uint64_t kept = core->deliveries < HISTORY_LENGTH ? core->deliveries : HISTORY_LENGTH;
@@ -401,6 +414,7 @@ static PyMethodDef methods[] = {
     METHOD(set_cpuid_edx, METH_VARARGS),
     METHOD(open_window, METH_VARARGS),
     METHOD(close_window, METH_O),
+    METHOD(set_still_word, METH_VARARGS),
     METHOD(deliveries, METH_NOARGS),
     METHOD(run, METH_VARARGS),
     METHOD(stop, METH_NOARGS),
