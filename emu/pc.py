@@ -113,6 +113,7 @@ class Pc:
         )
         self.registers = self.processor
         self.interrupts.intr.on_change = self.processor.set_interrupt_line
+        self.interrupts.show_id_by(self.processor.still_word())
         if self.interrupts.has_local_apic:
             self.processor.device_msrs[IA32_APIC_BASE] = (self.lapic.base_msr, self._write_apic_base)
 

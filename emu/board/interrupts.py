@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hillemu.emu.bus import Bus
+from hillemu.emu.bus import Bus, StillWord
 from hillemu.emu.clock import Clock
 from hillemu.emu.devices.apic.ioapic import IoApic
 from hillemu.emu.devices.apic.irq_routing import isa_line
@@ -28,7 +28,7 @@ from hillemu.emu.devices.wired_or import WiredOr
 from hillemu.emu.reports import Report
 from hillemu.emu.wires import Line
 
-LAPIC_BYTES = 0x1000
+LAPIC_BYTES, ID_OFFSET = 0x1000, 0x20
 IOAPIC_BASE, IOAPIC_BYTES = 0xFEC00000, 0x1000
 CASCADE = 2
 ISA_IRQS = 16
@@ -50,22 +50,22 @@ class Interrupts:
     ) -> None:
         self.intr = Line()
         self.pics = PicPair(Line(), report=report)
-        registers: list[MovingRange] = []
+        self._id_word: StillWord | None = None
         self.lapic = Lapic(
             clock=clock,
             intr=self.intr,
             pic_acknowledge=self.pics.acknowledge,
             nmi=nmi,
             init=init,
-            on_base=lambda base: registers[0].move(base),
             report=report,
         )
         self.has_local_apic = has_local_apic
-        registers.append(MovingRange(mmio, LAPIC_BYTES, self.lapic, name="local APIC", width=4, report=report))
+        self._registers = MovingRange(mmio, LAPIC_BYTES, self.lapic, name="local APIC", width=4, report=report)
         self.ioapic = IoApic(deliver=self.lapic.accept, report=report)
         self.lapic.on_eoi = self.ioapic.end_of_interrupt
         self.pics.intr.on_change = self.lapic.lint0.set
-        registers[0].move(self.lapic.base)
+        self.lapic.on_base, self.lapic.on_id = self._place_registers, self._show_id
+        self._place_registers(self.lapic.base)
         self._isa: dict[int, WiredOr] = {}
         self._attach(ports, mmio)
         self.reset()
@@ -76,6 +76,20 @@ class Interrupts:
         ports.attach(0x4D0, 1, self.pics.master.elcr, name="ELCR master")
         ports.attach(0x4D1, 1, self.pics.slave.elcr, name="ELCR slave")
         mmio.attach(IOAPIC_BASE, IOAPIC_BYTES, self.ioapic, name="I/O APIC", width=4)
+
+    def show_id_by(self, word: StillWord) -> None:
+        """Let the processor read the local APIC's ID register by `word`: xv6 does so at every lock."""
+        self._id_word = word
+        self._show_id(self.lapic.peek(ID_OFFSET, 4))
+
+    def _place_registers(self, base: int | None) -> None:
+        self._registers.move(base)
+        self._show_id(self.lapic.peek(ID_OFFSET, 4))
+
+    def _show_id(self, apic_id: int) -> None:
+        base = self._registers.base
+        if self._id_word is not None:
+            self._id_word.show(None if base is None else base + ID_OFFSET, apic_id)
 
     def irq(self, number: int) -> Line:
         """A new wire into ISA interrupt `number`; from 16 on, an input of the I/O APIC alone."""

@@ -117,3 +117,31 @@ def test_an_access_of_another_width_or_direction_goes_past_the_window(lab: Any) 
     assert [row[1:4] for row in machine.probe.log] == [("in", 0, 1), ("out", 0, 2)]
     assert machine.get("eax") & 0xFFFF == 0x1234
     assert window.close() == 2
+
+
+def test_the_local_apics_id_reads_as_it_was_last_written_wherever_its_registers_are(lab: Any) -> None:
+    machine = lab(
+        f"""
+        mov edx, {PROBE}; mov edi, 0xFEE00020
+        mov eax, [edi]; out dx, eax
+        mov dword ptr [edi], 0x05000000; mov eax, [edi]; out dx, eax
+        mov al, [edi + 3]; out dx, al
+        mov ecx, 0x1B; rdmsr; and eax, 0xFFF; or eax, 0xFEA00000; wrmsr
+        mov edx, {PROBE}; mov eax, [edi]; out dx, eax
+        mov edi, 0xFEA00020; mov eax, [edi]; out dx, eax
+        hlt
+        """
+    )
+    if machine.processor.mode == "portable":
+        pytest.skip("the portable core leaves MSRs to Unicorn")
+    machine.run()
+    assert machine.probe.values == [0, 0x05000000, 0x05, 0xFFFFFFFF, 0x05000000]
+
+
+def test_reading_the_local_apics_id_does_not_call_the_device(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = lab("mov ecx, 100; 1: mov eax, [0xFEE00020]; dec ecx; jnz 1b; mov ebx, [0xFEE00030]; hlt")
+    asked: list[int] = []
+    read = machine.pc.lapic.read
+    monkeypatch.setattr(machine.pc.lapic, "read", lambda offset, size: asked.append(offset) or read(offset, size))
+    machine.run()
+    assert asked == [0x30]

@@ -13,7 +13,7 @@
  *   windows.c     what of it needs no Python
  *   system.c      CPUID, RDTSC, MSRs, control registers, SYSENTER
  *   registers.c   the register file, segments, reset
- *   tlb.c         fast stores, ROM
+ *   tlb.c         fast stores, ROM, taking memory away
  *   run.c         the run loop: HLT, limits
  *   breakpoints.c finds them in blocks
  *   engine.c      makes, registers and ends a core
@@ -303,6 +303,7 @@ PyObject *registers_dict(Core *core);
 /* tlb.c */
 bool tlb_install(Core *core);
 void tlb_host_wrote(Core *core, uint64_t at, uint64_t size);
+int tlb_unmap(Core *core, uint64_t at, uint64_t size); /* Unicorn's error number */
 
 /* run.c */
 StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoint);

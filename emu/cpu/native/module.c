@@ -4,7 +4,6 @@
 #include "core.h"
 
 enum { PROT_ALL = 7 };
-enum { CR0_PG = 1u << 31 };
 
 static PyObject *unicorn_error(const char *what, int error)
 {
@@ -71,28 +70,13 @@ static PyObject *core_map_mmio(Core *core, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* To forget translated code, Unicorn fetches from the physical address as if it were a virtual one.  With paging on
- * that would walk the guest's tables: set accessed bits, change CR2, and leave an exception behind that makes the next
- * one a double fault. */
-static int unmap_without_paging(Core *core, uint64_t at, uint64_t size)
-{
-    uint64_t cr0 = FIELD(uint64_t, core->env, ENV_CR);
-    lib.tlb_flush(core->cpu);
-    FIELD(uint64_t, core->env, ENV_CR) = cr0 & ~(uint64_t)CR0_PG;
-    int error = lib.mem_unmap(core->uc, at, size);
-    FIELD(uint64_t, core->env, ENV_CR) = cr0;
-    lib.tlb_flush(core->cpu);
-    lib.tb_flush(core->cpu); /* what is mapped next may be filed where this was */
-    return error;
-}
-
 /* Takes away what was mapped with exactly this base and size. */
 static PyObject *core_unmap(Core *core, PyObject *args)
 {
     unsigned long long at, size;
     if (!PyArg_ParseTuple(args, "KK", &at, &size) || !stopped(core))
         return NULL;
-    int error = unmap_without_paging(core, at, size);
+    int error = tlb_unmap(core, at, size);
     if (error)
         return unicorn_error("Unicorn cannot unmap memory", error);
     for (size_t i = 0; i < core->area_count; i++)

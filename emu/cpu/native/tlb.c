@@ -9,6 +9,8 @@
 
 #define FRAMES (1u << 24) /* 64 GiB */
 
+enum { CR0_PG = 1u << 31 };
+
 static void *tlb_entry(Core *core, uint64_t at, int mmu)
 {
     char *fast = (char *)core->env + TLB_FAST_FROM_ENV + mmu * TLB_FAST_SIZE;
@@ -101,4 +103,19 @@ void tlb_host_wrote(Core *core, uint64_t at, uint64_t size)
             return;
         }
     }
+}
+
+/* To forget translated code, Unicorn fetches from the physical address as if it were a virtual one.  With paging on
+ * that would walk the guest's tables: set accessed bits, change CR2, and leave an exception behind that makes the next
+ * one a double fault. */
+int tlb_unmap(Core *core, uint64_t at, uint64_t size)
+{
+    uint64_t cr0 = FIELD(uint64_t, core->env, ENV_CR);
+    lib.tlb_flush(core->cpu);
+    FIELD(uint64_t, core->env, ENV_CR) = cr0 & ~(uint64_t)CR0_PG;
+    int error = lib.mem_unmap(core->uc, at, size);
+    FIELD(uint64_t, core->env, ENV_CR) = cr0;
+    lib.tlb_flush(core->cpu);
+    lib.tb_flush(core->cpu); /* what is mapped next may be filed where this was */
+    return error;
 }

@@ -54,12 +54,17 @@ def _stays(base: int | None) -> None:
     """Nobody moves the window."""
 
 
+def _nobody_asks(apic_id: int) -> None:
+    """Nobody keeps the ID."""
+
+
 class Lapic:
     """The chip.  `lint0` and `lint1` are its pins; `lint0` is driven by the 8259A's INT.
 
     `pic_acknowledge()` does the 8259A's INTA cycle.  `nmi()` and `init()` interrupt and reset the processor.
     `on_eoi(vector)` runs at the EOI of a level-triggered interrupt, `on_base(address)` when the register window has
-    moved; its address is `None` while the APIC is disabled.
+    moved; its address is `None` while the APIC is disabled.  `on_id(value)` runs when the ID register may have changed:
+    kernels that ask it for the processor they run on do so at every lock, so the board lets them read it elsewhere.
 
     >>> lapic = Lapic(clock=Clock(), intr=Line(), pic_acknowledge=lambda: 8, nmi=lambda: None, init=lambda: None)
     >>> lapic.set_up_virtual_wire()
@@ -79,12 +84,14 @@ class Lapic:
         init: Callable[[], None],
         on_eoi: Callable[[int], None] = _nobody_hears,
         on_base: Callable[[int | None], None] = _stays,
+        on_id: Callable[[int], None] = _nobody_asks,
         physical_address_bits: int = 40,
         report: Report = unheard,
     ) -> None:
         self.intr = intr
         self.on_eoi = on_eoi
         self.on_base = on_base
+        self.on_id = on_id
         self._pic_acknowledge = pic_acknowledge
         self._nmi = nmi
         self._init = init
@@ -96,6 +103,7 @@ class Lapic:
         self._sources = LocalSources(clock=clock, registers=self._registers, delivery=self, report=report)
         self.lint0, self.lint1 = self._sources.lint0, self._sources.lint1
         self._writers: dict[int, Callable[[int], None]] = {
+            reg.ID: lambda value: self.on_id(self._registers[reg.ID]),
             reg.TPR: self._write_tpr,
             reg.EOI: self._write_eoi,
             reg.SVR: self._write_svr,
@@ -315,6 +323,7 @@ class Lapic:
     def _start_anew(self, *, apic_id: int) -> None:
         self._registers.update(reg.AFTER_RESET)
         self._registers[reg.ID] = apic_id
+        self.on_id(apic_id)
         self._pending = PendingInterrupts()
         self._external_message = False
         self._sources.reset()
