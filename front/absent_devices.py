@@ -2,8 +2,8 @@
 
 A port number in the summary of a run says little to who did not write the driver; its owner says why a guest waits.
 
->>> absent_devices({"port_reads": {0x1F7: 4}, "port_writes": {0x1F6: 1, 0xCF8: 2}, "memory_reads": {}})
-['ATA disk', 'PCI configuration']
+>>> absent_devices({"port_reads": {0x3F4: 4, 0x220: 1}, "port_writes": {0x3F2: 1}, "memory_reads": {}})
+['Sound Blaster', 'floppy controller (--floppy adds one)']
 """
 
 from __future__ import annotations
@@ -11,37 +11,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _PORTS: tuple[tuple[int, int, str], ...] = (
-    (0x000, 0x00F, "DMA controller"),
-    (0x081, 0x08F, "DMA controller"),
-    (0x0C0, 0x0DF, "DMA controller"),
-    (0x0B2, 0x0B3, "system management"),
-    (0x170, 0x177, "ATA disk"),
-    (0x1CE, 0x1CF, "Bochs graphics adapter"),
-    (0x1F0, 0x1F7, "ATA disk"),
     (0x200, 0x207, "game port"),
     (0x220, 0x22F, "Sound Blaster"),
     (0x278, 0x27F, "parallel port"),
     (0x2E8, 0x2EF, "COM4"),
     (0x330, 0x331, "MIDI port"),
-    (0x376, 0x376, "ATA disk"),
     (0x378, 0x37F, "parallel port"),
     (0x388, 0x38B, "AdLib"),
     (0x3E8, 0x3EF, "COM3"),
-    (0x3F0, 0x3F5, "diskette drive"),
-    (0x3F6, 0x3F6, "ATA disk"),
-    (0x3F7, 0x3F7, "diskette drive"),
-    (0x510, 0x51B, "QEMU firmware configuration"),
-    (0x604, 0x605, "ACPI"),
-    (0xB004, 0xB005, "ACPI"),
-    (0xCF8, 0xCFF, "PCI configuration"),
+    (0x3F0, 0x3F5, "floppy controller (--floppy adds one)"),
+    (0x3F7, 0x3F7, "floppy controller (--floppy adds one)"),
+    (0x402, 0x402, "SeaBIOS's debug port"),
+    (0x510, 0x51B, "QEMU firmware configuration (--device fw-cfg adds it)"),
+    (0xB004, 0xB005, "ACPI of old QEMUs"),
 )
 """(first, last, owner)"""
 
 _MEMORY: tuple[tuple[int, int, str], ...] = (
-    (0xFD000000, 0xFDFFFFFF, "linear frame buffer"),
-    (0xFEC00000, 0xFEC00FFF, "I/O APIC"),
-    (0xFED00000, 0xFED003FF, "HPET"),
-    (0xFEE00000, 0xFEE00FFF, "local APIC"),
+    (0xE0000000, 0xE0FFFFFF, "linear frame buffer of Bochs (here its address is in PCI's base address register)"),
+    (0xFF000000, 0xFF00FFFF, "QEMU's test device (--device pc-testdev adds it)"),
 )
 
 

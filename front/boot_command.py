@@ -65,8 +65,8 @@ def boot(options: CommandLine) -> int:
     finally:
         wall_s = time.perf_counter() - started
         lost_output = _close(serial)
+        machine.close()
 
-    machine.close()
     if picture is not None:
         machine.save_picture(picture)
     _tell(machine, stop, wall_s, options, was_typed_live=typist is not None and typist.has_typed)

@@ -64,10 +64,11 @@ class FakeMachine:
         self.unhandled = self.UNHANDLED
         self.keyboard = FakeKeyboard()
         self.calls: list[tuple[int, Callable[[], None]]] = []
-        self.stopped = False
+        self.stopped = self.closed = False
+        self.pictures: list[str] = []
         self.made.append(self)
 
-    def load(self, path: str, **options: Any) -> None:
+    def load(self, path: str | None, **options: Any) -> None:
         self.asked |= {"path": path, **options}
         if self.LOAD is not None:
             raise self.LOAD
@@ -90,6 +91,15 @@ class FakeMachine:
 
     def stop(self) -> None:
         self.stopped = True
+
+    def close(self) -> None:
+        self.closed = True
+
+    def screen_lines(self) -> list[str]:
+        return self.SCREEN
+
+    def save_picture(self, path: str) -> None:
+        self.pictures.append(path)
 
     def crash_report(self) -> str:
         return f"CRASH REPORT at {self.registers()['eip']:#x}"

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from hillemu.booting import DriveOptions
 from hillemu.cli import main
+from hillemu.emu.errors import UserMistake
 from hillemu.emu.stop import Stop, StopReason
 
 Fake = Any
@@ -207,3 +209,32 @@ def test_on_a_terminal_the_screen_is_drawn_while_the_guest_runs(fake: Fake, monk
     assert b"|on the screen" in shown[0]
     assert after.startswith(b"\x1b[3A\r\x1b[J"), "the live drawing must go before the summary"
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+# Drives and pictures
+
+
+def test_drives_firmware_and_extra_devices_reach_the_machine(fake: Fake) -> None:
+    drives = "--floppy a.img --disk c.img --disk d.img --cdrom e.iso --boot adc --force-boot --disk-write"
+    main(["boot", *drives.split(), "--bios", "rom.bin", "--device", "fw-cfg", "--device", "pc-testdev"])
+    asked = fake.made[-1].asked
+    assert asked["drives"] == DriveOptions(("a.img",), ("c.img", "d.img"), ("e.iso",), "adc", True, True)
+    assert (asked["bios"], asked["devices"], asked["path"]) == ("rom.bin", ["fw-cfg", "pc-testdev"], None)
+
+
+def test_an_image_gets_its_initial_ram_disks_in_order(fake: Fake) -> None:
+    main(["boot", "vmlinuz", "--initrd", "one", "--initrd", "two"])
+    assert fake.made[-1].asked["initrds"] == ["one", "two"]
+
+
+def test_the_files_in_the_drives_are_let_go_however_the_run_ends(fake: Fake) -> None:
+    main(["boot"])
+    assert fake.made[-1].closed
+    fake.STOP = UserMistake("disk.img: the file has shrunk")
+    assert main(["boot"]) == 125
+    assert fake.made[-1].closed
+
+
+def test_a_picture_is_saved_where_it_was_asked_for(fake: Fake, tmp_path: Path) -> None:
+    main(["boot", "--display", str(tmp_path / "screen.png")])
+    assert fake.made[-1].pictures == [str(tmp_path / "screen.png")]
