@@ -13,7 +13,7 @@ The ports and phases are in `floppy_phases`, the commands of the two middle colu
 A PC has it at ports 0x3F0-0x3F5 and 0x3F7, on IRQ 6 and DMA channel 2.  At power-on the chip is in reset with a data
 rate of 250 kbit/s; a PC's firmware takes it out (DOR 0Ch) and sets the rate.
 
-Source: Intel 82077AA data sheet (290166), "Command set/descriptions".
+Source: Intel 82077AA data sheet (290166), "Command set/descriptions", "Drive polling".
 Not modelled: power down, tape drives, precompensation; the modes that PERPENDICULAR, the FIFO's threshold and the
 step, load and unload times stand for are remembered, and change nothing on a disk image.  The scan commands are
 invalid, and reported.
@@ -67,13 +67,10 @@ class FloppyController(FloppyTransfers):
             self._config = EFIFO
             self.uses_dma, self.seeks_by_itself = True, False
         if not self._is_locked:
-            self._config = self._config & (EIS | POLL_OFF) | EFIFO
+            self._config = self._config & EIS | EFIFO
             self._precompensation = 0
+        self._config &= ~POLL_OFF  # "this mode is enabled upon a reset", also a locked one
         self._perpendicular &= 0x3C  # GAP and WGATE
-
-    @property
-    def polls(self) -> bool:
-        return not self._config & POLL_OFF
 
     def length_of(self, first: int) -> int:
         found = _COMMANDS.get(first & 0x1F)

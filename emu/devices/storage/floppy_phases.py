@@ -76,11 +76,6 @@ class FloppyPhases:
         """How many bytes a command has that begins with `first`."""
         return 1
 
-    @property
-    def polls(self) -> bool:
-        """Whether leaving a reset interrupts."""
-        return True
-
     # -- the ports ------------------------------------------------------------------------------------------------
 
     def read(self, offset: int, size: int) -> int:
@@ -177,12 +172,11 @@ class FloppyPhases:
     def _leave_reset(self) -> None:
         self._event = None
         self._in_reset = False
-        if self.polls:
-            # The controller has looked at all four drives, and finds that the ready line of each has changed.
-            for number in range(4):
-                drive = self.drive(number)
-                self.sensed.append((0xC0 | number, drive.cylinder if drive else 0))
-            self.interrupt()
+        # The controller has looked at all four drives, and finds that the ready line of each has changed.
+        for number in range(4):
+            drive = self.drive(number)
+            self.sensed.append((0xC0 | number, drive.cylinder if drive else 0))
+        self.interrupt()
 
     # -- phases ---------------------------------------------------------------------------------------------------
 

@@ -57,12 +57,11 @@ class TestReset:
         driver.wait()
         assert driver.command(0x08)[0] == 0xC0
 
-    def test_without_polling_a_reset_does_not_interrupt(self, driver: Driver) -> None:
+    def test_a_reset_turns_polling_on_again_and_interrupts(self, driver: Driver) -> None:
         driver.command(0x13, 0, 0x10, 0)
         driver.chip.write(MSR, 1, 0x80)
-        driver.clock.advance(10_000_000)
-        assert not driver.irq.level
-        assert driver.command(0x08) == b"\x80"
+        driver.wait()
+        assert driver.command(0x08) == b"\xc0\0"
 
     def test_the_dma_gate_holds_back_the_interrupt(self, driver: Driver) -> None:
         driver.chip.write(DOR, 1, 0x14)
@@ -358,7 +357,7 @@ class TestSettings:
 
     def test_a_lock_protects_settings_from_a_software_reset(self, driver: Driver) -> None:
         driver.command(0x13, 0, 0x5A, 0x21)
-        for lock, expected in ((0x94, b"\x5a\x21"), (0x14, b"\x70\x00")):
+        for lock, expected in ((0x94, b"\x4a\x21"), (0x14, b"\x60\x00")):
             driver.command(lock)
             driver.chip.write(MSR, 1, 0x80)
             driver.clock.advance(1_000_000)
