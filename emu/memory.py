@@ -18,7 +18,9 @@
                   | the rest of RAM  |
                   +------------------+
 
-RAM is anonymous and not reserved: a frame costs host memory when it is first written.
+RAM is anonymous and not reserved: a frame costs host memory when it is first written.  In the first 512 MiB the host
+may give 2 MiB at once: kernels fill what they find there (xv6 all of it), and page by page the host's page faults took
+longer than the guest.  Above, a guest that touches a frame here and there must stay cheap.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from hillemu.emu.errors import OptionError
@@ -48,6 +51,7 @@ VIDEO_RAM_BYTES = 16 * MIB
 USUAL_VIDEO_RAM = 0xFD000000
 """Where firmware places it."""
 FOUR_GIB = 4 * GIB
+DENSE_BYTES = 512 * MIB
 
 
 MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
@@ -102,6 +106,7 @@ class PhysicalMemory:
             raise OptionError(
                 "--mem", f"this host cannot map {size_bytes // MIB} MiB ({error}); ask for less"
             ) from None
+        _prefer_huge_pages(self._ram_map, min(size_bytes, DENSE_BYTES))
         self.ram = memoryview(self._ram_map)
         self.rom = memoryview(mmap.mmap(-1, ROM_BYTES))
         self.video_ram = memoryview(mmap.mmap(-1, VIDEO_RAM_BYTES, flags=flags))
@@ -291,6 +296,13 @@ class PhysicalMemory:
                 yield from _present_runs(pagemap.fileno(), base, self.size_bytes)
         except OSError:
             yield 0, self.size_bytes
+
+
+def _prefer_huge_pages(memory: mmap.mmap, size_bytes: int) -> None:
+    """Tell the host that its first `size_bytes` will be used densely; a host without huge pages refuses."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE, 0, size_bytes)
 
 
 def _present_runs(pagemap: int, base: int, size_bytes: int) -> Iterator[tuple[int, int]]:

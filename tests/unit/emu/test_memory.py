@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -93,3 +96,24 @@ def test_a_64_gib_machine_costs_nothing_until_it_is_written() -> None:
     memory = PhysicalMemory(64 * GIB)
     memory.set_u32(PhysAddr(FOUR_GIB + 60 * GIB), 1)
     assert memory.u32(PhysAddr(FOUR_GIB + 60 * GIB)) == 1
+
+
+def _flags_of_mapping(at: int) -> set[str]:
+    """The kernel's flags of the mapping that holds host address `at`, from /proc/self/smaps."""
+    found = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if match := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            found = int(match[1], 16) <= at < int(match[2], 16)
+        elif found and line.startswith("VmFlags:"):
+            return set(line.split()[1:])
+    raise AssertionError(f"nothing is mapped at {at:#x}")
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="this host's kernel has no huge pages"
+)
+def test_only_the_first_512_mib_are_given_in_huge_pages() -> None:
+    memory = PhysicalMemory(GIB)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory.ram))
+    assert "hg" in _flags_of_mapping(start + 512 * MIB - KIB)
+    assert "hg" not in _flags_of_mapping(start + 512 * MIB)
