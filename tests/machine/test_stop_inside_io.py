@@ -166,11 +166,11 @@ def test_an_exception_while_an_interrupt_is_acknowledged_comes_out_too(
 ) -> None:
     machine = lab("sti; nop; here: nop; cli; hlt; vector_255: inc ebx; iretd")
     monkeypatch.setattr(type(machine.pc.pics.master), "acknowledge", lambda chip: fail())
-    machine.processor.set_interrupt_line(True)
+    machine.pc.lapic.lint0.set(True)
     with pytest.raises(BrokenDevice):
         machine.run()
     assert (machine.count, machine.get("eip")) == (2, machine["here"])
-    machine.processor.set_interrupt_line(False)
+    machine.pc.lapic.lint0.set(False)
     assert machine.run() is CoreStop.HALT
     assert machine.count == 5
 
