@@ -109,6 +109,7 @@ def test_a_window_given_to_devices_asks_the_bus_and_one_taken_back_is_memory(lab
     machine.pc.mmio.attach(0xA0000, 0x10000, machine.probe, name="recorder", width=4)
     machine.probe.replies.append(0x1234)
     give = machine.memory.give_window
+    give(0xA0000, to_devices=False)
     on_probe(machine, lambda: give(0xA0000, to_devices=True), lambda: None, lambda: give(0xA0000, to_devices=False))
     assert machine.run() is CoreStop.HALT
     assert (machine.get("eax"), machine.get("ebx"), machine.get("ecx")) == (0x1234, 7, 5)
