@@ -1,4 +1,5 @@
 /* Call gates: inward calls with parameters, and the return. */
+#include "pic.h"
 #include "trap.h"
 #include "user.h"
 
@@ -52,6 +53,7 @@ static u32 refused(void) {
 
 int main(void) {
     title("call gates");
+    set_up_pics(); /* the timer ticks while interrupts are enabled: nobody wants that here */
     set_gdt(GATE, gate(KERNEL_CODE, (u32)gate_entry, PRESENT | DPL_3 | CALL_GATE, 2));
     set_gdt(KERNEL_GATE, gate(KERNEL_CODE, (u32)gate_entry, PRESENT | CALL_GATE, 2));
     set_gdt(ABSENT_GATE, gate(KERNEL_CODE, (u32)gate_entry, DPL_3 | CALL_GATE, 2));

@@ -1,4 +1,5 @@
 /* Ring 3: the way there by IRET, the way back through a gate and the TSS's stack, and what is forbidden there. */
+#include "pic.h"
 #include "trap.h"
 #include "user.h"
 
@@ -92,6 +93,7 @@ static u32 time_stamp(void) {
 
 int main(void) {
     title("ring 3");
+    set_up_pics(); /* the timer ticks while interrupts are enabled: nobody wants that here */
     same("a function in ring 3 sees its selectors", run_user(identify, FLAG_IF), (USER_CODE << 16) | USER_DATA);
     same("its caller is back in ring 0", selector_cs() << 16 | selector_ss(), KERNEL_CODE << 16 | KERNEL_DATA);
 

@@ -1,6 +1,7 @@
 /* Virtual-8086 mode: real-mode code as a task, and the instructions that the monitor gets to see.
 
    Source: Intel SDM Vol. 3B, "8086 Emulation". */
+#include "pic.h"
 #include "trap.h"
 #include "user.h"
 
@@ -88,6 +89,7 @@ static bool saw(u32 at, u8 opcode, u8 vector) { return opcodes[at] == opcode && 
 
 int main(void) {
     title("virtual-8086 mode");
+    set_up_pics(); /* the timer ticks while interrupts are enabled: nobody wants that here */
     memcpy((void *)(CODE_SEGMENT << 4), real_code, real_code_end - real_code);
     on_trap(GP, monitor);
     on_trap(UD, monitor);
