@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 SHUTDOWN_STATUS, RESUMING = 0x0F, frozenset((0x05, 0x09, 0x0A))
 IA32_APIC_BASE = 0x1B
 HPET_BASE, HPET_BYTES = 0xFED00000, 0x400
+DEBUG_CONSOLE = 0xE9
 ROM_BASE, ROM_BYTES = 0xC0000, 0x40000
 
 
@@ -190,7 +191,7 @@ class Pc:
         attach(0x70, 2, self.cmos)
         attach(0x80, 1, self.post)
         attach(0x92, 1, self.port92)
-        attach(0xE9, 1, Debugcon(sink=self.debug_log.put))
+        attach(DEBUG_CONSOLE, 1, Debugcon(sink=self.debug_log.put))
         attach(0xF4, 4, DebugExit(on_exit=on_exit), width=4)
         attach(COM1, PORT_COUNT, self.serial, name="COM1")
         attach(COM2, PORT_COUNT, self.serial2, name="COM2")
@@ -242,9 +243,10 @@ class Pc:
         return box
 
     def add_testdev(self) -> None:
-        """Plug in QEMU's pc-testdev."""
+        """Plug in QEMU's pc-testdev.  It answers port E9h, too, so the debug console goes."""
         from hillemu.emu.devices.testdev import MMIO_BASE, MMIO_BYTES, PcTestdev
 
+        self.ports.detach(DEBUG_CONSOLE)
         card = PcTestdev(irq=self.interrupts.irq)
         for base, count, device, width in card.windows():
             self.ports.attach(base, count, device, name="pc-testdev", width=width)
