@@ -15,7 +15,13 @@ from hillemu.boot.shipped import shipped_folder
 from hillemu.emu.errors import UserMistake
 
 SOURCES = Path(__file__).parent / "asm"
-IMAGES: Mapping[str, str] = {"demo.elf": "demo.s", "hello_sector.bin": "hello_sector.s", "bios.bin": "bios.s"}
+IMAGES: Mapping[str, str] = {
+    "demo.elf": "demo.s",
+    "hello_sector.bin": "hello_sector.s",
+    "bios.bin": "bios.s",
+    "kernel.elf": "kernel.s",
+    "memory_test.elf": "memory_test.s",
+}
 """Image by image, the source it is built from."""
 
 _STALE, _USER_MISTAKE = 1, 125

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from hillemu.boot.image import BootOptions, Image, Loaded, Module
 from hillemu.boot.shipped import shipped_image
@@ -38,6 +39,11 @@ from hillemu.emu.stop import Stop, StopReason
 from hillemu.sizes import check_ram_size, parse_ram_size
 from hillemu.symbols import SymbolTable
 from hillemu.watch import TextWatch
+
+if TYPE_CHECKING:
+    from hillemu.hosted_kernel import HostedKernel
+    from hillemu.kernel.kernel import Kernel
+    from hillemu.kernel.options import KernelOptions
 
 NO_DRIVES = DriveOptions()
 
@@ -90,6 +96,7 @@ class Machine:
             report=self._report_once,
         )
         self._boot: Callable[[], Loaded] | None = None
+        self._hosted: HostedKernel | None = None
         self._ending: Stop | None = None
         self._reset_wanted = False
         self._keys_due: list[tuple[int, list[tuple[str, bool]]]] = []
@@ -134,8 +141,44 @@ class Machine:
         """Load the built-in guest (sources in boot/asm)."""
         return self._load(Image("demo.elf", shipped_image("demo.elf")), BootOptions())
 
-    def _load(self, image: Image | None, options: BootOptions) -> Loaded:
-        boot = self._booting.prepare(image, options)
+    def load_kernel(
+        self,
+        *,
+        modules: Sequence[str | tuple[str, str]] = (),
+        append: str = "",
+        options: KernelOptions | None = None,
+    ) -> Loaded:
+        """Load the kernel whose memory management is Python; `kernel` is the object behind it.
+
+        It runs the programs among `modules`, or its own test program if there are none.  Raises as `load` does.
+        """
+        from hillemu.hosted_kernel import HostedKernel, kernel_image, shipped_programs
+
+        pairs = [(module, "") if isinstance(module, str) else module for module in modules]
+        brought = tuple(Module.open(*pair) for pair in pairs) or shipped_programs()
+        self._hosted = self._hosted or HostedKernel(self._pc)
+        if options is not None:
+            self._hosted.options = options
+        return self._load(kernel_image(), BootOptions(cmdline=append, modules=brought), self._hosted.boot)
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel that `load_kernel` has loaded; raises `UserMistake` if another image is."""
+        if self._hosted is None:
+            raise UserMistake("this machine does not run hillemu's kernel; call load_kernel() first")
+        return self._hosted.kernel
+
+    def _load(
+        self, image: Image | None, options: BootOptions, on_boot: Callable[[Loaded], None] | None = None
+    ) -> Loaded:
+        prepared = self._booting.prepare(image, options)
+
+        def boot() -> Loaded:
+            loaded = prepared()
+            if on_boot is not None:
+                on_boot(loaded)
+            return loaded
+
         self.loaded = boot()
         self._boot = boot
         is_elf = image is not None and image.has(0, b"\x7fELF")

@@ -1,0 +1,132 @@
+"""What guest code in ring 0 calls: the functions of boot/asm/kernel_calls.inc.
+
+The number of a function is its place in `FUNCTIONS`; it comes in EAX.  Behind the frame lie the return address, which
+says who calls, and the arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hillemu.emu.i386.address import PhysAddr, VirtAddr
+from hillemu.kernel.layout import KERNEL_BASE
+from hillemu.kernel.printk import render
+from hillemu.kernel.trap_frame import EAX, KERNEL_FRAME_WORDS
+
+if TYPE_CHECKING:
+    from hillemu.kernel.kernel import Kernel
+
+FUNCTIONS = (
+    "kernel_begin", "kernel_start", "start_programs", "double_fault", "printk",
+    "kmalloc", "kfree", "kzalloc", "krealloc", "kmalloc_aligned", "ksize", "kmalloc_print_stats",
+    "pmm_alloc_page", "pmm_free_page", "pmm_alloc_pages", "pmm_free_pages",
+)  # fmt: skip
+_MAX_STRING_BYTES = 4096
+
+
+class KernelCalls:
+    """Carries the calls out; `None` from a function leaves EAX as it is, or means that another task goes on."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._words = kernel.words
+        self._frame = 0
+        self._functions: list[Callable[[], int | None]] = [getattr(self, f"_{name}") for name in FUNCTIONS]
+
+    def __call__(self, frame: int) -> None:
+        """Answer the call whose trap frame is at word `frame`."""
+        words = self._words
+        number = words[frame + EAX]
+        self._frame = frame
+        if number >= len(FUNCTIONS):
+            self._kernel.report(f"kernel call {number} does not exist; called by {self._caller_name()}")
+            return
+        result = self._functions[number]()
+        if result is not None:
+            words[frame + EAX] = result & 0xFFFFFFFF
+
+    def _argument(self, number: int) -> int:
+        return self._words[self._frame + KERNEL_FRAME_WORDS + 1 + number]
+
+    @property
+    def _caller(self) -> int:
+        return self._words[self._frame + KERNEL_FRAME_WORDS]
+
+    def _caller_name(self) -> str:
+        return self._kernel.symbolise(self._caller)
+
+    # ---- the life of the kernel -----------------------------------------------------------------------------------
+
+    def _kernel_begin(self) -> int:
+        return self._kernel.begin(self._argument(0), PhysAddr(self._argument(1)))
+
+    def _kernel_start(self) -> None:
+        self._kernel.start()
+
+    def _start_programs(self) -> None:
+        self._kernel.start_programs(self._frame)
+
+    def _double_fault(self) -> None:
+        self._kernel.faults.double_fault()
+
+    # ---- printing -------------------------------------------------------------------------------------------------
+
+    def _printk(self) -> int:
+        number = 0
+
+        def next_word() -> int:
+            nonlocal number
+            number += 1
+            return self._argument(number)
+
+        out = render(self._string(self._argument(0)), next_word, self._string)
+        self._kernel.console.write(out)
+        return len(out)
+
+    def _string(self, at: int) -> bytes:
+        """What printk is to print; a pointer that leads nowhere is shown, not followed."""
+        direct = self._kernel.direct
+        found = bytearray()
+        while len(found) < _MAX_STRING_BYTES and direct.holds(at + len(found)):
+            byte = direct.bytes[at - KERNEL_BASE + len(found)]
+            if not byte:
+                return bytes(found)
+            found.append(byte)
+        return bytes(found) or b"(bad pointer 0x%08X)" % at
+
+    # ---- memory ---------------------------------------------------------------------------------------------------
+
+    def _kmalloc(self) -> int:
+        return self._kernel.memory.kmalloc.kmalloc(self._argument(0), self._caller)
+
+    def _kfree(self) -> None:
+        self._kernel.memory.kmalloc.kfree(VirtAddr(self._argument(0)), self._caller)
+
+    def _kzalloc(self) -> int:
+        return self._kernel.memory.kmalloc.kzalloc(self._argument(0), self._caller)
+
+    def _krealloc(self) -> int:
+        at, size = VirtAddr(self._argument(0)), self._argument(1)
+        return self._kernel.memory.kmalloc.krealloc(at, size, self._caller)
+
+    def _kmalloc_aligned(self) -> int:
+        return self._kernel.memory.kmalloc.kmalloc_aligned(self._argument(0), self._argument(1), self._caller)
+
+    def _ksize(self) -> int:
+        return self._kernel.memory.kmalloc.ksize(VirtAddr(self._argument(0)))
+
+    def _kmalloc_print_stats(self) -> None:
+        self._kernel.kmalloc_print_stats()
+
+    def _pmm_alloc_page(self) -> int:
+        return self._kernel.memory.pmm.alloc_page()
+
+    def _pmm_free_page(self) -> int:
+        return self._kernel.memory.pmm.free_page(PhysAddr(self._argument(0)))
+
+    def _pmm_alloc_pages(self) -> int:
+        return self._kernel.memory.pmm.alloc_pages(self._argument(0))
+
+    def _pmm_free_pages(self) -> int:
+        return self._kernel.memory.pmm.free_pages(PhysAddr(self._argument(0)), self._argument(1))
