@@ -135,7 +135,7 @@ void rearm(Core *core)
     else if (core->hold > now)
         check = core->hold;
     else
-        check = core->attention ? now : core->deadline < core->poll_at ? core->deadline : core->poll_at;
+        check = core->attention || core->reclaiming ? now : core->deadline < core->poll_at ? core->deadline : core->poll_at;
     core->limit = core->limit_by_time < core->limit_by_instructions ? core->limit_by_time : core->limit_by_instructions;
     if (core->limit < check)
         check = core->limit;
@@ -177,6 +177,10 @@ BlockDecision block_decide(Core *core, void *tb)
         core->hold = 0;
         if (core->attention || now >= core->deadline)
             return BLOCK_ATTEND;
+        if (core->reclaiming && !(FIELD(uint32_t, tb, TB_CFLAGS) & CF_COUNT_MASK)) {
+            reclaim_frame(core);
+            return BLOCK_AGAIN;
+        }
     }
     if (now >= core->limit) {
         core->stop = STOP_LIMIT;

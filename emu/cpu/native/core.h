@@ -14,6 +14,7 @@
  *   system.c      CPUID, RDTSC, MSRs, control registers, SYSENTER
  *   registers.c   the register file, segments, reset
  *   tlb.c         fast stores, ROM, taking memory away
+ *   reclaim.c     fast stores again, where code was once (native mode only)
  *   run.c         the run loop: HLT, limits
  *   breakpoints.c finds them in blocks
  *   engine.c      makes, registers and ends a core
@@ -34,6 +35,7 @@
 
 #define NEVER INT64_MAX
 #define HISTORY_LENGTH 16
+#define FRAMES (1u << 24) /* 64 GiB: the most RAM that there can be */
 
 typedef enum {
     STOP_NONE,
@@ -67,6 +69,7 @@ typedef struct {
 typedef struct {
     uint64_t base, end;
     char *host;
+    uint64_t ram; /* what translated code of its first byte is filed under */
     bool writable;
 } MemoryArea;
 
@@ -132,7 +135,11 @@ typedef struct Core {
     uint32_t cr4_valid, eflags_fixed;
     bool has_cpuid, has_cr4, has_sysenter;
 
-    uint8_t *executed; /* one bit a frame: fetched from at least once */
+    uint8_t *executed;     /* one bit a frame: there may be translated code of it */
+    uint32_t *slow_stores; /* for each frame, since it was reclaimed */
+    uint8_t *doublings;    /* for each frame: how often the number of stores that it takes was doubled */
+    bool reclaiming;       /* reclaim this frame at the next block start: */
+    uint64_t reclaim_frame, reclaim_ram;
     MemoryArea areas[32];
     size_t area_count;
     bool (*original_tlb_fill)(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra);
@@ -175,6 +182,7 @@ typedef struct {
     void (*tlb_flush)(void *cpu);
     void (*tb_flush)(void *cpu);
     void (*tb_invalidate)(void *uc, uint64_t start, uint64_t end);
+    void (*store_to_code)(void *uc, void *pages, uint64_t ram, int size, uintptr_t ra);
     uint64_t (*ram_address)(void *uc, void *host); /* what translated code is filed under */
     void (*set_a20)(void *cpu, int on);
     void (*update_cr0)(void *env, uint32_t value);
@@ -236,7 +244,7 @@ const void *our_helper(const void *theirs); /* NULL where we have none */
 bool portable_install(Core *core);
 
 /* clock.c */
-typedef enum { BLOCK_RUN, BLOCK_ATTEND, BLOCK_CUT, BLOCK_STOP } BlockDecision;
+typedef enum { BLOCK_RUN, BLOCK_ATTEND, BLOCK_CUT, BLOCK_AGAIN, BLOCK_STOP } BlockDecision;
 static inline int64_t block_ticks(const Core *core) { return core->check - *core->left; }
 static inline void charge(Core *core, int64_t ticks) { *core->left -= ticks; }
 int64_t clock_ticks(Core *core); /* exact, also inside a device access */
@@ -304,6 +312,12 @@ PyObject *registers_dict(Core *core);
 bool tlb_install(Core *core);
 void tlb_host_wrote(Core *core, uint64_t at, uint64_t size);
 int tlb_unmap(Core *core, uint64_t at, uint64_t size); /* Unicorn's error number */
+
+/* reclaim.c */
+bool reclaim_install(Core *core);
+void reclaim_end(Core *core);
+void reclaim_count_store(Core *core, uint64_t ram);
+void reclaim_frame(Core *core);
 
 /* run.c */
 StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoint);

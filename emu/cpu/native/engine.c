@@ -108,7 +108,8 @@ int core_init(Core *core, PyObject *args, PyObject *kwargs)
         return -1;
     core->left = &FIELD(int64_t, core->cpu, CPU_ICOUNT_BUDGET);
     core->tb_id = &FIELD(uint32_t, core->cpu, CPU_ICOUNT_EXTRA);
-    if (!exceptions_install(core) || !tlb_install(core) || (!native && !portable_install(core)))
+    if (!exceptions_install(core) || !tlb_install(core) || !reclaim_install(core) ||
+        (!native && !portable_install(core)))
         return -1;
     lib.ctl(core->uc, CTL_WRITE(CTL_USE_EXITS, 1), 1); /* no address ends a run */
     rearm(core);
@@ -168,6 +169,7 @@ void core_dealloc(Core *core)
         core->mmio_regions = next;
     }
     free(core->executed);
+    reclaim_end(core);
     free(core->cpuid);
     free(core->msrs);
     free(core->breakpoints);

@@ -9,6 +9,8 @@
  *   tcg_gen_callN           emits a helper call: ours emits the inline clock where the block's first check would be,
  *                           and puts our own helpers in the place of IN, OUT, CPUID, RDTSC, MSRs, ...
  *   cpu_loop_exit_noexc     leaves a block whose own code was written to: ours gives back what it did not execute
+ *   tb_invalidate_phys_page_fast
+ *                           a store to a frame with code: ours counts it, see reclaim.c
  */
 #include "core.h"
 
@@ -185,6 +187,14 @@ static void loop_exit_noexc(void *cpu)
     lib.loop_exit_noexc(cpu);
 }
 
+static void store_to_code(void *uc, void *pages, uint64_t ram, int size, uintptr_t ra)
+{
+    lib.store_to_code(uc, pages, ram, size, ra);
+    Core *core = core_of_uc(uc);
+    if (core && core->native)
+        reclaim_count_store(core, ram);
+}
+
 bool interpose_install(void)
 {
     static bool installed;
@@ -193,6 +203,7 @@ bool interpose_install(void)
         {(void *)lib.gen_call, (void *)gen_call, 0},
         {(void *)lib.gen_block, (void *)gen_block, 0},
         {(void *)lib.loop_exit_noexc, (void *)loop_exit_noexc, 0},
+        {(void *)lib.store_to_code, (void *)store_to_code, 0},
     };
     installed = installed || slots_redirect(replacements, Py_ARRAY_LENGTH(replacements));
     return installed;

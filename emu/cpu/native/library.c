@@ -39,6 +39,7 @@ static const Import imports[] = {
     TARGET(tlb_flush, "tlb_flush"),
     TARGET(tb_flush, "tb_flush"),
     TARGET(tb_invalidate, "tb_invalidate_phys_range"),
+    TARGET(store_to_code, "tb_invalidate_phys_page_fast"),
     TARGET(ram_address, "qemu_ram_addr_from_host"),
     TARGET(set_a20, "x86_cpu_set_a20"),
     TARGET(update_cr0, "cpu_x86_update_cr0"),

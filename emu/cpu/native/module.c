@@ -47,10 +47,12 @@ static PyObject *core_map_memory(Core *core, PyObject *args)
         return PyErr_Format(PyExc_ValueError, "the buffer is read-only or too short");
     if (core->area_count == Py_ARRAY_LENGTH(core->areas))
         return PyErr_Format(PyExc_ValueError, "too many areas");
-    core->areas[core->area_count++] = (MemoryArea){at, at + size, (char *)buffer->buf + offset, writable};
-    int error = lib.mem_map_ptr(core->uc, at, size, PROT_ALL, (char *)buffer->buf + offset);
+    char *host = (char *)buffer->buf + offset;
+    int error = lib.mem_map_ptr(core->uc, at, size, PROT_ALL, host);
     if (error)
         return unicorn_error("Unicorn cannot map memory", error);
+    uint64_t ram = lib.ram_address(core->uc, host);
+    core->areas[core->area_count++] = (MemoryArea){at, at + size, host, ram, writable};
     Py_RETURN_NONE;
 }
 

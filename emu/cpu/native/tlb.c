@@ -7,8 +7,6 @@
  */
 #include "core.h"
 
-#define FRAMES (1u << 24) /* 64 GiB */
-
 enum { CR0_PG = 1u << 31 };
 
 static void *tlb_entry(Core *core, uint64_t at, int mmu)
@@ -97,7 +95,7 @@ void tlb_host_wrote(Core *core, uint64_t at, uint64_t size)
         if (was_executed(core, frame)) {
             const MemoryArea *area = area_at(core, at);
             if (area) {
-                uint64_t start = lib.ram_address(core->uc, area->host + (at - area->base));
+                uint64_t start = area->ram + (at - area->base);
                 lib.tb_invalidate(core->uc, start, start + size);
             }
             return;
