@@ -134,8 +134,10 @@ void rearm(Core *core)
         check = now;
     else if (core->hold > now)
         check = core->hold;
+    else if (core->attention || core->reclaiming)
+        check = now;
     else
-        check = core->attention || core->reclaiming ? now : core->deadline < core->poll_at ? core->deadline : core->poll_at;
+        check = core->deadline < core->poll_at ? core->deadline : core->poll_at;
     core->limit = core->limit_by_time < core->limit_by_instructions ? core->limit_by_time : core->limit_by_instructions;
     if (core->limit < check)
         check = core->limit;
