@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from hillemu.boot.assembler import assemble_file
@@ -23,12 +24,17 @@ IMAGES: Mapping[str, str] = {
     "memory_test.elf": "memory_test.s",
 }
 """Image by image, the source it is built from."""
+DRAWN: Mapping[str, str] = {"video.bin": "hillemu.boot.bios.video_rom"}
+"""Images that are not assembled: the module whose `built_rom` makes each."""
 
 _STALE, _USER_MISTAKE = 1, 125
 
 
 def build_image(name: str) -> bytes:
     """The bytes of the image `name`, fresh from its source; raises `AssemblyError`."""
+    if name in DRAWN:
+        built: bytes = import_module(DRAWN[name]).built_rom()
+        return built
     return assemble_file(_short(SOURCES / IMAGES[name])).data
 
 
@@ -51,16 +57,17 @@ def main(arguments: Sequence[str] | None = None, folder: Path | None = None) -> 
 
 
 def _check(folder: Path) -> int:
-    present = {name: (folder / name).read_bytes() for name in IMAGES if (folder / name).is_file()}
-    stale = [name for name in IMAGES if present.get(name) != build_image(name)]
+    names = [*IMAGES, *DRAWN]
+    present = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    stale = [name for name in names if present.get(name) != build_image(name)]
     for name in stale:
-        source = _short(SOURCES / IMAGES[name])
+        source = _short(SOURCES / IMAGES[name]) if name in IMAGES else DRAWN[name]
         print(f"{_short(folder / name)} is not what {source} gives: run `make images`", file=sys.stderr)
     return _STALE if stale else 0
 
 
 def _rebuild(folder: Path) -> int:
-    for name in IMAGES:
+    for name in (*IMAGES, *DRAWN):
         data = build_image(name)
         (folder / name).write_bytes(data)
         print(f"{_short(folder / name)}: {len(data)} bytes")

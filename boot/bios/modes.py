@@ -10,11 +10,10 @@ Source: IBM VGA XGA Technical Reference, "BIOS modes"; IBM PS/2 and PC BIOS Inte
 from __future__ import annotations
 
 from hillemu.boot.bios import bda, video_card
-from hillemu.boot.bios.font import font
 from hillemu.boot.bios.mode_table import COLOR_CRTC as COLOR_CRTC
 from hillemu.boot.bios.mode_table import MODES as MODES
 from hillemu.boot.bios.mode_table import Mode
-from hillemu.boot.bios.video_rom import install_video_rom, point_to_font
+from hillemu.boot.bios.video_rom import font_in_rom, install_video_rom, point_to_font
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PhysAddr
 
@@ -51,7 +50,7 @@ def set_mode(guest: Guest, number: int) -> bool:
     if not keep:
         clear_planes(guest)
     if mode.is_text:
-        load_font(guest, font(mode.character_lines), mode.character_lines)
+        load_font(guest, font_in_rom(mode.character_lines), mode.character_lines)
     restore_window(guest, mode)
     if mode.is_text and not keep:
         clear_text(guest, mode)
@@ -66,7 +65,7 @@ def start_video(guest: Guest) -> None:
     """What a video BIOS does at power-on with a chip that is in mode 3: its ROM, its font, an empty screen."""
     install_video_rom(guest)
     mode = MODES[3]
-    load_font(guest, font(mode.character_lines), mode.character_lines)
+    load_font(guest, font_in_rom(mode.character_lines), mode.character_lines)
     restore_window(guest, mode)
     clear_text(guest, mode)
 

@@ -17,10 +17,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from hillemu.boot.bios.font import font
+from hillemu.boot.shipped import shipped_image
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PhysAddr
 
+IMAGE = "video.bin"
 BASE = PhysAddr(0xC0000)
 SEGMENT = 0xC000
 ROM_BYTES = 0x3000
@@ -48,8 +49,17 @@ def name_offsets() -> dict[str, int]:
     return offsets
 
 
+def built_rom() -> bytes:
+    """The image as it ships, made by ``make images``: drawing the fonts takes too long for every start."""
+    from hillemu.boot.bios.vbe_modes import MODES
+
+    return video_rom([mode.number for mode in MODES])
+
+
 def video_rom(mode_numbers: Sequence[int]) -> bytes:
     """The image, with these modes in VBE's list."""
+    from hillemu.boot.bios.font import font
+
     image = bytearray(ROM_BYTES)
     image[0:4] = bytes([0x55, 0xAA, ROM_BYTES // 512, _RETF])
     image[WINDOW_FUNCTION : WINDOW_FUNCTION + 6] = _MOV_AX_WINDOW_INT_10_RETF
@@ -65,11 +75,15 @@ def video_rom(mode_numbers: Sequence[int]) -> bytes:
 
 def install_video_rom(guest: Guest) -> None:
     """Write the ROM, and the vectors that point to its fonts."""
-    from hillemu.boot.bios.vbe_modes import MODES
-
-    guest.memory.write(BASE, video_rom([mode.number for mode in MODES]))
+    guest.memory.write(BASE, shipped_image(IMAGE))
     point_to_font(guest, 16)
     guest.memory.write(PhysAddr(4 * _UPPER_HALF), struct.pack("<HH", FONT_8X8 + 128 * 8, SEGMENT))
+
+
+def font_in_rom(height: int) -> bytes:
+    """The 256 characters of `height` (8, 14 or 16) lines, as the ROM has them."""
+    at = FONTS[height]
+    return shipped_image(IMAGE)[at : at + 256 * height]
 
 
 def point_to_font(guest: Guest, height: int) -> None:
