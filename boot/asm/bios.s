@@ -95,6 +95,9 @@ serial_port:
 .org 0x82E, 0xFF
 .global key_input
 key_input:
+    jmp poll_keys
+.global key_service
+key_service:
     service
 
 .global disk_service
@@ -199,6 +202,12 @@ system:
 .org 0x1E6E, 0xFF
 .global time_of_day
 time_of_day:
+    test ah, ah
+    je poll_ticks
+    cmp ah, 0x02
+    je poll_clock
+.global time_service
+time_service:
     service
 
 # INT 08h, IRQ 0
@@ -242,6 +251,7 @@ nothing:
 .global print_screen                        # INT 05h: no printer to print on
 print_screen:
     iret
+.include "bios_polls.inc"
 
 .org 0x1FF0, 0xFF
 .global reset

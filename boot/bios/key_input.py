@@ -5,7 +5,8 @@
     AH  00, 10 read key     02, 12 shift flags    05 put a code into the buffer    0A keyboard's identity
         01, 11 is there one 03 repeat rate        09 what there is
 
-10h to 12h are for keyboards with 101 keys.  Reading waits: the stub halts until an interrupt has come.
+10h to 12h are for keyboards with 101 keys.  Reading waits: the stub halts until an interrupt has come.  Shift flags,
+and that there is no key, are told by the ROM itself (boot/asm/bios_polls.inc).
 
 Source: IBM PS/2 and PC BIOS Interface Technical Reference, "Interrupt 16h"; Ralf Brown's Interrupt List, INT 16h.
 Not modelled: key click (AH=04h), INT 15h AX=9002h, which would tell that the BIOS waits.
@@ -33,8 +34,6 @@ def key_input(call: BiosCall) -> None:
         _read(call, enhanced=function == 0x10)
     elif function in (0x01, 0x11):
         _look(call, enhanced=function == 0x11)
-    elif function == 0x02:
-        call.al = call.load(bda.SHIFT_FLAGS)
     elif function == 0x12:
         call.ax = _enhanced_shift_flags(call)
     elif function == 0x03:

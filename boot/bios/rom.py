@@ -14,7 +14,7 @@
     0xFEFD2   INT 17h, printer                        0xFFF53          IRET, for every other vector
 
 Everything stands at the address that it has in IBM's ROM and its clones, for programs that know it.  The source is
-boot/asm/bios.s; the services themselves are carried out by the host (`dispatcher`).
+boot/asm/bios.s; the services themselves are carried out by the host (`dispatcher`), but for what programs ask in loops.
 
 Not modelled: the table of drive types at 0xFE401 (disks have their own, in the extended BIOS data area), print screen.
 
@@ -61,7 +61,8 @@ AT = {
     "baud_rates": 0xE729,
     "serial_port": 0xE739,
     "key_input": 0xE82E,
-    "disk_service": 0xE83C,
+    "key_service": 0xE831,
+    "disk_service": 0xE83F,
     "keyboard": 0xE987,
     "keyboard_done": 0xE99C,
     "keyboard_break": 0xE9A2,
@@ -87,6 +88,7 @@ AT = {
     "system": 0xF859,
     "font": 0xFA6E,
     "time_of_day": 0xFE6E,
+    "time_service": 0xFE7B,
     "timer": 0xFEA5,
     "nothing": 0xFF53,
     "print_screen": 0xFF54,
@@ -99,9 +101,9 @@ _STUBS = {
     0x13: "disk_service",
     0x14: "serial_port",
     0x15: "system",
-    0x16: "key_input",
+    0x16: "key_service",
     0x17: "printer",
-    0x1A: "time_of_day",
+    0x1A: "time_service",
     0x40: "floppy",
 }
 _CALL_BYTES, _STUB_BYTES = 3, 14

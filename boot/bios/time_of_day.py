@@ -5,7 +5,8 @@
     AH  00 read ticks   02 read time   04 read date   06 set alarm
         01 set ticks    03 set time    05 set date    07 reset alarm     numbers are BCD
 
-AH=B1h is the PCI BIOS, which is registered beside this.
+AH=00h and 02h are answered by the ROM itself (boot/asm/bios_polls.inc), AH=B1h is the PCI BIOS, which is registered
+beside this.
 
 Source: IBM PS/2 and PC BIOS Interface Technical Reference, "Interrupt 1Ah".
 """
@@ -30,27 +31,10 @@ def time_of_day(call: BiosCall) -> None:
     function(call)
 
 
-def _read_ticks(call: BiosCall) -> None:
-    ticks = call.load(bda.TICKS, 4)
-    call.cx, call.dx = ticks >> 16, ticks & 0xFFFF
-    call.ax = call.load(bda.MIDNIGHT)
-    call.store(bda.MIDNIGHT, 0)
-
-
 def _set_ticks(call: BiosCall) -> None:
     call.store(bda.TICKS, call.cx << 16 | call.dx, 4)
     call.store(bda.MIDNIGHT, 0)
     call.ah = 0
-
-
-def _read_time(call: BiosCall) -> None:
-    guest = call.guest
-    call.dh = read_clock(guest, chip.SECONDS)
-    call.cl = read_clock(guest, chip.MINUTES)
-    call.ch = read_clock(guest, chip.HOURS)
-    call.dl = read_clock(guest, chip.STATUS_B) & chip.DAYLIGHT
-    call.ah = 0
-    call.al = call.ch
 
 
 def _set_time(call: BiosCall) -> None:
@@ -114,9 +98,7 @@ def _reset_alarm(call: BiosCall) -> None:
 
 
 _FUNCTIONS = {
-    0x00: _read_ticks,
     0x01: _set_ticks,
-    0x02: _read_time,
     0x03: _set_time,
     0x04: _read_date,
     0x05: _set_date,

@@ -128,6 +128,74 @@ class TestWaiting:
         assert 19_000_000 <= real.machine.clock.now_ns < 23_000_000
 
 
+class TestPolls:
+    """What the ROM answers by itself, since programs ask it while they wait."""
+
+    def test_that_there_is_no_key_is_told_in_the_zero_flag_alone(self) -> None:
+        real = ran("cmp sp, 0; stc; mov ax, 0x01FF; int 0x16; pushf; pop dx; mov [0x7000], sp\n" + STOP)
+        assert (real.machine.cpu.eax & 0xFFFF, real.word()) == (0x01FF, 0x8000)
+        assert real.machine.cpu.edx & 0x41 == 0x41
+
+    def test_a_key_that_came_is_seen_by_looking_and_stays(self) -> None:
+        real = ran(
+            """
+            sti
+        1:  mov ah, 0x11
+            int 0x16
+            jz 1b
+            mov [0x7000], ax
+            mov ah, 0
+            int 0x16
+            mov [0x7002], ax
+            """
+            + STOP,
+            keys="k",
+        )
+        assert (real.word(), real.word(0x7002)) == (0x256B, 0x256B)
+
+    def test_shift_flags_are_those_of_the_data_area(self) -> None:
+        real = ran("mov byte ptr [0x417], 0x61; mov ax, 0x02FF; int 0x16; mov [0x7000], ax\n" + STOP)
+        assert real.word() == 0x0261
+
+    def test_ticks_come_with_the_midnight_flag_once(self) -> None:
+        ask = "mov ah, 0; stc; int 0x1A; sbb bx, bx; mov [0x7000 + {0}], ax; mov [0x7002 + {0}], bx\n"
+        real = ran(
+            "mov dword ptr [0x46C], 0x12345678; mov byte ptr [0x470], 1\n"
+            + ask.format(0) + ask.format(4) + "mov [0x7008], cx; mov [0x700A], dx\n" + STOP
+        )  # fmt: skip
+        assert [real.word(0x7000 + 2 * place) for place in range(6)] == [1, 0, 0, 0, 0x1234, 0x5678]
+
+    def test_the_time_is_the_clock_chips_and_never_one_that_changes(self) -> None:
+        """1000 looks in more than a second: it never goes back."""
+        real = RealMode(
+            """
+            mov bp, 1000
+        1:  mov ah, 0x02
+            stc
+            int 0x1A
+            jc wrong
+            cmp dh, [0x7000]
+            jb wrong
+            je 2f
+            inc byte ptr [0x7001]
+        2:  mov [0x7000], dh
+            mov [0x7002], cx
+            mov cx, 1100
+        3:  in al, 0x80
+            loop 3b
+            dec bp
+            jnz 1b
+            jmp done
+        wrong:
+            mov byte ptr [0x7001], 0xFF
+        done:
+            """
+            + STOP
+        )
+        assert real.run(most=4_000_000).reason is StopReason.HALT
+        assert real.byte(0x7001) in (1, 2)
+
+
 class TestInterrupts:
     def test_a_program_sees_each_scancode_first_and_may_change_or_keep_it(self) -> None:
         """INT 15h, AH=4Fh: A becomes B, its release is kept."""
