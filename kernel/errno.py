@@ -28,6 +28,7 @@ class Errno(IntEnum):
     EFAULT = -14
     EEXIST = -17
     EINVAL = -22
+    EMFILE = -24
     ENAMETOOLONG = -36
     ENOSYS = -38
     EOVERFLOW = -75

@@ -1,19 +1,43 @@
 """Exceptions: what the processor complains about, and who pays for it.
 
-A program that faults dies, with a status that says of which signal; the kernel goes on.  A fault in ring 0 outside of
-any program is the kernel's end.
+=====================  ============================================================================
+from a program         a page fault is memory management's; what it cannot resolve, and every other
+                       exception, ends the program with the signal that Linux would send
+from a kernel thread   reported with registers; the thread ends
+from anything else     reported with registers; the kernel panics
+=====================  ============================================================================
+
+The overflow of a kernel stack runs into its guard page.  There the processor cannot put the page fault's frame, so it
+is a double fault that arrives, in a task with a stack of its own.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hillemu.emu.i386.vectors import PF, describe
-from hillemu.kernel.trap_frame import EIP, ERROR_CODE, VECTOR
+from hillemu.emu.i386.address import page_down
+from hillemu.emu.i386.vectors import AC, BP, BR, DB, DE, EXCEPTIONS, MF, OF, PF, UD, XM, describe
+from hillemu.kernel.mm.outcomes import SIGBUS, SIGSEGV, Killed
+from hillemu.kernel.trap_frame import CS, EIP, ERROR_CODE, VECTOR
 from hillemu.kernel.trap_frame import describe as registers_of
 
 if TYPE_CHECKING:
     from hillemu.kernel.kernel import Kernel
+    from hillemu.kernel.process import Process
+
+SIGILL, SIGTRAP, SIGFPE = 4, 5, 8
+SIGNALS = {
+    DE: SIGFPE,
+    MF: SIGFPE,
+    XM: SIGFPE,
+    DB: SIGTRAP,
+    BP: SIGTRAP,
+    UD: SIGILL,
+    AC: SIGBUS,
+    OF: SIGSEGV,
+    BR: SIGSEGV,
+}
+"""All others are SIGSEGV."""
 
 
 class Faults:
@@ -21,25 +45,78 @@ class Faults:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._words = kernel.words
         self._register = kernel.guest.registers.get
 
+    def page_fault(self, frame: int) -> None:
+        """Vector 14, with the trap frame at word `frame`."""
+        words = self._words
+        if words[frame + CS] & 3:
+            process = self._kernel.scheduler.current
+            assert process is not None
+            assert process.space is not None
+            outcome = process.space.fault(self._register("cr2"), words[frame + ERROR_CODE])
+            if isinstance(outcome, Killed):
+                self._kernel.report(f"{outcome.reason}; EIP 0x{words[frame + EIP]:08X}")
+                self._end(process, outcome.signal)
+            return
+        self.exception(frame)
+
     def exception(self, frame: int) -> None:
-        """Whatever the processor raised with the trap frame at word `frame`."""
-        kernel = self._kernel
+        """Whatever else the processor raised, and interrupts that nobody has asked for."""
+        kernel, words = self._kernel, self._words
+        process = kernel.scheduler.current if kernel.has_started else None
+        vector = words[frame + VECTOR]
+        if vector not in EXCEPTIONS:
+            kernel.report(f"kernel: nobody has asked for vector {vector:#x}")
+            return
+        if words[frame + CS] & 3 and process is not None:
+            kernel.report(
+                f"{process}: {describe(vector)}, error code {words[frame + ERROR_CODE]:#x}, "
+                f"EIP 0x{words[frame + EIP]:08X}"
+            )
+            self._end(process, SIGNALS.get(vector, SIGSEGV))
+            return
         for line in self.explain(frame):
             kernel.report(line)
-        kernel.panic("a fault in ring 0")
+        if process is not None:
+            self._end(process, SIGNALS.get(vector, SIGSEGV))
+        else:
+            kernel.panic("a fault in ring 0")
 
     def double_fault(self) -> None:
-        """The double-fault task runs: mostly because a kernel stack has overflowed."""
-        self._kernel.panic("double fault")
+        """The double-fault task runs; what it has interrupted is in the TSS."""
+        kernel = self._kernel
+        if not kernel.has_started:
+            kernel.panic(f"double fault at address 0x{self._register('cr2'):08X}")
+            return
+        scheduler = kernel.scheduler
+        eip, esp = scheduler.faulted()
+        cr2 = self._register("cr2")
+        process = scheduler.current
+        at_guard = process is not None and page_down(cr2) == process.stack
+        at_guard = at_guard or page_down(cr2) == kernel.symbols["boot_stack_guard"]
+        what = "kernel stack overflow" if at_guard else "double fault"
+        who = process if process is not None else "the kernel"
+        kernel.report(f"{what} of {who}: address 0x{cr2:08X}, ESP 0x{esp:08X}, EIP {kernel.symbolise(eip)}")
+        if process is None:
+            kernel.panic(what)
+            return
+        kernel.end_in_double_fault(process, SIGSEGV)
 
     def explain(self, frame: int) -> list[str]:
         """What happened, where, and with which registers."""
-        words = self._kernel.words
+        words = self._words
         vector = words[frame + VECTOR]
         what = describe(vector)
         if vector == PF:
             what += f" at 0x{self._register('cr2'):08X}"
         where = self._kernel.symbolise(words[frame + EIP])
-        return [f"fault: {what}, error code {words[frame + ERROR_CODE]:#x}, EIP {where}", *registers_of(words, frame)]
+        who = f" in {self._kernel.scheduler.current or 'the kernel'}" if self._kernel.has_started else ""
+        return [
+            f"fault: {what}{who}, error code {words[frame + ERROR_CODE]:#x}, EIP {where}",
+            *registers_of(words, frame),
+        ]
+
+    def _end(self, process: Process, signal: int) -> None:
+        self._kernel.processes.end(process, signal)

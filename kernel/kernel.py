@@ -20,27 +20,42 @@ runs of the machine, the same objects can be used from Python: ``kernel.kmalloc(
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hillemu.boot.handoff import Handoff
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PhysAddr, VirtAddr, page_up
+from hillemu.emu.i386.vectors import PF
 from hillemu.kernel.boot_information import LOADER_MAGIC, BootInformation, read_boot_information
 from hillemu.kernel.console import Console
+from hillemu.kernel.errno import Errno
 from hillemu.kernel.errors import InvalidParameters, KernelFault
 from hillemu.kernel.faults import Faults
 from hillemu.kernel.kernel_calls import KernelCalls
+from hillemu.kernel.kernel_stacks import KernelStacks
 from hillemu.kernel.layout import KERNEL_BASE, REACH_FRAMES_32BIT, REACH_FRAMES_PAE
 from hillemu.kernel.mm.assembly import KernelMemory
 from hillemu.kernel.mm.boot_memory import Reserved
 from hillemu.kernel.mm.direct_map import DirectMap
-from hillemu.kernel.mm.kmalloc_report import leak_lines, print_stats
+from hillemu.kernel.mm.kernel_space import KernelSpace
+from hillemu.kernel.mm.kmalloc_report import print_stats
 from hillemu.kernel.mm.memory_map import MemoryRegion, read_memory_map
+from hillemu.kernel.mm.swap import HostSwap
+from hillemu.kernel.mm.virtual_memory import VirtualMemory
 from hillemu.kernel.options import CommandLine, KernelOptions
 from hillemu.kernel.power import FAILED, power_off, stop_with
-from hillemu.kernel.timer import end_of_interrupt, set_up_interrupts
-from hillemu.kernel.trap_frame import FIRST_IRQ, KERNEL_CALL, VECTOR
+from hillemu.kernel.process import Process
+from hillemu.kernel.processes import Processes, exit_status
+from hillemu.kernel.program_file import looks_like_program
+from hillemu.kernel.scheduler import Scheduler
+from hillemu.kernel.summary import summary_lines
+from hillemu.kernel.system_calls import SystemCalls
+from hillemu.kernel.timer import TIMER, end_of_interrupt, set_up_interrupts, start_timer
+from hillemu.kernel.trap_frame import FIRST_IRQ, KERNEL_CALL, SYSTEM_CALL, VECTOR
 
 START_PAE, START_TESTS = 1, 2
 """What kernel_begin asks of the boot code."""
+CPUID_PSE, CPUID_PAE, CPUID_NX = 1 << 3, 1 << 6, 1 << 20
 _IRQS = 16
 
 
@@ -51,7 +66,13 @@ class Kernel:
     """
 
     memory: KernelMemory
-    """All of memory management; there from `start` on."""
+    """What manages memory without knowing of programs; there from `start` on, as all of these."""
+    space: KernelSpace
+    vm: VirtualMemory
+    stacks: KernelStacks
+    scheduler: Scheduler
+    processes: Processes
+    system_calls: SystemCalls
 
     def __init__(self, guest: Guest, handoff: Handoff, options: KernelOptions = KernelOptions()) -> None:  # noqa: B008 - a tuple
         self.guest, self.handoff, self.options = guest, handoff, options
@@ -61,6 +82,8 @@ class Kernel:
         self.words = self.direct.u32
         self.command_line = CommandLine()
         self.information = BootInformation("", (), ())
+        self.has_started = False
+        self.ticks = 0
         self.reports: list[str] = []
         """Everything that went wrong, as it was printed."""
         self._regions: tuple[MemoryRegion, ...] = ()
@@ -69,7 +92,7 @@ class Kernel:
         self.console = Console(guest)
         self.faults = Faults(self)
         self.calls = KernelCalls(self)
-        self._vectors = [self.faults.exception] * 256
+        self._vectors: list[Callable[[int], None]] = [self.faults.exception] * 256
         self._vectors[KERNEL_CALL] = self.calls
         for irq in range(_IRQS):
             self._vectors[FIRST_IRQ + irq] = self._interrupt
@@ -90,7 +113,10 @@ class Kernel:
             self.panic(f"the kernel cannot go on: {fault}")
 
     def _interrupt(self, frame: int) -> None:
-        end_of_interrupt(self.guest, self.words[frame + VECTOR] - FIRST_IRQ)
+        irq = self.words[frame + VECTOR] - FIRST_IRQ
+        if end_of_interrupt(self.guest, irq) and irq == TIMER:
+            self.ticks += 1
+            self.scheduler.tick(frame)
 
     # ---- the life of the kernel -------------------------------------------------------------------------------------
 
@@ -104,7 +130,7 @@ class Kernel:
         for word in line.unknown:
             self.report(f"command line: {word!r} is not known")
         self._regions = read_memory_map(self.guest.memory, info, self.log, self.report)
-        if line.pae and not self._word("cpu_features") & 1 << 6:
+        if line.pae and not self._word("cpu_features") & CPUID_PAE:
             self.report("command line: paging=pae, but this processor has no PAE")
             self.command_line = line = line._replace(pae=False)
         return START_PAE * line.pae | START_TESTS * line.tests
@@ -125,19 +151,102 @@ class Kernel:
             log_kmalloc=self.command_line.tests,
         )
         self._log_zones()
+        self._take_over_paging()
+        self._add_programs()
         set_up_interrupts(self.guest)
+        self.has_started = True
         self.options.on_boot(self)
 
+    def _take_over_paging(self) -> None:
+        """Complete the kernel half of virtual memory, and take away what the boot code needed to come up."""
+        guest, pae = self.guest, self.command_line.pae
+        root = self.symbols["pae_pointers" if pae else "boot_page_directory"] - KERNEL_BASE
+        has_nx = pae and bool(self._word("cpu_extended") & CPUID_NX)
+        self.space = KernelSpace.adopt(
+            guest.memory, root, self.memory.pmm, pae=pae, no_execute=has_nx, flush_tlb=guest.flush_tlb
+        )
+        has_large = pae or bool(self._word("cpu_features") & CPUID_PSE)
+        failed = self.space.extend_direct_map(large_pages=has_large)
+        failed = failed or self.space.unmap(self.symbols["boot_stack_guard"])
+        if failed is not None:
+            raise InvalidParameters(f"mm_init: no memory for the kernel's page tables: {failed}")
+        self.space.drop_user_half()
+        swap = HostSwap(self.command_line.swap_bytes) if self.command_line.swap_bytes else None
+        self.vm = VirtualMemory.build(
+            self.memory, self.space, swap=swap, policy=self.options.page_replacement, oom=self.options.oom,
+            report=self.report,
+        )  # fmt: skip
+        self.log(f"mm_init: {self.space.tables.format.name}, kernel page tables at 0x{self.space.cr3:X}")
+
+    def _add_programs(self) -> None:
+        guest = self.guest
+        for module in self.information.modules:
+            self.vm.add_module(module.name, module.base, module.end - module.base)
+        self.stacks = KernelStacks(self.space)
+        self.scheduler = Scheduler(self.words, self.symbols, self.space.cr3, lambda: guest.now_ns)
+        self.processes = Processes(
+            self.vm, self.scheduler, self.stacks, self.words, self.log, self._leave_space
+        )  # fmt: skip
+        self.processes.on_last_exit = self.finish
+        self.system_calls = SystemCalls(self.vm, self.processes, self.words, self.console.write, lambda: guest.now_ns)
+        self._vectors[SYSTEM_CALL] = self.system_calls
+        self._vectors[PF] = self.faults.page_fault
+
     def start_programs(self, frame: int) -> None:
-        """Run what the loader has brought."""
+        """Run what the loader has brought; the frame at word `frame` is the idle loop's from now on."""
         self.memory.kmalloc.log = None
-        self.finish()
+        self.scheduler.idle_frame = KERNEL_BASE + (frame << 2)
+        wanted = self.command_line.init
+        found = False
+        for module in self.information.modules:
+            file = self.vm.find_file(module.name)
+            if file is None or (module.name != wanted if wanted else not looks_like_program(file)):
+                continue
+            found = True
+            self.start_program(module.name, *module.arguments)
+        if wanted and not found:
+            self.report(f"kernel: init={wanted}, but there is no module of that name")
+        if not self.processes.by_pid:
+            self.finish()
+            return
+        start_timer(self.guest)
+        self.scheduler.switch()
+
+    def start_program(self, name: str, *arguments: str) -> Process | Errno:
+        """Make a process that runs the module `name`; also from Python, between two runs of the machine."""
+        file = self.vm.find_file(name)
+        made: Process | Errno = Errno.ENOENT
+        if file is not None:
+            made = self.processes.start_program(file, [text.encode() for text in (name, *arguments)])
+        if isinstance(made, Errno):
+            self.report(f"kernel: cannot start {name}: {made.name}")
+        return made
+
+    def start_thread(self, entry: int, name: str) -> Process | Errno:
+        """Make a kernel thread that runs the function at `entry`, which may call what kernel_calls.inc offers."""
+        return self.processes.start_thread(entry, name, self.symbols["thread_done"])
+
+    def thread_exit(self, code: int) -> None:
+        """The running kernel thread is done."""
+        if self.scheduler.current is None:
+            self.panic("the idle loop called thread_exit")
+        else:
+            self.processes.end(self.scheduler.current, exit_status(code))
+
+    def end_in_double_fault(self, process: Process, signal: int) -> None:
+        """As the end of any process, while the double-fault task runs."""
+        own_frame = self.words[self._trap_frame]
+        self.processes.end(process, signal)
+        self.scheduler.leave_double_fault(own_frame)
+
+    def _leave_space(self) -> None:
+        """Have the processor use the kernel's own page tables: those in use are going to be freed."""
+        self.guest.registers.set("cr3", self.space.cr3)
 
     def finish(self) -> None:
         """Say how things stand, and switch the machine off."""
-        pmm = self.memory.pmm
-        self.log(f"kernel: {pmm.free_frames} of {pmm.managed_frames} pages free")
-        for line in leak_lines(self.memory.kmalloc.table, self.symbolise):
+        self.stacks.free_spares()
+        for line in summary_lines(self.memory, self.symbolise):
             self.log(line)
         if self.options.check:
             found = self.check()
@@ -180,7 +289,7 @@ class Kernel:
 
     def check(self) -> list[str]:
         """Contradictions anywhere in the kernel's structures, as sentences; none if all is well."""
-        return self.memory.check()
+        return self.vm.check() + self.space.check() + self.processes.check()
 
     def _word(self, symbol: str) -> int:
         return self.words[self.word_of(symbol)]

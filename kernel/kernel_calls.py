@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 
 from hillemu.emu.i386.address import PhysAddr, VirtAddr
 from hillemu.kernel.layout import KERNEL_BASE
+from hillemu.kernel.mm.vm_map import vm_alloc_map, vm_free_unmap
 from hillemu.kernel.printk import render
 from hillemu.kernel.trap_frame import EAX, KERNEL_FRAME_WORDS
 
 if TYPE_CHECKING:
     from hillemu.kernel.kernel import Kernel
+    from hillemu.kernel.mm.address_space import AddressSpace
 
 FUNCTIONS = (
     "kernel_begin", "kernel_start", "start_programs", "double_fault", "printk",
     "kmalloc", "kfree", "kzalloc", "krealloc", "kmalloc_aligned", "ksize", "kmalloc_print_stats",
-    "pmm_alloc_page", "pmm_free_page", "pmm_alloc_pages", "pmm_free_pages",
+    "pmm_alloc_page", "pmm_free_page", "pmm_alloc_pages", "pmm_free_pages", "vm_alloc_map", "vm_free_unmap",
+    "thread_exit", "thread_yield",
 )  # fmt: skip
 _MAX_STRING_BYTES = 4096
 
@@ -69,6 +72,12 @@ class KernelCalls:
 
     def _double_fault(self) -> None:
         self._kernel.faults.double_fault()
+
+    def _thread_exit(self) -> None:
+        self._kernel.thread_exit(self._argument(0))
+
+    def _thread_yield(self) -> None:
+        self._kernel.scheduler.yield_(self._frame)
 
     # ---- printing -------------------------------------------------------------------------------------------------
 
@@ -130,3 +139,24 @@ class KernelCalls:
 
     def _pmm_free_pages(self) -> int:
         return self._kernel.memory.pmm.free_pages(PhysAddr(self._argument(0)), self._argument(1))
+
+    def _vm_alloc_map(self) -> int:
+        space = self._space(self._argument(0), "vm_alloc_map")
+        if space is None:
+            return -1
+        return vm_alloc_map(space, self._argument(1), self._argument(2), self._argument(3), self._kernel.log)
+
+    def _vm_free_unmap(self) -> int:
+        space = self._space(self._argument(0), "vm_free_unmap")
+        if space is None:
+            return -1
+        vm_free_unmap(space, self._argument(1), self._argument(2))
+        return 0
+
+    def _space(self, page_directory: int, who: str) -> AddressSpace | None:
+        """The address space whose page directory has this virtual address."""
+        for space in self._kernel.vm.spaces.values():
+            if KERNEL_BASE + space.cr3 == page_directory:
+                return space
+        self._kernel.report(f"{who}: 0x{page_directory:08X} is no page directory; called by {self._caller_name()}")
+        return None

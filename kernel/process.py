@@ -1,0 +1,146 @@
+"""A process, and its record in guest memory.
+
+::
+
+    struct task {
+        u32 pid, parent, state;
+        u32 frame;            where its trap frame lies while it does not run
+        u32 page_directory;   CR3
+        u32 memory;           its struct task_memory; 0 for a kernel thread
+        u32 kernel_stack;     the guard page below it
+        u32 exit_status;      as waitpid gives it
+        u64 wake_ns;          when a sleeper wakes
+        u32 waits_for;        a pid, or -1 for any child
+        u32 status_at;        where the program wants the status
+        u32 next;             the task that was made after it
+        u8  name[16];
+    };
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from hillemu.emu.i386.address import VirtAddr
+from hillemu.kernel.kernel_stacks import STACK_BYTES
+from hillemu.kernel.layout import KERNEL_BASE
+from hillemu.kernel.mm.address_space import AddressSpace
+from hillemu.kernel.mm.direct_map import DirectMap
+from hillemu.kernel.mm.structure import Structure
+from hillemu.kernel.open_files import OpenFiles
+
+TASK = Structure(
+    "task",
+    "u32 pid",
+    "u32 parent",
+    "u32 state",
+    "u32 frame",
+    "u32 page_directory",
+    "u32 memory",
+    "u32 kernel_stack",
+    "u32 exit_status",
+    "u64 wake_ns",
+    "u32 waits_for",
+    "u32 status_at",
+    "u32 next",
+    "u8 name[16]",
+)
+PID, PARENT, STATE, FRAME, PAGE_DIRECTORY, MEMORY, KERNEL_STACK, EXIT_STATUS = range(8)
+WAITS_FOR, STATUS_AT, NEXT = 10, 11, 12
+NAME_BYTES = 16
+ANY_CHILD = 0xFFFFFFFF
+
+
+class State(IntEnum):
+    """What a process is doing; the value is what `state` has."""
+
+    READY = 1
+    """It runs, or could."""
+    SLEEPING = 2
+    """Until `wake_ns`."""
+    WAITING = 3
+    """For a child's end."""
+    ZOMBIE = 4
+    """It has ended, and nobody has asked for its status yet."""
+
+
+class Process:
+    """The Python side of the record at `at`; `space` is None for a kernel thread."""
+
+    def __init__(
+        self, direct: DirectMap, at: VirtAddr, pid: int, parent: int, name: str, stack: int, space: AddressSpace | None
+    ) -> None:
+        self.at, self.pid, self.name, self.stack = at, pid, name, stack
+        self.record = direct.u32_array(at, TASK.size_bytes // 4)
+        self._direct = direct
+        self.files = OpenFiles()
+        for number in range(len(self.record)):
+            self.record[number] = 0
+        self.record[PID], self.record[PARENT], self.record[KERNEL_STACK] = pid, parent, stack
+        self.state = State.READY
+        self.space: AddressSpace | None = None
+        self.set_space(space)
+        self.rename(name)
+
+    def __str__(self) -> str:
+        return f"{self.name}[{self.pid}]"
+
+    @property
+    def state(self) -> State:
+        return State(self.record[STATE])
+
+    @state.setter
+    def state(self, value: State) -> None:
+        self.record[STATE] = value
+
+    @property
+    def parent(self) -> int:
+        """Its parent's pid; 0 for one that the kernel has started."""
+        return self.record[PARENT]
+
+    @parent.setter
+    def parent(self, pid: int) -> None:
+        self.record[PARENT] = pid
+
+    @property
+    def stack_top(self) -> int:
+        """Where its kernel stack is empty."""
+        return self.stack + STACK_BYTES
+
+    @property
+    def frame(self) -> int:
+        """The address of its trap frame while it does not run."""
+        return self.record[FRAME]
+
+    @frame.setter
+    def frame(self, at: int) -> None:
+        self.record[FRAME] = at
+
+    @property
+    def wake_ns(self) -> int:
+        return self.record[8] | self.record[9] << 32
+
+    @wake_ns.setter
+    def wake_ns(self, at: int) -> None:
+        self.record[8], self.record[9] = at & 0xFFFFFFFF, at >> 32
+
+    def set_space(self, space: AddressSpace | None) -> None:
+        """Give it another address space."""
+        self.space = space
+        self.record[PAGE_DIRECTORY] = space.cr3 if space else 0
+        self.record[MEMORY] = space.at if space else 0
+        if space is not None:
+            space.name = str(self)
+
+    def rename(self, name: str) -> None:
+        """Call it by the program that it runs."""
+        self.name = name
+        raw = name.encode("utf-8", "replace")[: NAME_BYTES - 1].ljust(NAME_BYTES, b"\0")
+        self._direct.write(VirtAddr(self.at + TASK.offset("name")), raw)
+        if self.space is not None:
+            self.space.name = str(self)
+
+
+def word_index(at: int) -> int:
+    """The index of virtual address `at` among the direct map's words."""
+    return at - KERNEL_BASE >> 2

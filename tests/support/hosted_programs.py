@@ -1,0 +1,63 @@
+"""Programs for the hosted kernel, in assembly, and machines that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hillemu.boot.assembler import assemble_text
+from hillemu.boot.images import SOURCES
+from hillemu.emu.stop import StopReason
+from hillemu.kernel.options import KernelOptions
+from hillemu.machine import Machine
+
+HEAD = """
+.layout base=0x400000
+.include "user.inc"
+.text
+.global _start
+_start:
+"""
+INSTRUCTIONS = 30_000_000
+"""No program of a test needs more."""
+
+
+def build_program(body: str, path: Path) -> str:
+    """Assemble a program that consists of `body`, with what user.inc offers, into the file `path`."""
+    path.write_bytes(assemble_text(HEAD + body, name=path.name, include_paths=[SOURCES]).data)
+    return str(path)
+
+
+def kernel_with(
+    folder: Path,
+    programs: Mapping[str, str],
+    *,
+    mem: str = "16M",
+    append: str = "",
+    options: KernelOptions | None = None,
+) -> Machine:
+    """A machine that is about to boot the kernel with these programs: name to source, or to a file's bytes."""
+    machine = Machine(mem=mem)
+    modules = [build_program(body, folder / name) for name, body in programs.items()]
+    machine.load_kernel(modules=modules, append=f"tests=off {append}", options=options or KernelOptions(check=True))
+    return machine
+
+
+def run_to_the_end(machine: Machine) -> list[str]:
+    """Run until the kernel switches off, which it does only if all is well.
+
+    What the programs said, and the kernel of them; its boot log and its summary are left out.
+    """
+    stop = machine.run(max_insns=INSTRUCTIONS)
+    text = machine.serial.text
+    assert stop.reason is StopReason.POWER_OFF, f"{stop}\n{text}"
+    assert "check: all is well\n" in text
+    return spoken(text)
+
+
+def spoken(text: str) -> list[str]:
+    """The lines between the boot log and the summary."""
+    lines = text.splitlines()
+    start = max(number for number, line in enumerate(lines) if "kernel page tables at" in line) + 1
+    end = next((number for number, line in enumerate(lines) if line == "=== Memory at the end ==="), len(lines))
+    return lines[start:end]
