@@ -55,7 +55,7 @@ from hillemu.kernel.mm.words import Words
 if TYPE_CHECKING:
     from hillemu.kernel.mm.virtual_memory import VirtualMemory
 
-_PAGE_CACHE = int(Owner.PAGE_CACHE)
+_PAGE_CACHE, _PGFAULT = int(Owner.PAGE_CACHE), int(Event.PGFAULT)
 _KEPT_FLAGS = MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN
 _ANYBODYS = MAP_PRIVATE | MAP_ANONYMOUS
 _FIRST_STACK_BYTES = 4 * PAGE_SIZE
@@ -77,11 +77,10 @@ class AddressSpace:
     def fault(self, address: int, error_code: int) -> FaultOutcome:
         """Resolve a page fault at `address` (CR2) with the processor's `error_code`."""
         outcome = settle(self, address, error_code)
-        counters = self.vm.counters
         if isinstance(outcome, Killed):
-            counters.count(Event.SEGV)
+            self.vm.counters.count(Event.SEGV)
         else:
-            counters.count(Event.PGFAULT)
+            self.vm.counters.count(_PGFAULT)
             self.record[FAULTS] = self.record[FAULTS] + 1 & 0xFFFFFFFF
         return outcome
 

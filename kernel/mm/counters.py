@@ -45,8 +45,9 @@ class Counters:
         self.at = at
         self.words = direct.u32_array(at, len(Event))
 
-    def count(self, event: Event, by: int = 1) -> None:
-        self.words[event] = self.words[event] + by & 0xFFFFFFFF
+    def count(self, event: int, by: int = 1) -> None:
+        words = self.words
+        words[event] = words[event] + by & 0xFFFFFFFF
 
     def __getitem__(self, event: Event) -> int:
         return self.words[event]

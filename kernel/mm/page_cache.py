@@ -91,8 +91,8 @@ class PageCache:
             if entry := known.pages[page]:
                 self.drop(Frame(entry >> 1))
         del self._open[number]
-        self._structures.free(known.at)
         self._pmm.free(Frame(known.header[PAGES] - KERNEL_BASE >> PAGE_SHIFT), known.order)
+        self._structures.free(known.at)
 
     def file(self, number: int) -> File:
         return self._open[number].file

@@ -202,15 +202,15 @@ class PageTables:
 
     def tables_of(self, at: int, end: int) -> Iterator[tuple[int, int, array[int]]]:
         """For each table between `at` and `end`: where its first page lies, that page's slot, and its entries."""
-        span = 1 << self._shift
-        entry_bytes, typecode = self.format.entry_bytes, self.format.typecode
-        while at < end:
-            following = min((at & -span) + span, end)
-            if slot := self.find(at):
-                base = slot << self._to_slot
-                size = (following - at >> PAGE_SHIFT) * entry_bytes
-                yield at, slot, array(typecode, bytes(self.direct.bytes[base : base + size]))
-            at = following
+        span, entry_bytes = 1 << self._shift, self.format.entry_bytes
+        for table_at, pde in self._directory_entries(at, end):
+            if pde & LARGE:
+                continue
+            first = max(table_at, at)
+            slot = ((pde & self.frame_mask) >> self._to_slot) + (first >> PAGE_SHIFT & self._index_mask)
+            base = slot << self._to_slot
+            size = (min(table_at + span, end) - first >> PAGE_SHIFT) * entry_bytes
+            yield first, slot, array(self.format.typecode, bytes(self.direct.bytes[base : base + size]))
 
     def walk(self, at: int = 0, end: int = KERNEL_BASE) -> Iterator[tuple[int, int]]:
         """Every page between `at` and `end` whose entry is not empty, ascending: its address and its entry."""
@@ -226,16 +226,25 @@ class PageTables:
         found = [Frame(self.cr3 >> PAGE_SHIFT)]
         if self.format is PAE:
             found += [Frame(slot >> PAGE_SHIFT - 3) for slot in self._directories[:3]]
-        for at in range(0, KERNEL_BASE, 1 << self._shift):
-            pde = self.words[self.directory_slot(at)]
-            if pde & PRESENT:
-                found.append(Frame((pde & self.frame_mask) >> PAGE_SHIFT))
-        return found
+        tables = (pde & self.frame_mask for _, pde in self._directory_entries(0, KERNEL_BASE))
+        return found + [Frame(table >> PAGE_SHIFT) for table in tables]
 
     def destroy(self) -> None:
         """Free all of `own_frames`; the tables must not be in CR3."""
         for frame in self.own_frames():
             self.pmm.free(frame)
+
+    def _directory_entries(self, at: int, end: int) -> Iterator[tuple[int, int]]:
+        """Every present directory entry between `at` and `end`, ascending, and the first address it is for."""
+        shift, mask = self._shift, self._directory_mask
+        for gib in range(at >> 30, (end - 1 >> 30) + 1) if at < end else ():
+            first = max(at, gib << 30) >> shift & mask
+            last = min(end, gib + 1 << 30) - 1 >> shift & mask
+            base = self._directories[gib] + first << self._to_slot
+            raw = bytes(self.direct.bytes[base : base + (last - first + 1) * self.format.entry_bytes])
+            for number, pde in enumerate(array(self.format.typecode, raw), first):
+                if pde & PRESENT:
+                    yield gib << 30 | number << shift, pde
 
     def _find_directories(self) -> tuple[int, ...]:
         """The slot of the first directory entry of each GiB."""

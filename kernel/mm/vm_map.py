@@ -1,7 +1,7 @@
 """The seed's `vm_alloc_map` and `vm_free_unmap`: pages at once, not on demand; all of them, or none.
 
-Flags are those of page-table entries, as the seed has them: only the right to write counts; a program's pages are always
-present, and its own.  Sizes and addresses are rounded outwards to pages.
+Flags are those of page-table entries, as the seed has them: only the right to write counts; a program's pages are
+always present, and its own.  Sizes and addresses are rounded outwards to pages.
 """
 
 from __future__ import annotations
