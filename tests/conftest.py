@@ -74,6 +74,20 @@ def need_tool() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
+def distribution_file(root: Path) -> Callable[[str, str], Path]:
+    """`distribution_file("ipxe", "boot/ipxe.lkrn")` is a file of a package that tests/distribution/fetch.sh unpacks.
+
+    The name may be a pattern, as in ``boot/vmlinuz-*``.  Without the package the test skips, but fails in CI.
+    """
+
+    def find(package: str, pattern: str) -> Path:
+        found = sorted((root / "build" / "distribution" / package).glob(pattern))
+        return found[0] if found else do_without(f"{package} is not there: run tests/distribution/fetch.sh")
+
+    return find
+
+
+@pytest.fixture(scope="session")
 def gcc_m32() -> str:
     """The path of a gcc that compiles and links for i386."""
     if (reason := guest_builder.missing_compiler()) is not None:
