@@ -3,8 +3,8 @@
 `Processor` is the only user of the C extension beside it.  It is a register file (`hillemu.emu.guest.Registers`), the
 source of virtual time (`hillemu.emu.clock.TickSource`), and the thing that runs.
 
-Not modelled, because Unicorn does not: segment limits, alignment checks (#AC, and #GP for misaligned SSE operands),
-data breakpoints in DR0-DR3, #XM, SMEP, VME, machine checks.  Global pages do not survive a write to CR3.
+Not modelled, because Unicorn does not: segment limits, alignment checks (#AC), data breakpoints in DR0-DR3, #XM, VME,
+machine checks.  Global pages do not survive a write to CR3.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Processor models: what CPUID says, which MSRs and control bits exist.
 
 A model advertises only what Unicorn executes.  So no model has VME (virtual interrupt flag), MTRR, machine check,
-SMEP, RDRAND (it would not be deterministic), XSAVE or 64-bit mode.
-Not modelled: an older model executes the newer instructions that need no CPUID bit in Unicorn (a "386" runs XADD).
+RDRAND (it would not be deterministic), XSAVE or 64-bit mode.
+Not modelled: an older model executes the newer instructions that need no CPUID bit in Unicorn (a "386" runs XADD);
+IA32_MISC_ENABLE keeps what is written and switches nothing (as in QEMU).
 
 Source: Intel SDM Vol. 2A, "CPUID"; Vol. 4, "Model-Specific Registers"; Linux Documentation/virt/kvm/x86/cpuid.rst for
 the hypervisor's leaves; the names and numbers of `qemu32`, `pentium` and `486` are QEMU's.
@@ -23,7 +24,9 @@ SSE3, PCLMULQDQ, SSSE3, SSE41, SSE42, MOVBE, POPCNT, AES = (1 << n for n in (0, 
 HYPERVISOR = 1 << 31
 """CPUID.1:ECX of every model, as in QEMU: systems then do not look for what a processor of its family must have."""
 # CPUID.7.0:EBX
-BMI1, BMI2, ERMS, ADX, SMAP, CLFLUSHOPT = (1 << n for n in (3, 8, 9, 19, 20, 23))
+BMI1, SMEP, BMI2, ERMS, ADX, SMAP, CLFLUSHOPT = (1 << n for n in (3, 7, 8, 9, 19, 20, 23))
+# CPUID.7.0:ECX
+UMIP = 1 << 2
 # CPUID.80000001:EDX
 NX, RDTSCP = 1 << 20, 1 << 27
 
@@ -41,6 +44,10 @@ _UNICORN_QEMU32 = 4
 PHYSICAL_ADDRESS_BITS = 40
 """What Unicorn's page walk checks reserved bits against (QEMU's TCG_PHYS_ADDR_BITS)."""
 
+_MISC_ENABLE = sum(1 << bit for bit in (0, 3, 16, 18, 22, 23, 34))
+"""What WRMSR can set in IA32_MISC_ENABLE: fast strings, thermal control, SpeedStep, MONITOR, the limit of CPUID's
+leaves, xTPR messages off, NX off."""
+
 ANY_SUBLEAF = 0xFFFFFFFF
 WRITABLE = (1 << 64) - 1
 
@@ -53,6 +60,7 @@ class CpuModel(NamedTuple):
     edx: int
     ecx: int = 0
     leaf7_ebx: int = 0
+    leaf7_ecx: int = 0
     extended_edx: int = 0
     has_cpuid: bool = True
     has_cr4: bool = True
@@ -79,7 +87,7 @@ class CpuModel(NamedTuple):
             (0x40000001, ANY_SUBLEAF, 0, 0, 0, 0),
         ]
         if highest == 7:
-            rows.append((7, 0, 0, self.leaf7_ebx, 0, 0))
+            rows.append((7, 0, 0, self.leaf7_ebx, self.leaf7_ecx, 0))
         if self.brand:
             text = struct.unpack("<12I", self.brand.encode().ljust(48, b"\0"))
             highest_extended = 0x80000008 if self.edx & PSE36 or self.edx & PAE else 0x80000004
@@ -106,9 +114,9 @@ class CpuModel(NamedTuple):
         if self.extended_edx & NX:
             rows.append((0xC0000080, 0, 1 << 11))  # IA32_EFER: NXE
         if self.extended_edx & RDTSCP:
-            rows.append((0xC0000103, 0, 0))  # IA32_TSC_AUX: zero, as RDTSCP says
+            rows.append((0xC0000103, 0, 0xFFFFFFFF))  # IA32_TSC_AUX, which RDTSCP puts into ECX
         if self.name == "max":
-            rows.append((0x1A0, 1, 1))  # IA32_MISC_ENABLE: fast strings
+            rows.append((0x1A0, 1, _MISC_ENABLE))  # fast strings are on
         return rows
 
     @property
@@ -128,7 +136,10 @@ class CpuModel(NamedTuple):
             bits |= mask if self.edx & feature else 0
         bits |= 1 << 9 if self.edx & FXSR else 0
         bits |= 1 << 10 if self.edx & SSE else 0
-        return bits | (1 << 21 if self.leaf7_ebx & SMAP else 0)
+        bits |= 1 << 11 if self.leaf7_ecx & UMIP else 0
+        bits |= 1 << 20 if self.leaf7_ebx & SMEP else 0
+        bits |= 1 << 21 if self.leaf7_ebx & SMAP else 0
+        return bits
 
 
 _PENTIUM = FPU | DE | PSE | TSC | MSR | CX8 | APIC | MMX
@@ -146,7 +157,8 @@ MODELS = {
             0x663,
             _P6 | PSE36 | CLFLUSH,
             SSE3 | PCLMULQDQ | SSSE3 | SSE41 | SSE42 | MOVBE | POPCNT | AES,
-            BMI1 | BMI2 | ERMS | ADX | SMAP | CLFLUSHOPT,
+            BMI1 | SMEP | BMI2 | ERMS | ADX | SMAP | CLFLUSHOPT,
+            UMIP,
             NX | RDTSCP,
             brand="hillemu virtual CPU (max)",
         ),

@@ -1,7 +1,8 @@
 """The page walk against Unicorn's own: random tables, one access, the same fate.
 
 Every word of RAM holds its own physical address, so a load tells where it really went.  Unicorn is used stock, without
-hillemu's core.  What it leaves out stays out of the draw: SMEP, and the low reserved bits of PDPTEs.
+hillemu's core.  What it leaves out, the low reserved bits of PDPTEs, stays out of the draw; so does SMEP, since both
+rings run the same page of code.
 """
 
 from __future__ import annotations

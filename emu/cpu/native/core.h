@@ -5,6 +5,7 @@
  *   slots.c       redirects calls inside the library
  *   interpose.c   what they are redirected to: the inline clock (native mode only)
  *   fixups.c      mends what is translated wrongly (native mode only)
+ *   refuse.c      faults of instructions that QEMU executes (native mode only)
  *   helpers.c     what IN, OUT, CPUID, MSRs, ... call (native mode only)
  *   clock.c       counts instructions, finds the position inside a block, decides at block starts
  *   portable.c    the same decisions by public hooks (portable mode)
@@ -236,6 +237,19 @@ bool interpose_install(void); /* once a process; sets a Python error on failure 
 
 /* fixups.c */
 void fix_translation(Core *core, const void *tb);
+void fixups_install(Core *core);
+static inline void *last_op(void *tcg)
+{
+    /* QTAILQ_LAST: the head's second word points to the last element's `next` field, which starts its link. */
+    return FIELD(char *, tcg, TCG_OPS + 8) - OP_LINK;
+}
+
+/* refuse.c */
+bool is_prefix(uint8_t byte);
+static inline uint8_t code_at(Core *core, uint64_t linear) { return (uint8_t)lib.read_code(core->env, linear); }
+uint8_t refuse_byte(Core *core, uint64_t at, uint8_t byte); /* at translation */
+void refuse_raise(Core *core);                              /* at execution; returns where the fault is #UD */
+void refuse_by_cr4(Core *core, uint32_t value);             /* before CR4 is written */
 
 /* helpers.c */
 const void *our_helper(const void *theirs); /* NULL where we have none */

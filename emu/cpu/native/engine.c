@@ -111,6 +111,8 @@ int core_init(Core *core, PyObject *args, PyObject *kwargs)
     if (!exceptions_install(core) || !tlb_install(core) || !reclaim_install(core) ||
         (!native && !portable_install(core)))
         return -1;
+    if (native)
+        fixups_install(core);
     lib.ctl(core->uc, CTL_WRITE(CTL_USE_EXITS, 1), 1); /* no address ends a run */
     rearm(core);
     return 0;

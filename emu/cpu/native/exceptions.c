@@ -9,6 +9,8 @@
 
 enum { HOOK_INTR = 1 << 0, HOOK_INSN_INVALID = 1 << 14 };
 enum { VECTOR_DEBUG = 1, VECTOR_NMI = 2, VECTOR_UNDEFINED_OPCODE = 6, DR6_SINGLE_STEP = 1 << 14 };
+enum { DR6_BREAKPOINTS = 15, DR6_DEBUG_REGISTER = 1 << 13 };
+enum { EFLAGS_RF = 1 << 16, STI = 0xfb };
 
 void record_delivery(Core *core, DeliveryKind kind, uint32_t vector, uint32_t error_code)
 {
@@ -20,6 +22,17 @@ void record_delivery(Core *core, DeliveryKind kind, uint32_t vector, uint32_t er
     entry->eip = FIELD(uint32_t, core->env, ENV_EIP);
     entry->cr2 = FIELD(uint32_t, core->env, ENV_CR + 8 * 2);
     entry->instructions = block_ticks(core) - core->idle;
+}
+
+/* Code breakpoints are not taken behind MOV SS and POP SS, so that the stack switch is not torn apart (Intel SDM Vol.
+ * 3A, "Masking Exceptions and Interrupts When Switching Stacks").  QEMU's interrupt shadow is also STI's, which masks
+ * no exceptions, but its last byte tells it from the others. */
+static bool is_masked_breakpoint(Core *core, uint32_t vector)
+{
+    uint64_t dr6 = FIELD(uint64_t, core->env, ENV_DR + 8 * 6);
+    return vector == VECTOR_DEBUG && FIELD(uint32_t, core->env, ENV_HFLAGS) & HF_INHIBIT_IRQ &&
+           dr6 & DR6_BREAKPOINTS && !(dr6 & (DR6_SINGLE_STEP | DR6_DEBUG_REGISTER)) &&
+           (uint8_t)lib.read_code(core->env, (uint32_t)(linear_eip(core) - 1)) != STI;
 }
 
 static void on_exception(void *uc, uint32_t vector, void *data)
@@ -35,6 +48,11 @@ static void on_exception(void *uc, uint32_t vector, void *data)
         }
         take_back_unexecuted(core, linear_eip(core), true);
         record_delivery(core, DELIVERY_SOFTWARE, vector, 0);
+    } else if (is_masked_breakpoint(core, vector)) {
+        take_back_unexecuted(core, linear_eip(core), false);
+        FIELD(uint32_t, core->env, ENV_EFLAGS) |= EFLAGS_RF; /* the instruction is executed without it */
+        rearm(core);
+        return;
     } else {
         bool is_trap = vector == VECTOR_DEBUG && (FIELD(uint64_t, core->env, ENV_DR + 8 * 6) & DR6_SINGLE_STEP);
         if (is_trap)
@@ -49,6 +67,8 @@ static void on_exception(void *uc, uint32_t vector, void *data)
 static bool on_undefined_opcode(void *uc, void *data)
 {
     Core *core = data;
+    if (core->native)
+        refuse_raise(core);
     take_back_unexecuted(core, linear_eip(core), false);
     record_delivery(core, DELIVERY_EXCEPTION, VECTOR_UNDEFINED_OPCODE, 0);
     rearm(core);

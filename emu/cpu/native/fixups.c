@@ -2,48 +2,101 @@
  *
  * SMSW with a 32-bit register stores the whole of CR0 (Intel SDM Vol. 2B, SMSW); the translator stores 16 bits.  No
  * other instruction loads CR0 from the CPU state directly, so its load is the mark to look for.
+ *
+ * A 128-bit operand in memory must be aligned, or gives #GP(0) (Intel SDM Vol. 2, "SSE Exceptions"; exempt are the
+ * instructions that say so, and those whose operand is only 64 bits for a processor).  The translator moves it in two
+ * halves, as no other instruction does; the first half's access is told to ask for alignment.
  */
 #include "core.h"
 
-enum { PREFIX_OPERAND_SIZE = 0x66, PREFIX_ADDRESS_SIZE = 0x67, LONGEST_INSTRUCTION = 15 };
+enum { GENERAL_PROTECTION = 13 };
+enum { LONGEST_INSTRUCTION = 15 };
+enum { MEMOP_SIZE = 3, MEMOP_8_BYTES = 3, MEMOP_ALIGN_16 = 4 << 4, MEMOP_SHIFT = 4 }; /* TCGMemOpIdx: MMU index below */
 
-static bool is_prefix(uint8_t byte)
+typedef struct {
+    bool operand_size, rep, repne; /* 66, F3, F2 */
+    int length;                    /* of the prefixes */
+} Prefixes;
+
+static Prefixes prefixes_at(Core *core, uint64_t pc)
 {
-    return byte == PREFIX_OPERAND_SIZE || byte == PREFIX_ADDRESS_SIZE || byte == 0xf0 || byte == 0xf2 || byte == 0xf3 ||
-           (byte & 0xe7) == 0x26 || (byte & 0xfe) == 0x64; /* segment overrides */
+    Prefixes prefixes = {0};
+    uint8_t byte;
+    while (prefixes.length < LONGEST_INSTRUCTION && is_prefix(byte = code_at(core, pc + prefixes.length))) {
+        prefixes.operand_size |= byte == 0x66;
+        prefixes.rep |= byte == 0xf3;
+        prefixes.repne |= byte == 0xf2;
+        prefixes.length++;
+    }
+    return prefixes;
 }
 
 /* Whether the instruction at `pc` is SMSW with a 32-bit register: 0F 01 /4, mod 3. */
 static bool is_smsw_r32(Core *core, const void *tb, uint64_t pc)
 {
     bool wide = FIELD(uint32_t, tb, TB_FLAGS) & HF_CS32;
-    bool prefixed = false;
-    int at = 0;
-    uint8_t byte;
-    while (at < LONGEST_INSTRUCTION && is_prefix(byte = (uint8_t)lib.read_code(core->env, pc + at))) {
-        prefixed |= byte == PREFIX_OPERAND_SIZE;
-        at++;
+    Prefixes prefixes = prefixes_at(core, pc);
+    return wide != prefixes.operand_size && (code_at(core, pc + prefixes.length + 2) & 0xf8) == 0xe0;
+}
+
+/* Whether the instruction at `pc`, which moves 128 bits, may find them anywhere. */
+static bool needs_no_alignment(Core *core, uint64_t pc)
+{
+    Prefixes prefixes = prefixes_at(core, pc);
+    uint8_t opcode = code_at(core, pc + prefixes.length + 1);
+    switch (opcode) {
+    case 0x10:
+    case 0x11: return true;                                                 /* MOVUPS, MOVUPD */
+    case 0x3a: return (code_at(core, pc + prefixes.length + 2) & 0xfc) == 0x60; /* PCMPESTRM to PCMPISTRI */
+    case 0x5a: return !prefixes.operand_size;                               /* CVTPS2PD: 64 bits */
+    case 0x6f:
+    case 0x7f:                       /* MOVDQU */
+    case 0xe6: return prefixes.rep;  /* CVTDQ2PD: 64 bits */
+    case 0xf0: return prefixes.repne; /* LDDQU */
+    default: return false;
     }
-    uint8_t modrm = (uint8_t)lib.read_code(core->env, pc + at + 2);
-    return wide != prefixed && (modrm & 0xf8) == 0xe0;
+}
+
+static bool moves_8_bytes(const void *op)
+{
+    uint8_t opcode = FIELD(uint8_t, op, OP_OPCODE);
+    return (opcode == OPC_QEMU_LD_I64 || opcode == OPC_QEMU_ST_I64) &&
+           (FIELD(uint64_t, op, OP_ARGS + 2 * 8) >> MEMOP_SHIFT & MEMOP_SIZE) == MEMOP_8_BYTES;
 }
 
 void fix_translation(Core *core, const void *tb)
 {
     uint64_t pc = 0;
     bool smsw = false;
+    char *first_half = NULL;
     for (char *op = FIELD(void *, core->tcg, TCG_OPS); op; op = FIELD(void *, op, OP_LINK)) {
         uint64_t *args = (uint64_t *)(op + OP_ARGS);
         uint8_t *opcode = (uint8_t *)op + OP_OPCODE;
         if (*opcode == OPC_INSN_START) {
             pc = args[0];
             smsw = false;
+            first_half = NULL;
         } else if (*opcode == OPC_LD_I64 && args[2] == ENV_CR) {
             smsw = is_smsw_r32(core, tb, pc);
         } else if (smsw && *opcode == OPC_DEPOSIT_I64) {
             *opcode = OPC_MOV_I64; /* register = deposit(register, CR0, 0, 16) */
             args[1] = args[2];
             smsw = false;
+        } else if (moves_8_bytes(op)) {
+            if (first_half && !needs_no_alignment(core, pc))
+                FIELD(uint64_t, first_half, OP_ARGS + 2 * 8) |= MEMOP_ALIGN_16 << MEMOP_SHIFT;
+            first_half = first_half ? NULL : op;
         }
     }
+}
+
+/* An access that asked for alignment, and has none. */
+static void on_unaligned_access(void *cpu, uint64_t at, int access, int mmu, uintptr_t ra)
+{
+    lib.raise_exception_err_ra(core_of_cpu(cpu)->env, GENERAL_PROTECTION, 0, ra);
+}
+
+void fixups_install(Core *core)
+{
+    FIELD(void *, FIELD(void *, core->cpu, CPU_CLASS), CLASS_DO_UNALIGNED_ACCESS) = (void *)on_unaligned_access;
 }

@@ -82,6 +82,8 @@ static void write_cr(void *env, int number, uint64_t value)
         undefined_opcode(core, RETURN_ADDRESS);
     if (!system_check_cr(core, number, (uint32_t)value))
         general_protection(core, RETURN_ADDRESS);
+    if (number == 4)
+        refuse_by_cr4(core, (uint32_t)value);
     ((void (*)(void *, int, uint64_t))lib.helper_write_crN)(env, number, (uint32_t)value);
 }
 

@@ -9,6 +9,7 @@
  *   tcg_gen_callN           emits a helper call: ours emits the inline clock where the block's first check would be,
  *                           and puts our own helpers in the place of IN, OUT, CPUID, RDTSC, MSRs, ...
  *   cpu_loop_exit_noexc     leaves a block whose own code was written to: ours gives back what it did not execute
+ *   cpu_ldub_code           reads a byte of code: ours makes some instructions undefined, see refuse.c
  *   tb_invalidate_phys_page_fast
  *                           a store to a frame with code: ours counts it, see reclaim.c
  */
@@ -38,13 +39,6 @@ static uintptr_t const_pointer(void *tcg, const void *pointer)
 }
 
 static void *temp_of(void *tcg, uintptr_t handle) { return (char *)tcg + handle; }
-
-static void *last_op(void *tcg)
-{
-    /* QTAILQ_LAST: the head's second word points to the last element's `next` field, which starts its link. */
-    char *link = FIELD(char *, tcg, TCG_OPS + 8);
-    return link - OP_LINK;
-}
 
 static uintptr_t new_i64(void *tcg)
 {
@@ -195,6 +189,13 @@ static void store_to_code(void *uc, void *pages, uint64_t ram, int size, uintptr
         reclaim_count_store(core, ram);
 }
 
+static uint32_t read_code(void *env, uint64_t at)
+{
+    Core *core = core_of_env(env);
+    uint32_t byte = lib.read_code(env, at);
+    return block.core && block.core == core ? refuse_byte(core, at, (uint8_t)byte) : byte;
+}
+
 bool interpose_install(void)
 {
     static bool installed;
@@ -203,6 +204,7 @@ bool interpose_install(void)
         {(void *)lib.gen_call, (void *)gen_call, 0},
         {(void *)lib.gen_block, (void *)gen_block, 0},
         {(void *)lib.loop_exit_noexc, (void *)loop_exit_noexc, 0},
+        {(void *)lib.read_code, (void *)read_code, 0},
         {(void *)lib.store_to_code, (void *)store_to_code, 0},
     };
     installed = installed || slots_redirect(replacements, Py_ARRAY_LENGTH(replacements));

@@ -42,6 +42,7 @@ enum {
 /* struct CPUClass */
 enum {
     CLASS_DO_INTERRUPT = 16,
+    CLASS_DO_UNALIGNED_ACCESS = 24,
     CLASS_TLB_FILL = 72,
     CLASS_EXEC_INTERRUPT = 144,
 };
@@ -114,6 +115,8 @@ enum {
     OPC_MOV_I64 = 63,
     OPC_DEPOSIT_I64 = 95,
     OPC_INSN_START = 129,
+    OPC_QEMU_LD_I64 = 135,
+    OPC_QEMU_ST_I64 = 136,
 };
 enum { TCG_TYPE_I32 = 0, TCG_TYPE_I64 = 1, TCG_COND_LT = 2 };
 

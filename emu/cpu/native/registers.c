@@ -102,6 +102,12 @@ static void write_eflags(Core *core, uint32_t value)
     FIELD(uint64_t, core->env, ENV_EFLAGS) = (value & ~(EFLAGS_CC | 1u << EFLAGS_DF_BIT)) | EFLAGS_FIXED;
 }
 
+static void update_cr4(Core *core, uint32_t value)
+{
+    refuse_by_cr4(core, value);
+    lib.update_cr4(core->env, value);
+}
+
 bool register_write(Core *core, const char *name, uint64_t value)
 {
     const Register *reg = find(name);
@@ -114,7 +120,7 @@ bool register_write(Core *core, const char *name, uint64_t value)
     case EFLAGS: write_eflags(core, (uint32_t)value); break;
     case CR0: lib.update_cr0(core->env, (uint32_t)value); break;
     case CR3: lib.update_cr3(core->env, (uint32_t)value); break;
-    case CR4: lib.update_cr4(core->env, (uint32_t)value); break;
+    case CR4: update_cr4(core, (uint32_t)value); break;
     case SELECTOR: FIELD(uint32_t, at, SEG_SELECTOR) = (uint32_t)value & 0xffff; break;
     case TABLE_BASE: FIELD(uint64_t, at, SEG_BASE) = (uint32_t)value; break;
     case TABLE_LIMIT: FIELD(uint32_t, at, SEG_LIMIT) = (uint32_t)value & 0xffff; break;
@@ -209,7 +215,7 @@ void registers_reset(Core *core, uint32_t signature)
     FIELD(uint32_t, env, ENV_HFLAGS) = 0;
     FIELD(uint32_t, env, ENV_HFLAGS2) = HF2_GIF;
     FIELD(uint64_t, env, ENV_EFER) = 0;
-    lib.update_cr4(env, 0);
+    update_cr4(core, 0);
     lib.update_cr3(env, 0);
     lib.update_cr0(env, 0x60000010); /* CD, NW, ET */
     FIELD(uint64_t, env, ENV_CR + 8 * 2) = 0;

@@ -6,6 +6,7 @@
 
 enum { EAX, ECX, EDX, EBX, ESP };
 enum { MSR_TSC = 0x10, MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_EFER = 0xC0000080u };
+enum { MSR_TSC_AUX = 0xC0000103u };
 enum { CR0_PE = 1u << 0, CR0_NW = 1u << 29, CR0_CD = 1u << 30, CR0_PG = 1u << 31 };
 enum { EFLAGS_IF = 1u << 9, EFLAGS_RF = 1u << 16, EFLAGS_VM = 1u << 17 };
 enum { EFER_NXE = 1u << 11 };
@@ -56,18 +57,19 @@ void system_rdtsc(Core *core, uintptr_t host_pc)
     set(core, EDX, (uint32_t)(value >> 32));
 }
 
-void system_rdtscp(Core *core, uintptr_t host_pc)
-{
-    system_rdtsc(core, host_pc);
-    set(core, ECX, 0); /* TSC_AUX */
-}
-
 static Msr *find_msr(Core *core, uint32_t index)
 {
     for (size_t i = 0; i < core->msr_count; i++)
         if (core->msrs[i].index == index)
             return &core->msrs[i];
     return NULL;
+}
+
+void system_rdtscp(Core *core, uintptr_t host_pc)
+{
+    const Msr *aux = find_msr(core, MSR_TSC_AUX);
+    system_rdtsc(core, host_pc);
+    set(core, ECX, aux ? (uint32_t)aux->value : 0);
 }
 
 /* A register of a device (the local APIC's base): Python knows it, or says None. */
