@@ -20,7 +20,7 @@ help: ## show this list
 		printf '  %-8s %s\n' "$$target" "$$text"; done
 
 .PHONY: run
-run: $(VENV)/installed ## boot the built-in guest with 512M of memory
+run: $(VENV)/installed ## boot the built-in kernel with 512M of memory
 	$(BIN)/hillemu boot --mem 512M
 
 .PHONY: test

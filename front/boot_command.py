@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain, repeat
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
@@ -58,6 +58,7 @@ def boot(options: CommandLine) -> int:
             _typing(machine, terminal, options.live, typed, live) as typist,
             stopping_on_signals(machine.stop),
             live.redrawing() if live else nullcontext(),
+            _blaming(options.kernel_module),
         ):
             stop = machine.run(
                 until=options.until, max_insns=options.max_insns, between=typist.between if typist else None
@@ -103,8 +104,14 @@ def _power_on(options: CommandLine) -> Machine:
         bios=options.bios,
         devices=options.device,
     )
-    if _boots_the_built_in_guest(options):
-        machine.load_demo()
+    if _boots_the_built_in_kernel(options):
+        from hillemu.kernel_module import kernel_options
+
+        machine.load_kernel(
+            modules=tuple(options.module),
+            append=options.append,
+            options=kernel_options(options.kernel_module, check=options.check),
+        )
     else:
         machine.load(
             options.image,
@@ -116,20 +123,41 @@ def _power_on(options: CommandLine) -> Machine:
     return machine
 
 
-def _boots_the_built_in_guest(options: CommandLine) -> bool:
+def _boots_the_built_in_kernel(options: CommandLine) -> bool:
     return options.image is None and not options.has_drives and options.bios is None
+
+
+def _blaming(kernel_module: str | None) -> AbstractContextManager[None]:
+    if kernel_module is None:
+        return nullcontext()
+    from hillemu.kernel_module import blaming
+
+    return blaming(kernel_module)
 
 
 def _check_built_in(options: CommandLine) -> None:
     if options.image is None:
-        for option, given in (
-            ("--append", options.append),
-            ("--module", options.module),
-            ("--initrd", options.initrd),
-            ("--format", options.format != "auto"),
-        ):
-            if given:
-                raise OptionError(option, "needs an IMAGE; the built-in guest does not read it")
+        _refuse(
+            "needs an IMAGE; the built-in kernel does not read it",
+            {"--initrd": options.initrd, "--format": options.format != "auto"},
+        )
+    if _boots_the_built_in_kernel(options):
+        return
+    if options.image is None:
+        _refuse(
+            "needs an IMAGE, or the built-in kernel, which boots without drives and --bios",
+            {"--append": options.append, "--module": options.module},
+        )
+    _refuse(
+        "is for the built-in kernel, which boots without IMAGE, drives and --bios",
+        {"--kernel-module": options.kernel_module, "--check": options.check},
+    )
+
+
+def _refuse(why: str, given: dict[str, object]) -> None:
+    for option, value in given.items():
+        if value:
+            raise OptionError(option, why)
 
 
 def _check_keys(options: CommandLine) -> None:

@@ -45,7 +45,11 @@ def _run(argv: Sequence[str]) -> int:
         print(f"hillemu {version('hillemu')}")
         return 0
     if options.command is None:
-        raise UserMistake("no command; 'hillemu boot' boots the built-in guest, 'hillemu --help' lists the rest")
+        raise UserMistake("no command; 'hillemu boot' boots the built-in kernel, 'hillemu --help' lists the rest")
+    if options.command == "kernel-trace":
+        from hillemu.kernel_trace import kernel_trace
+
+        return kernel_trace(options)
     from hillemu.boot_command import boot
 
     return boot(options)

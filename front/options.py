@@ -24,7 +24,7 @@ LIVE_INPUTS = ("keyboard", "serial")
 
 DESCRIPTION = "An i386 PC for people who write, teach and test operating-system memory management."
 BOOT_DESCRIPTION = """\
-Boot IMAGE, or the built-in guest, until it stops. The guest's serial port goes to standard output byte for byte;
+Boot IMAGE, or the built-in kernel, until it stops. The guest's serial port goes to standard output byte for byte;
 everything that hillemu says goes to standard error."""
 EXIT_STATUS = """\
 exit status:
@@ -38,6 +38,7 @@ exit status:
 class CommandLine(argparse.Namespace):
     """What `hillemu boot` was asked for, checked."""
 
+    command: str | None
     image: str | None
     mem: int
     """RAM in bytes."""
@@ -69,6 +70,11 @@ class CommandLine(argparse.Namespace):
     json: str | None
     quiet: bool
     reboot: bool
+    kernel_module: str | None
+    check: bool
+    trace: str
+    """What `hillemu kernel-trace` replays."""
+    debug_aids: bool
 
     @property
     def shows_screen(self) -> bool:
@@ -94,6 +100,7 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_boot(commands)
+    _add_kernel_trace(commands)
     return parser
 
 
@@ -110,7 +117,7 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         "image",
         nargs="?",
         metavar="IMAGE",
-        help="a kernel, a disk, a floppy or a CD; without it, what is in the drives, or else the built-in guest",
+        help="a kernel, a disk, a floppy or a CD; without it, what is in the drives, or else the built-in kernel",
     )
 
     machine = boot.add_argument_group("the machine")
@@ -158,6 +165,10 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         metavar="FILE",
         help="Linux's initial RAM disk; what is given again is joined to it",
     )
+
+    kernel = boot.add_argument_group("the built-in kernel, which boots without IMAGE")
+    _add_kernel_module(kernel)
+    kernel.add_argument("--check", action="store_true", help="verify all of its structures at the end")
 
     drives = boot.add_argument_group("drives")
     for option, what in (("--floppy", "floppy"), ("--disk", "hard disk"), ("--cdrom", "CD")):
@@ -219,6 +230,35 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     ending.add_argument("--json", metavar="FILE", help="write what happened to FILE")
     ending.add_argument("--quiet", action="store_true", help="say nothing but errors and crash reports")
+
+
+def _add_kernel_module(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--kernel-module",
+        metavar="FILE.py",
+        help="Python with parts of your own: frame_allocator, page_replacement, oom, on_boot",
+    )
+
+
+def _add_kernel_trace(commands: argparse._SubParsersAction[Parser]) -> None:
+    trace = commands.add_parser(
+        "kernel-trace",
+        help="replay an allocation trace through the built-in kernel's kmalloc",
+        description="Replay FILE, with lines 'a ID SIZE', 'r ID SIZE' and 'f ID', and print how kmalloc did.",
+        epilog="exit status: 0, or 1 if the allocators' structures contradict each other afterwards",
+        allow_abbrev=False,
+    )
+    trace.add_argument("trace", metavar="FILE", help="the trace")
+    trace.add_argument(
+        "--mem", type=parse_ram_size, default="64M", metavar="SIZE", help="RAM, 4M to 64G; a bare number is MiB [64M]"
+    )
+    trace.add_argument(
+        "--debug-aids",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="fences around allocations and poison in what is free [yes]",
+    )
+    _add_kernel_module(trace)
 
 
 class _count:  # noqa: N801 - argparse prints a type's name

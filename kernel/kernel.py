@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from hillemu.boot.handoff import Handoff
 from hillemu.emu.guest import Guest
-from hillemu.emu.i386.address import PhysAddr, VirtAddr, page_up
+from hillemu.emu.i386.address import PAGE_MASK, PhysAddr, VirtAddr, page_up
 from hillemu.emu.i386.vectors import PF
 from hillemu.kernel.boot_information import LOADER_MAGIC, BootInformation, read_boot_information
 from hillemu.kernel.console import Console
@@ -33,7 +33,7 @@ from hillemu.kernel.errors import InvalidParameters, KernelFault
 from hillemu.kernel.faults import Faults
 from hillemu.kernel.kernel_calls import KernelCalls
 from hillemu.kernel.kernel_stacks import KernelStacks
-from hillemu.kernel.layout import KERNEL_BASE, REACH_FRAMES_32BIT, REACH_FRAMES_PAE
+from hillemu.kernel.layout import KERNEL_BASE, REACH_FRAMES_32BIT, REACH_FRAMES_PAE, STACKS_BASE
 from hillemu.kernel.mm.assembly import KernelMemory
 from hillemu.kernel.mm.boot_memory import Reserved
 from hillemu.kernel.mm.direct_map import DirectMap
@@ -102,7 +102,7 @@ class Kernel:
     def trap(self, guest: Guest, value: int) -> None:
         """Handle the trap whose frame ``trap_frame`` names; `guest` is this kernel's, `value` says nothing."""
         at = self.words[self._trap_frame]
-        frame = (at - KERNEL_BASE) >> 2
+        frame = self.stacks.word_index(at) if at >= STACKS_BASE else at - KERNEL_BASE >> 2
         if not 0 <= frame < self._words_end:
             self.panic(f"a trap's frame at 0x{at:08X} is not in the direct map")
             return
@@ -116,7 +116,7 @@ class Kernel:
         irq = self.words[frame + VECTOR] - FIRST_IRQ
         if end_of_interrupt(self.guest, irq) and irq == TIMER:
             self.ticks += 1
-            self.scheduler.tick(frame)
+            self.scheduler.tick()
 
     # ---- the life of the kernel -------------------------------------------------------------------------------------
 
@@ -192,10 +192,10 @@ class Kernel:
         self._vectors[SYSTEM_CALL] = self.system_calls
         self._vectors[PF] = self.faults.page_fault
 
-    def start_programs(self, frame: int) -> None:
-        """Run what the loader has brought; the frame at word `frame` is the idle loop's from now on."""
+    def start_programs(self) -> None:
+        """Run what the loader has brought; the boot code, which asks, goes on as the idle loop."""
         self.memory.kmalloc.log = None
-        self.scheduler.idle_frame = KERNEL_BASE + (frame << 2)
+        self.scheduler.idle_frame = self.words[self._trap_frame]
         wanted = self.command_line.init
         found = False
         for module in self.information.modules:
@@ -282,6 +282,14 @@ class Kernel:
     def kfree(self, at: VirtAddr) -> bool:
         """As the guest's `kfree`; whether anything was freed."""
         return self.memory.kmalloc.kfree(at)
+
+    def read_virtual(self, at: int, count: int) -> bytes | None:
+        """`count` bytes of the kernel's own memory, all in one page; None if nothing is mapped there."""
+        if self.direct.holds(at, count):
+            return self.direct.read(VirtAddr(at), count)
+        if at < KERNEL_BASE or not self.has_started or not (entry := self.space.tables.entry(at)) & 1:
+            return None
+        return self.guest.memory.read(PhysAddr((entry & self.space.tables.frame_mask) + (at & PAGE_MASK)), count)
 
     def kmalloc_print_stats(self) -> None:
         """Print kmalloc's statistics on the console."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hillemu.emu.i386.address import PhysAddr, VirtAddr
+from hillemu.emu.i386.address import PAGE_MASK, PAGE_SIZE, PhysAddr, VirtAddr
 from hillemu.kernel.layout import KERNEL_BASE
 from hillemu.kernel.mm.vm_map import vm_alloc_map, vm_free_unmap
 from hillemu.kernel.printk import render
@@ -68,7 +68,7 @@ class KernelCalls:
         self._kernel.start()
 
     def _start_programs(self) -> None:
-        self._kernel.start_programs(self._frame)
+        self._kernel.start_programs()
 
     def _double_fault(self) -> None:
         self._kernel.faults.double_fault()
@@ -77,7 +77,7 @@ class KernelCalls:
         self._kernel.thread_exit(self._argument(0))
 
     def _thread_yield(self) -> None:
-        self._kernel.scheduler.yield_(self._frame)
+        self._kernel.scheduler.yield_()
 
     # ---- printing -------------------------------------------------------------------------------------------------
 
@@ -95,14 +95,17 @@ class KernelCalls:
 
     def _string(self, at: int) -> bytes:
         """What printk is to print; a pointer that leads nowhere is shown, not followed."""
-        direct = self._kernel.direct
-        found = bytearray()
-        while len(found) < _MAX_STRING_BYTES and direct.holds(at + len(found)):
-            byte = direct.bytes[at - KERNEL_BASE + len(found)]
-            if not byte:
-                return bytes(found)
-            found.append(byte)
-        return bytes(found) or b"(bad pointer 0x%08X)" % at
+        found = b""
+        while len(found) < _MAX_STRING_BYTES:
+            here = at + len(found)
+            part = self._kernel.read_virtual(here, PAGE_SIZE - (here & PAGE_MASK))
+            if part is None:
+                return found or b"(bad pointer 0x%08X)" % at
+            text, end, _ = part.partition(b"\0")
+            found += text
+            if end:
+                break
+        return found
 
     # ---- memory ---------------------------------------------------------------------------------------------------
 

@@ -1,88 +1,107 @@
-"""Kernel stacks, each with a guard page below it.
+"""Kernel stacks: a page each, mapped with an unmapped guard page below it.
 
 ::
 
-    base           +0x1000                 +0x2000
-      | not mapped   | the stack  <-- ESP    |
+    0xF0400000 +-------+-------+-------+-------+---
+               | guard | stack | guard | stack | ...      slot 0, slot 1, ...
+               +-------+-------+-------+-------+---
+                               ^ ESP when slot 0 is empty
 
-Both pages are one block of the page allocator; the lower one is taken out of the direct map, so that an overflow is a
-fault instead of a change in somebody else's memory.  Some stacks are kept for the next process, because mapping and
-unmapping a page of the kernel has every processor forget its translations.
+An overflow is a fault instead of a change in somebody else's memory.  The page is a single frame of the direct map,
+where Python reads it; `word_index` goes from the one address to the other.  Some stacks are kept for the next process,
+because unmapping a page of the kernel makes every processor forget its translations.
 """
 
 from __future__ import annotations
 
-from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE, Frame
-from hillemu.kernel.layout import KERNEL_BASE
+from heapq import heappop, heappush
+
+from hillemu.emu.i386.address import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame
+from hillemu.kernel.layout import KERNEL_BASE, STACKS_BASE, STACKS_END
 from hillemu.kernel.mm.frame_table import Owner
 from hillemu.kernel.mm.frames import OutOfMemory
 from hillemu.kernel.mm.kernel_space import KernelSpace
 
-ORDER = 1
-STACK_BYTES = PAGE_SIZE << ORDER
+_SLOT_SHIFT = PAGE_SHIFT + 1
+SLOT_BYTES = 1 << _SLOT_SHIFT
+MAX_STACKS = (STACKS_END - STACKS_BASE) >> _SLOT_SHIFT
 _KEPT = 8
 
 
 class KernelStacks:
-    """Gives stacks out and takes them back; an address is that of the guard page."""
+    """Gives stacks out and takes them back; a stack's address is that of its guard page."""
 
     def __init__(self, space: KernelSpace) -> None:
         self._space = space
+        self._pages: list[int] = []
+        """By slot: the index of the stack's first word among the direct map's, or -1."""
+        self._free_slots: list[int] = []
         self._spare: list[int] = []
         self.in_use: set[int] = set()
 
     def take(self) -> int | OutOfMemory:
-        """A stack's base."""
+        """A stack's address."""
         if self._spare:
-            base = self._spare.pop()
-        else:
-            frame = self._space.pmm.alloc(ORDER, Owner.STACK)
-            if isinstance(frame, OutOfMemory):
-                return frame
-            base = KERNEL_BASE + (frame << PAGE_SHIFT)
-            failed = self._space.unmap(base)
-            if failed is not None:
-                self._space.pmm.free(frame, ORDER)
-                return failed
-        self.in_use.add(base)
-        return base
+            at = self._spare.pop()
+            self.in_use.add(at)
+            return at
+        pmm = self._space.pmm
+        frame = pmm.alloc(0, Owner.STACK)
+        if isinstance(frame, OutOfMemory):
+            return frame
+        slot = heappop(self._free_slots) if self._free_slots else len(self._pages)
+        if slot == len(self._pages):
+            self._pages.append(-1)
+        at = STACKS_BASE + (slot << _SLOT_SHIFT)
+        failed = OutOfMemory(0, 0) if slot >= MAX_STACKS else self._space.map(at + PAGE_SIZE, (frame,))
+        if failed is not None:
+            heappush(self._free_slots, slot)
+            pmm.free(frame)
+            return failed
+        self._pages[slot] = frame << PAGE_SHIFT - 2
+        self.in_use.add(at)
+        return at
 
-    def give_back(self, base: int) -> None:
-        """The stack at `base` is nobody's any more; nothing may run on it."""
-        self.in_use.remove(base)
-        if len(self._spare) < _KEPT:
-            self._spare.append(base)
-        else:
-            self._free(base)
+    def give_back(self, at: int) -> None:
+        """The stack is nobody's any more.  The processor may still be on it, until the trap returns."""
+        self.in_use.remove(at)
+        self._spare.append(at)
+        if len(self._spare) > _KEPT:
+            self._free(self._spare.pop(0))
 
     def free_spares(self) -> None:
-        """Give what is kept back to the page allocator."""
+        """Give what is kept back to the page allocator; nothing may run on it."""
         while self._spare:
             self._free(self._spare.pop())
 
-    def guards(self, at: int) -> bool:
-        """Whether virtual address `at` lies in the guard page of a stack in use."""
-        return at & -PAGE_SIZE in self.in_use
+    def word_index(self, at: int) -> int:
+        """Where virtual address `at`, in a stack or in the direct map, lies among the direct map's words."""
+        if at >= STACKS_BASE:
+            return self._pages[at - STACKS_BASE >> _SLOT_SHIFT] + ((at & PAGE_MASK) >> 2)
+        return at - KERNEL_BASE >> 2
 
     def check(self) -> list[str]:
-        """Guard pages that are mapped, and stacks that the frame table does not know; none if all is well."""
+        """Guard pages that are mapped, stacks that are not, frames that the frame table knows otherwise; or none."""
         found = []
-        for base in (*self.in_use, *self._spare):
-            if self._space.tables.entry(base) & 1:
-                found.append(f"stack: the guard page at 0x{base:08X} is mapped")
-            record = self._space.pmm.table.record(base - KERNEL_BASE >> PAGE_SHIFT)
-            if record.owner is not Owner.STACK or record.order != ORDER:
-                found.append(f"stack: the stack at 0x{base:08X} belongs to {record.owner_name}")
+        tables, table = self._space.tables, self._space.pmm.table
+        for at in (*self.in_use, *self._spare):
+            if tables.entry(at) & 1:
+                found.append(f"stack: the guard page at 0x{at:08X} is mapped")
+            frame = self.word_index(at + PAGE_SIZE) >> PAGE_SHIFT - 2
+            mapped = (tables.entry(at + PAGE_SIZE) & tables.frame_mask) >> PAGE_SHIFT
+            if mapped != frame or table.record(frame).owner is not Owner.STACK:
+                found.append(f"stack: 0x{at + PAGE_SIZE:08X} leads to frame {mapped:#x}, not {frame:#x}")
         known = len(self.in_use) + len(self._spare)
-        blocks = sum(
-            1 for _, record in self._space.pmm.table.used() if record.owner is Owner.STACK and record.order is not None
-        )
+        blocks = sum(record.owner is Owner.STACK for _, record in table.used())
         if blocks != known:
             found.append(f"stack: {blocks} stacks in the frame table, {known} known")
         return found
 
-    def _free(self, base: int) -> None:
-        # The table of small pages that `unmap` has made stays, so this cannot run out of memory.
-        frame = base - KERNEL_BASE >> PAGE_SHIFT
-        self._space.map(base, (frame,))
-        self._space.pmm.free(Frame(frame), ORDER)
+    def _free(self, at: int) -> None:
+        slot = at - STACKS_BASE >> _SLOT_SHIFT
+        frame = Frame(self._pages[slot] >> PAGE_SHIFT - 2)
+        # The page's table is there already, so this cannot run out of memory.
+        self._space.unmap(at + PAGE_SIZE)
+        self._pages[slot] = -1
+        heappush(self._free_slots, slot)
+        self._space.pmm.free(frame)

@@ -18,6 +18,10 @@
                | high-memory window        |  frames beyond the direct map, while the kernel looks at them
     0xF0000000 +---------------------------+
                | fixmap                    |  single pages whose address is known when the kernel is built
+    0xF0400000 +---------------------------+
+               | kernel stacks             |  a guard page below each
+    0xF8000000 +---------------------------+
+               |                           |
     0xFFFFFFFF +---------------------------+
 
 A kernel structure must lie in the direct map: its virtual address is its physical address + 0xC0000000.
@@ -39,6 +43,8 @@ DIRECT_MAP_BYTES = 0x10000000
 DEVICES_BASE = VirtAddr(0xD0000000)
 HIGH_WINDOW_BASE = VirtAddr(0xE0000000)
 FIXMAP_BASE = VirtAddr(0xF0000000)
+STACKS_BASE, STACKS_END = VirtAddr(0xF0400000), VirtAddr(0xF8000000)
+"""Kernel stacks, in this direction."""
 
 DIRECT_MAP_END_FRAME = Frame(DIRECT_MAP_BYTES >> PAGE_SHIFT)
 """The first frame that the kernel reaches only through the high-memory window."""

@@ -22,8 +22,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from hillemu.emu.i386.address import VirtAddr
-from hillemu.kernel.kernel_stacks import STACK_BYTES
-from hillemu.kernel.layout import KERNEL_BASE
+from hillemu.kernel.kernel_stacks import SLOT_BYTES
 from hillemu.kernel.mm.address_space import AddressSpace
 from hillemu.kernel.mm.direct_map import DirectMap
 from hillemu.kernel.mm.structure import Structure
@@ -105,7 +104,7 @@ class Process:
     @property
     def stack_top(self) -> int:
         """Where its kernel stack is empty."""
-        return self.stack + STACK_BYTES
+        return self.stack + SLOT_BYTES
 
     @property
     def frame(self) -> int:
@@ -139,8 +138,3 @@ class Process:
         self._direct.write(VirtAddr(self.at + TASK.offset("name")), raw)
         if self.space is not None:
             self.space.name = str(self)
-
-
-def word_index(at: int) -> int:
-    """The index of virtual address `at` among the direct map's words."""
-    return at - KERNEL_BASE >> 2

@@ -13,7 +13,7 @@ from hillemu.kernel.mm.files import File
 from hillemu.kernel.mm.frames import OutOfMemory
 from hillemu.kernel.mm.outcomes import SIGKILL
 from hillemu.kernel.mm.virtual_memory import VirtualMemory
-from hillemu.kernel.process import ANY_CHILD, EXIT_STATUS, NEXT, STATUS_AT, TASK, WAITS_FOR, Process, State, word_index
+from hillemu.kernel.process import ANY_CHILD, EXIT_STATUS, NEXT, STATUS_AT, TASK, WAITS_FOR, Process, State
 from hillemu.kernel.program_loader import load_program
 from hillemu.kernel.scheduler import Scheduler
 from hillemu.kernel.trap_frame import (
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hillemu.kernel.mm.words import Words
 
 MAX_PID = 32767
+_THREAD_ARGUMENT_WORDS = 16
 
 
 class Processes:
@@ -63,7 +64,7 @@ class Processes:
             self._forget(process)
             return loaded
         process.set_space(loaded.space)
-        make_user_frame(self._words, word_index(process.frame), loaded.entry, loaded.stack)
+        make_user_frame(self._words, self.stacks.word_index(process.frame), loaded.entry, loaded.stack)
         self.scheduler.add(process)
         return process
 
@@ -72,9 +73,9 @@ class Processes:
         process = self._create(name, 0, None)
         if isinstance(process, Errno):
             return process
-        # Above the frame lies what the function finds on its stack: where to return to.
-        process.frame = process.stack_top - 4 * (KERNEL_FRAME_WORDS + 1)
-        frame = word_index(process.frame)
+        # Above the frame lies what the function finds on its stack: where to return to, and no arguments.
+        process.frame = process.stack_top - 4 * (KERNEL_FRAME_WORDS + _THREAD_ARGUMENT_WORDS)
+        frame = self.stacks.word_index(process.frame)
         make_kernel_frame(self._words, frame, entry)
         self._words[frame + KERNEL_FRAME_WORDS] = return_to
         self.scheduler.add(process)
@@ -92,7 +93,7 @@ class Processes:
             return Errno.ENOMEM
         child.set_space(space)
         child.files = parent.files.copy()
-        words, to = self._words, word_index(child.frame)
+        words, to = self._words, self.stacks.word_index(child.frame)
         for number in range(USER_FRAME_WORDS):
             words[to + number] = words[frame + number]
         words[to + EAX] = 0
@@ -141,7 +142,7 @@ class Processes:
         if not any(one.state is not State.ZOMBIE for one in self.by_pid.values()):
             self.on_last_exit()
 
-    def wait(self, parent: Process, pid: int, status_at: int, *, may_block: bool, frame: int) -> int | None:
+    def wait(self, parent: Process, pid: int, status_at: int, *, may_block: bool) -> int | None:
         """As waitpid: a child that has ended, 0 if `may_block` is false, an error, or None if `parent` waits now."""
         children = [one for one in self._children(parent.pid) if pid in (ANY_CHILD, one.pid)]
         if not children:
@@ -152,7 +153,7 @@ class Processes:
         if not may_block:
             return 0
         parent.record[WAITS_FOR], parent.record[STATUS_AT] = pid, status_at
-        self.scheduler.block(frame, State.WAITING)
+        self.scheduler.block(State.WAITING)
         return None
 
     def _tell_parent(self, process: Process) -> None:
@@ -162,7 +163,7 @@ class Processes:
             self._forget(process)
         elif parent.state is State.WAITING and parent.record[WAITS_FOR] in (ANY_CHILD, process.pid):
             result = self._reap(parent, process, parent.record[STATUS_AT])
-            self._words[word_index(parent.frame) + EAX] = result & 0xFFFFFFFF
+            self._words[self.stacks.word_index(parent.frame) + EAX] = result & 0xFFFFFFFF
             # Telling the status may have cost the parent its life: it wrote to its memory.
             if parent.state is State.WAITING:
                 self.scheduler.add(parent)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from hillemu.emu.i386.tss import TSS_32
 from hillemu.kernel.layout import KERNEL_BASE
 from hillemu.kernel.mm.words import Words
-from hillemu.kernel.process import Process, State, word_index
+from hillemu.kernel.process import Process, State
 
 _ESP0, _EIP, _EFLAGS, _ESP, _CR3 = (TSS_32[name][0] // 4 for name in ("esp0", "eip", "eflags", "esp", "cr3"))
 
@@ -23,7 +23,7 @@ class Scheduler:
     def __init__(self, words: Words, symbols: Mapping[str, int], idle_cr3: int, now_ns: Callable[[], int]) -> None:
         self._words, self._now_ns = words, now_ns
         self._trap_frame, self._trap_cr3, self._tss = (
-            word_index(symbols[name]) for name in ("trap_frame", "trap_cr3", "tss")
+            symbols[name] - KERNEL_BASE >> 2 for name in ("trap_frame", "trap_cr3", "tss")
         )
         self._trap_resume = symbols["trap_resume"]
         self.idle_cr3 = idle_cr3
@@ -39,18 +39,18 @@ class Scheduler:
         process.state = State.READY
         self._ready.append(process)
 
-    def yield_(self, frame: int) -> None:
-        """Whoever runs, with its trap frame at word `frame`, lets the others go first."""
+    def yield_(self) -> None:
+        """Whoever runs lets the others go first."""
         if not self._ready:
             return
-        self._save(frame)
+        self._save()
         if self.current is not None:
             self._ready.append(self.current)
         self.switch()
 
-    def block(self, frame: int, state: State) -> None:
+    def block(self, state: State) -> None:
         """The running process waits for something."""
-        self._save(frame)
+        self._save()
         assert self.current is not None
         self.current.state = state
         if state is State.SLEEPING:
@@ -64,7 +64,7 @@ class Scheduler:
         if process in self._sleepers:
             self._sleepers.remove(process)
 
-    def tick(self, frame: int) -> None:
+    def tick(self) -> None:
         """A tick has passed: wake who has slept enough, and give the next one a turn."""
         if self._sleepers:
             now = self._now_ns()
@@ -72,7 +72,7 @@ class Scheduler:
             for process in due:
                 self._sleepers.remove(process)
                 self.add(process)
-        self.yield_(frame)
+        self.yield_()
 
     def switch(self) -> None:
         """Have the next one run, when the stub returns."""
@@ -104,8 +104,9 @@ class Scheduler:
         """EIP and ESP of the task that was interrupted by the double fault."""
         return self._words[self._tss + _EIP], self._words[self._tss + _ESP]
 
-    def _save(self, frame: int) -> None:
-        at = KERNEL_BASE + (frame << 2)
+    def _save(self) -> None:
+        """Remember where the frame lies of whoever has trapped."""
+        at = self._words[self._trap_frame]
         if self.current is None:
             self.idle_frame = at
         else:

@@ -104,7 +104,7 @@ class SystemCalls:
         pid, status_at, options = words[frame + EBX], words[frame + ECX], words[frame + EDX]
         if options & ~_WNOHANG or (pid != ANY_CHILD and not 0 < pid < 1 << 31):
             return Errno.EINVAL
-        return self._processes.wait(self._process, pid, status_at, may_block=not options & _WNOHANG, frame=frame)
+        return self._processes.wait(self._process, pid, status_at, may_block=not options & _WNOHANG)
 
     def _execve(self, frame: int) -> int:
         words = self._words
@@ -127,7 +127,7 @@ class SystemCalls:
 
     def _yield(self, frame: int) -> None:
         self._words[frame + EAX] = 0
-        self._scheduler.yield_(frame)
+        self._scheduler.yield_()
 
     def _nanosleep(self, frame: int) -> int | None:
         raw = self._space.copy_in(self._words[frame + EBX], 8)
@@ -138,7 +138,7 @@ class SystemCalls:
             return Errno.EINVAL
         self._process.wake_ns = self._now_ns() + seconds * _SECOND_NS + ns
         self._words[frame + EAX] = 0
-        self._scheduler.block(frame, State.SLEEPING)
+        self._scheduler.block(State.SLEEPING)
         return None
 
     # ---- memory -----------------------------------------------------------------------------------------------------

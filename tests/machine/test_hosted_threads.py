@@ -99,7 +99,7 @@ def test_the_overflow_of_a_kernel_stack_is_told_and_costs_only_the_thread(tmp_pa
     machine, said = run_thread(tmp_path, "again: push eax\ncall again\n")
     told = machine.kernel.reports
     assert len(told) == 1
-    assert told[0].startswith("kernel stack overflow of thread[1]: address 0xC")
+    assert told[0].startswith("kernel stack overflow of thread[1]: address 0xF040")
     assert "kernel: thread[1] was killed by signal 11 (SIGSEGV)" in said
 
 

@@ -73,8 +73,8 @@ class FakeMachine:
         if self.LOAD is not None:
             raise self.LOAD
 
-    def load_demo(self) -> None:
-        self.asked["path"] = "demo"
+    def load_kernel(self, **options: Any) -> None:
+        self.asked |= {"path": "the built-in kernel", **options}
 
     def schedule_keys(self, text: str, at_insns: int) -> None:
         self.asked.setdefault("keys", []).append((text, at_insns))

@@ -52,10 +52,12 @@ def test_every_option_reaches_the_machine(fake: Fake) -> None:
     assert wish["reboot"] is True
 
 
-def test_without_an_image_the_built_in_guest_boots_with_64_mib(fake: Fake) -> None:
+def test_without_an_image_the_built_in_kernel_boots_with_64_mib(fake: Fake) -> None:
     assert main(["boot"]) == 0
     wish = asked(fake)
-    assert (wish["path"], wish["mem"], wish["cpu"], wish["reboot"]) == ("demo", 64 << 20, "max", False)
+    assert (wish["path"], wish["mem"], wish["cpu"], wish["reboot"]) == (
+        "the built-in kernel", 64 << 20, "max", False,
+    )  # fmt: skip
     assert (wish["until"], wish["max_insns"], wish["rtc_base"]) == (None, None, None)
     assert "keys" not in wish
 
@@ -120,7 +122,7 @@ def test_the_processors_offered_are_those_that_there_are() -> None:
 # Mistakes
 
 MISTAKES = {
-    "": "no command; 'hillemu boot' boots the built-in guest, 'hillemu --help' lists the rest",
+    "": "no command; 'hillemu boot' boots the built-in kernel, 'hillemu --help' lists the rest",
     "bot": "argument COMMAND: invalid choice: 'bot'",
     "boot --mem lots": "--mem: 'lots' is not a size; write it like 512M, 4G or 65536K",
     "boot --mem 1M": "--mem: 1M is too little",
@@ -140,8 +142,12 @@ MISTAKES = {
     "boot --live mouse": "argument --live: invalid choice: 'mouse'",
     "boot --rtc-base yesterday": "--rtc-base: 'yesterday' is not a date; write it like 2026-01-31T12:00:00",
     "boot k.elf --module :args": "--module: ':args' names no file",
-    "boot --append x": "--append: needs an IMAGE",
-    "boot --module x": "--module: needs an IMAGE",
+    "boot --append x --disk y": "--append: needs an IMAGE",
+    "boot --module x --bios y": "--module: needs an IMAGE",
+    "boot k.elf --check": "--check: is for the built-in kernel",
+    "boot --disk y --kernel-module x.py": "--kernel-module: is for the built-in kernel",
+    "kernel-trace": "the following arguments are required: FILE",
+    "kernel-trace /nowhere": "/nowhere: no such file",
     "boot --format multiboot": "--format: needs an IMAGE",
     "boot a b": "unrecognized arguments: b",
     "boot --nonsense": "unrecognized arguments: --nonsense",

@@ -1,0 +1,71 @@
+"""A user's own parts for the kernel: what a Python file given by ``--kernel-module`` defines.
+
+====================  ====================================================================================
+`frame_allocator`     called with a `Zone`, gives the allocator of its frames
+                      (`hillemu.kernel.mm.frames`)
+`page_replacement`    called with `Pages`, gives the policy that picks pages to evict
+                      (`hillemu.kernel.mm.replacement`)
+`oom`                 called with the address spaces, picks whose program ends when memory has run out
+`on_boot`             called with the `Kernel` when memory management is complete, before programs run
+====================  ====================================================================================
+
+All may be classes; none is required, but one must be there.  What goes wrong in this code is its author's mistake, told
+in one line that names the line of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hillemu.boot.image import read_file
+from hillemu.emu.errors import HillemuError, UserMistake
+from hillemu.kernel.options import KernelOptions
+
+NAMES = ("frame_allocator", "page_replacement", "oom", "on_boot")
+
+
+def kernel_options(path: str | None, *, check: bool = False) -> KernelOptions:
+    """The kernel's options with the parts that the file at `path` brings; raises `UserMistake`, `ImageError`."""
+    options = KernelOptions(check=check)
+    if path is None:
+        return options
+    names: dict[str, Any] = _run(path)
+    found = {name: names[name] for name in NAMES if name in names}
+    if not found:
+        raise UserMistake(f"{path}: defines none of {', '.join(NAMES)}")
+    for name, part in found.items():
+        if not callable(part):
+            raise UserMistake(f"{path}: {name} is {part!r}, which cannot be called")
+    return options._replace(**found)
+
+
+@contextmanager
+def blaming(path: str) -> Iterator[None]:
+    """Inside, an exception out of the code in the file at `path` is its author's mistake: `UserMistake`."""
+    try:
+        yield
+    except HillemuError:
+        raise
+    except Exception as error:
+        import traceback
+
+        lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == path]
+        if not lines:
+            raise
+        raise UserMistake(f"{path}:{lines[-1]}: {type(error).__name__}: {error}") from None
+
+
+def _run(path: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "kernel_module", "__file__": path}
+    text = bytes(read_file(path))
+    try:
+        code = compile(text, path, "exec")
+    except SyntaxError as error:
+        raise UserMistake(f"{path}:{error.lineno}: {error.msg}") from None
+    except ValueError as error:
+        raise UserMistake(f"{path}: {error}") from None
+    with blaming(path):
+        exec(code, names)  # the user's own code, as he asked
+    return names
