@@ -23,7 +23,7 @@ from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE, PhysAddr
 from hillemu.kernel.errors import Corruption, InvalidParameters
 from hillemu.kernel.mm.direct_map import DirectMap
 from hillemu.kernel.mm.frame_table import Owner
-from hillemu.kernel.mm.frames import MAX_ORDER, OutOfMemory, order_for
+from hillemu.kernel.mm.frames import OutOfMemory, order_for
 from hillemu.kernel.mm.pmm import Pmm
 from hillemu.kernel.mm.structure import Structure
 from hillemu.kernel.mm.words import words
@@ -32,7 +32,8 @@ SWAP = Structure("swap_area", "u32 slots", "u32 used", "u32 next", "u16 referenc
 """`references` goes on behind the structure."""
 _REFERENCES_AT = SWAP.offset("references")
 SLOTS, USED, NEXT = range(3)
-MOST_SLOTS = ((PAGE_SIZE << MAX_ORDER) - SWAP.size_bytes) // 2 - 1
+MOST_SLOTS = (1 << 20) - 1
+"""A page-table entry of 32-bit paging has 20 bits for a place."""
 
 
 class SwapStore(Protocol):

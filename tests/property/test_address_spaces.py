@@ -48,9 +48,10 @@ USABLE_BYTES = 1600 << 10
 NO_AIDS = Options(red_zones=False, poison=False)
 MOST_SPACES, MOST_PAGES = 3, 40
 
-RIGHTS = st.sampled_from(
-    [0, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC, PROT_WRITE]
-)
+READ_WRITE = PROT_READ | PROT_WRITE
+RIGHTS = st.sampled_from([READ_WRITE] * 5 + [0, PROT_READ, PROT_READ | PROT_EXEC, PROT_WRITE])
+WHO = st.integers(0, 5)
+USES = st.sampled_from(["write", "write", "write", "read", "fetch", "kernel writes", "kernel reads"])
 
 
 class Page(NamedTuple):
@@ -94,8 +95,8 @@ class AddressSpaceModel(RuleBasedStateMachine):
         assert not isinstance(real, OutOfMemory)
         self.spaces.append(Space(real, pages))
 
-    def pick(self, data: Any) -> Space:
-        return data.draw(st.sampled_from(self.spaces))  # type: ignore[no-any-return]
+    def pick(self, who: int) -> Space:
+        return self.spaces[who % len(self.spaces)]
 
     def content_of(self, page: Page) -> bytes | None:
         """What a program sees there; None behind a file's end."""
@@ -104,12 +105,12 @@ class AddressSpaceModel(RuleBasedStateMachine):
     # ---- mapping ------------------------------------------------------------------------------------------------
 
     @rule(
-        data=st.data(), place=st.integers(-1, PLACES - 1), count=st.integers(1, 6), prot=RIGHTS,
+        who=WHO, place=st.integers(-1, PLACES - 1), count=st.integers(1, 6), prot=RIGHTS,
         kind=st.sampled_from(["anonymous", "anonymous", "file", "shared file", "shared"]), first=st.integers(0, 3),
         populate=st.booleans(),
     )  # fmt: skip
-    def mmap(self, data: Any, place: int, count: int, prot: int, kind: str, first: int, populate: bool) -> None:
-        space = self.pick(data)
+    def mmap(self, who: int, place: int, count: int, prot: int, kind: str, first: int, populate: bool) -> None:
+        space = self.pick(who)
         if len(space.pages) + count > MOST_PAGES:
             return
         flags = MAP_SHARED if "shared" in kind else MAP_PRIVATE
@@ -134,25 +135,25 @@ class AddressSpaceModel(RuleBasedStateMachine):
                 shown = None
             space.pages[at + number * PAGE] = Page(prot, None if shown else ZEROS, shown, "shared" in kind)
 
-    @rule(data=st.data(), place=st.integers(0, PLACES - 1), count=st.integers(1, 8))
-    def munmap(self, data: Any, place: int, count: int) -> None:
-        space = self.pick(data)
+    @rule(who=WHO, place=st.integers(0, PLACES - 1), count=st.integers(1, 8))
+    def munmap(self, who: int, place: int, count: int) -> None:
+        space = self.pick(who)
         assert space.real.munmap(BASE + place * PAGE, count * PAGE) == 0
         for number in range(count):
             space.pages.pop(BASE + (place + number) * PAGE, None)
 
-    @rule(data=st.data(), place=st.integers(0, PLACES - 1), count=st.integers(1, 5), prot=RIGHTS)
-    def mprotect(self, data: Any, place: int, count: int, prot: int) -> None:
-        space = self.pick(data)
+    @rule(who=WHO, place=st.integers(0, PLACES - 1), count=st.integers(1, 5), prot=RIGHTS)
+    def mprotect(self, who: int, place: int, count: int, prot: int) -> None:
+        space = self.pick(who)
         touched = [BASE + (place + number) * PAGE for number in range(count)]
         is_whole = all(at in space.pages for at in touched)
         assert space.real.mprotect(touched[0], count * PAGE, prot) == (0 if is_whole else -12)
         for at in touched if is_whole else ():
             space.pages[at] = space.pages[at]._replace(prot=prot)
 
-    @rule(data=st.data(), size=st.integers(-1, 9 * PAGE))
-    def brk(self, data: Any, size: int) -> None:
-        space = self.pick(data)
+    @rule(who=WHO, size=st.integers(-1, 9 * PAGE))
+    def brk(self, who: int, size: int) -> None:
+        space = self.pick(who)
         got = space.real.brk(HEAP + size)
         if size < 0:
             return
@@ -162,34 +163,34 @@ class AddressSpaceModel(RuleBasedStateMachine):
             if at >= end:
                 space.pages.pop(at, None)
             elif at not in space.pages:
-                space.pages[at] = Page(PROT_READ | PROT_WRITE, ZEROS)
+                space.pages[at] = Page(READ_WRITE, ZEROS)
 
     # ---- programs -----------------------------------------------------------------------------------------------
 
-    @rule(data=st.data())
-    def fork(self, data: Any) -> None:
-        space = self.pick(data)
+    @rule(who=WHO)
+    def fork(self, who: int) -> None:
+        space = self.pick(who)
         if len(self.spaces) < MOST_SPACES:
             self.add_space(space.real.fork(), dict(space.pages))
 
-    @rule(data=st.data())
-    def exit(self, data: Any) -> None:
-        space = self.pick(data)
+    @rule(who=WHO)
+    def exit(self, who: int) -> None:
+        space = self.pick(who)
         if len(self.spaces) > 1:
             self.spaces.remove(space)
             space.real.destroy()
 
-    @rule(frames=st.integers(1, 60))
+    @rule(frames=st.integers(1, 12))
     def reclaim(self, frames: int) -> None:
         before = self.made.pmm.free_frames
         assert self.made.pmm.free_frames - before <= self.vm.free_up(frames)
 
     # ---- using memory -------------------------------------------------------------------------------------------
 
-    def draw_page(self, data: Any, space: Space) -> int:
+    def page_at(self, space: Space, number: int) -> int:
         """Mostly a page that there is."""
-        places = st.integers(-1, PLACES).map(lambda number: BASE + number * PAGE)
-        return data.draw(st.sampled_from(sorted(space.pages)) if space.pages else places)  # type: ignore[no-any-return]
+        pages = sorted(space.pages)
+        return pages[number % len(pages)] if pages and number % 16 else BASE + (number % PLACES - 1) * PAGE
 
     def expected(self, space: Space, at: int, access: Access) -> int:
         """0, or the signal that this access ends in."""
@@ -214,14 +215,21 @@ class AddressSpaceModel(RuleBasedStateMachine):
         else:
             space.pages[at & -PAGE] = Page(page.prot, new)
 
-    @rule(
-        data=st.data(), offset=st.integers(0, 90), value=st.binary(min_size=1, max_size=8),
-        access=st.sampled_from([Access(user=True), Access(user=True, write=True), Access(user=True, fetch=True)]),
-    )  # fmt: skip
-    def a_processor_uses(self, data: Any, offset: int, value: bytes, access: Access) -> None:
+    @rule(uses=st.lists(st.tuples(WHO, st.integers(0, 1000), st.integers(0, 90), USES), min_size=1, max_size=12))
+    def programs_run(self, uses: list[tuple[int, int, int, str]]) -> None:
+        for who, number, offset, use in uses:
+            space = self.pick(who)
+            at = self.page_at(space, number) + offset
+            value = bytes([number & 0xFF, offset, who]) * (1 + number % 3)
+            if use == "kernel writes":
+                self.the_kernel_writes(space, at, value)
+            elif use == "kernel reads":
+                self.the_kernel_reads(space, at + 37 * number % PAGE, 23 * number % (3 * PAGE))
+            else:
+                self.a_processor_uses(space, at, value, Access(user=True, write=use == "write", fetch=use == "fetch"))
+
+    def a_processor_uses(self, space: Space, at: int, value: bytes, access: Access) -> None:
         """Walk, fault, walk again: as often as a processor would."""
-        space = self.pick(data)
-        at = self.draw_page(data, space) + offset
         signal = self.expected(space, at, access)
         control = self.made.control(space.real)
         for _ in range(3):
@@ -243,19 +251,13 @@ class AddressSpaceModel(RuleBasedStateMachine):
         content = self.content_of(space.pages[at & -PAGE])
         assert self.made.memory.read(PhysAddr(outcome.phys & -PAGE), PAGE) == content
 
-    @rule(data=st.data(), offset=st.integers(0, 90), value=st.binary(min_size=1, max_size=8))
-    def the_kernel_writes(self, data: Any, offset: int, value: bytes) -> None:
-        space = self.pick(data)
-        at = self.draw_page(data, space) + offset
+    def the_kernel_writes(self, space: Space, at: int, value: bytes) -> None:
         signal = self.expected(space, at, Access(user=True, write=True))
         assert space.real.copy_out(at, value) == (not signal)
         if not signal:
             self.store(space, at, value)
 
-    @rule(data=st.data(), offset=st.integers(0, PAGE - 1), count=st.integers(0, 3 * PAGE))
-    def the_kernel_reads(self, data: Any, offset: int, count: int) -> None:
-        space = self.pick(data)
-        start = self.draw_page(data, space) + offset
+    def the_kernel_reads(self, space: Space, start: int, count: int) -> None:
         expected: bytes | Fault = b""
         at = start
         while at < start + count:
@@ -277,9 +279,9 @@ class AddressSpaceModel(RuleBasedStateMachine):
             return
         self.steps += 1
         assert not self.made.reports, "somebody was killed, or a structure was misused"
-        if self.steps % 8 == 0:
+        if self.steps % 10 == 0:
             assert self.made.check() == []
-        if self.steps % 4 == 0:
+        if self.steps % 5 == 0:
             for space in self.spaces:
                 self.compare_areas(space)
 
@@ -302,7 +304,7 @@ class AddressSpaceModel(RuleBasedStateMachine):
 
 TestAddressSpaces = AddressSpaceModel.TestCase
 TestAddressSpaces.settings = settings(
-    max_examples=110,
+    max_examples=125,
     stateful_step_count=100,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
