@@ -31,8 +31,15 @@ _PIECE = 512
 class PagesView:
     """`hillemu.kernel.mm.replacement.Pages`."""
 
-    def __init__(self, direct: DirectMap, pmm: Pmm, reverse: ReverseMap, place_for: Callable[[int], VirtAddr]) -> None:
-        self._direct, self._pmm, self._reverse, self._place_for = direct, pmm, reverse, place_for
+    def __init__(
+        self,
+        direct: DirectMap,
+        pmm: Pmm,
+        reverse: ReverseMap,
+        swap: Swap | None,
+        place_for: Callable[[int], VirtAddr],
+    ) -> None:
+        self._direct, self._pmm, self._swap, self._place_for = direct, pmm, swap, place_for
         self.end = reverse.end
         self.is_program_page = reverse.is_program_page
         self.was_accessed = reverse.was_accessed
@@ -41,16 +48,18 @@ class PagesView:
     def program_pages(self, first: int = 0) -> Iterator[Frame]:
         """Looks at the frame table a piece at a time: most of it may be nobody's."""
         table = self._pmm.table
-        anonymous, cached = int(Owner.ANONYMOUS), int(Owner.PAGE_CACHE)
+        wanted = {int(Owner.PAGE_CACHE)}
+        if self._swap is not None and not self._swap.is_full:
+            wanted.add(int(Owner.ANONYMOUS))
         for start, end in ((first, self.end), (0, min(first, self.end))):
             for base in range(start, end, _PIECE):
                 count = min(_PIECE, end - base)
                 raw = self._direct.memory.read(PhysAddr(table.at + 8 * base), 8 * count)
                 owners = raw[3::8]
-                if anonymous not in owners and cached not in owners:
+                if wanted.isdisjoint(owners):
                     continue
                 for number, owner in enumerate(owners):
-                    if owner in (anonymous, cached) and self.is_program_page(base + number):
+                    if owner in wanted and self.is_program_page(base + number):
                         yield Frame(base + number)
 
     def words(self, count: int) -> Words:
@@ -78,7 +87,7 @@ class Reclaim:
     ) -> None:
         self._memory, self._pmm, self._counters = direct.memory, pmm, counters
         self._cache, self._swap, self._reverse, self._flush_tlb = cache, swap, reverse, flush_tlb
-        self.policy = policy(PagesView(direct, pmm, reverse, place_for))
+        self.policy = policy(PagesView(direct, pmm, reverse, swap, place_for))
         added = getattr(self.policy, "added", None)
         self.added: Callable[[Frame], None] | None = added
         """Tell the policy of a page that got a frame; None if it does not want to know."""
@@ -132,10 +141,9 @@ class Reclaim:
                 self._pmm.release(frame)
             self._cache.drop(frame)
             return True
-        page = self._memory.read(PhysAddr(frame << PAGE_SHIFT), PAGE_SIZE)
-        slot = self._swap.put(page, len(places)) if self._swap is not None else 0
-        if not slot:
+        if self._swap is None or self._swap.is_full:
             return False
+        slot = self._swap.put(self._memory.read(PhysAddr(frame << PAGE_SHIFT), PAGE_SIZE), len(places))
         for place in places:
             place.space.tables.words[place.slot] = slot << PAGE_SHIFT
             place.space.record[RESIDENT] -= 1

@@ -48,7 +48,7 @@ class Pages(Protocol):
         """Whether `frame` was written to, so that evicting it costs a write."""
 
     def program_pages(self, first: int = 0) -> Iterator[Frame]:
-        """All that can go, ascending from `first`, then from 0 up to it."""
+        """All that can go now, ascending from `first`, then from 0 up to it; no anonymous pages if swap is full."""
 
     def words(self, count: int) -> Words:
         """32-bit words in guest memory for the policy's own use, zero; once, when it is made."""

@@ -114,9 +114,13 @@ class Swap:
     def used(self) -> int:
         return self._header[USED]
 
+    @property
+    def is_full(self) -> bool:
+        return self._header[USED] >= self._header[SLOTS]
+
     def put(self, page: bytes, references: int) -> int:
         """Keep a page for so many entries; its place, or 0: swap is full."""
-        if self._header[USED] >= self._header[SLOTS]:
+        if self.is_full:
             return 0
         start = min(self._header[NEXT], self.slots)
         counts = self._counts()
