@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from hillemu.emu.i386.address import page_down
 from hillemu.emu.i386.vectors import AC, BP, BR, DB, DE, EXCEPTIONS, MF, OF, PF, UD, XM, describe
-from hillemu.kernel.mm.outcomes import SIGBUS, SIGSEGV, Killed
+from hillemu.kernel.mm.outcomes import SIGBUS, SIGKILL, SIGSEGV, Killed
 from hillemu.kernel.trap_frame import CS, EIP, ERROR_CODE, VECTOR
 from hillemu.kernel.trap_frame import describe as registers_of
 
@@ -57,7 +57,8 @@ class Faults:
             assert process.space is not None
             outcome = process.space.fault(self._register("cr2"), words[frame + ERROR_CODE])
             if isinstance(outcome, Killed):
-                self._kernel.report(f"{outcome.reason}; EIP 0x{words[frame + EIP]:08X}")
+                if outcome.signal != SIGKILL:  # that memory has run out was told by those who ran out of it
+                    self._kernel.report(f"{outcome.reason}; EIP 0x{words[frame + EIP]:08X}")
                 self._end(process, outcome.signal)
             return
         self.exception(frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -61,3 +62,28 @@ def spoken(text: str) -> list[str]:
     start = max(number for number, line in enumerate(lines) if "kernel page tables at" in line) + 1
     end = next((number for number, line in enumerate(lines) if line == "=== Memory at the end ==="), len(lines))
     return lines[start:end]
+
+
+C_FLAGS = [
+    *(
+        "-m32",
+        "-march=pentium3",
+        "-masm=intel",
+        "-O1",
+        "-std=gnu11",
+        "-ffreestanding",
+        "-fno-pic",
+        "-no-pie",
+        "-static",
+    ),
+    *("-nostdlib", "-fno-stack-protector", "-fcf-protection=none", "-mno-sse", "-fno-asynchronous-unwind-tables"),
+    *("-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", "-Wl,-Ttext-segment=0x400000", "-Wl,-z,noexecstack"),
+]
+
+
+def compile_program(gcc: str, name: str, folder: Path) -> str:
+    """Compile tests/guest/programs/`name`.c as any user would: gcc -m32 -nostdlib, linked below the heap."""
+    source = Path(__file__).resolve().parents[1] / "guest" / "programs" / f"{name}.c"
+    done = subprocess.run([gcc, *C_FLAGS, source, "-o", folder / name], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return str(folder / name)
