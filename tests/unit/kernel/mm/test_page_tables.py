@@ -247,3 +247,26 @@ class TestTheHighMemoryWindow:
         assert space.copy_out(at, b"high")
         assert space.tables.entry(at) >> 12 & 0xFFFFF >= 0x10000
         assert space.copy_in(at, 4) == b"high"
+
+
+def test_frames_above_4_gib_are_used_with_pae() -> None:
+    """Row H9: a machine of 5 GiB, 2 of them above the hole; all else is taken."""
+    from hillemu.emu.memory import PhysicalMemory
+    from hillemu.kernel.mm.memory_map import MemoryRegion
+
+    memory = PhysicalMemory(5 << 30)
+    regions = [MemoryRegion(1 << 20, 31 << 20, 1), MemoryRegion(1 << 32, 1 << 20, 1)]
+    made = make_vm(5 << 30, memory=memory, regions=regions, pae=True)
+    space = made.vm.create_space()
+    at = space.mmap(0, 100 * 4096, 3, 0)
+    assert space.copy_out(at, b"0123456789" * 4096)
+    outcomes = [walk(made, space, at + 4096 * number) for number in range(10)]
+    assert all(isinstance(outcome, Mapped) and outcome.phys >= 1 << 32 for outcome in outcomes)
+    child = space.fork()
+    assert child.copy_out(at, b"X")
+    assert space.copy_in(at, 40960) == b"0123456789" * 4096
+    window_at = made.vm.window.kmap(Frame(outcomes[0].phys >> 12))
+    outcome = translate(memory, window_at, control_of(made.kernel.cr3, True))
+    assert isinstance(outcome, Mapped)
+    assert memory.read(outcome.phys, 4) == b"0123"
+    assert made.check() == []

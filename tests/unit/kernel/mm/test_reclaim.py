@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -278,3 +279,19 @@ class TestSwapArea:
             made.pmm.alloc(0, Owner.KERNEL)
         with pytest.raises(InvalidParameters, match="swap: no memory"):
             Swap(made.vm.direct, made.pmm, HostSwap(4096))
+
+
+def test_the_policy_that_the_document_shows_works_as_it_is(root: Path) -> None:
+    text = (root / "docs" / "kernel.md").read_text(encoding="utf-8")
+    source = text[text.index("## A page-replacement policy of your own") :].split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(source, names)
+    made = make_vm(policy=names["Fifo"], swap=HostSwap(SWAP_BYTES))
+    space = made.vm.create_space()
+    at = space.mmap(0, 4 * 4096, READ_WRITE, ANONYMOUS)
+    for page in (2, 0, 3, 1):
+        space.copy_out(at + 4096 * page, content(page))
+    assert made.vm.free_up(2) == 2
+    assert [bool(space.tables.entry(at + 4096 * page) & PRESENT) for page in range(4)] == [False, True, False, True]
+    assert space.copy_in(at + 8192, 4096) == content(2)
+    assert made.check() == []

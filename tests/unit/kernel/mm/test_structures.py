@@ -9,7 +9,20 @@ import pytest
 
 from hillemu.emu.guest import FakeMemory
 from hillemu.emu.i386.address import PhysAddr
-from hillemu.kernel.mm import allocation_table, bitmap, boot_memory, buddy_layout, early_pool, frame_table, slab
+from hillemu.kernel.mm import (
+    allocation_table,
+    areas,
+    bitmap,
+    boot_memory,
+    buddy_layout,
+    early_pool,
+    frame_table,
+    page_cache,
+    slab,
+    swap,
+    task_memory,
+    window,
+)
 from hillemu.kernel.mm.structure import Structure
 
 STRUCTURES = [
@@ -24,6 +37,11 @@ STRUCTURES = [
     frame_table.FRAME,
     slab.CACHE,
     slab.SLAB,
+    areas.AREA,
+    page_cache.CACHED_FILE,
+    swap.SWAP,
+    task_memory.TASK_MEMORY,
+    window.WINDOW,
     Structure("awkward", "u8 a", "u64 b", "u16 c", "u8 d[3]", "u32 e", "u8 f"),
 ]
 
