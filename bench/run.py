@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import kernel_mm
+import kernel_vm
 import loops
 import ports
 import startup
@@ -70,6 +71,8 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if "mm" in options.part:
         measured["mm"] = kernel_mm.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
         goals += _show(*kernel_mm.report(measured["mm"]))
+        measured["vm"] = kernel_vm.measure(rounds=rounds, tell=_tell)
+        goals += _show(*kernel_vm.report(measured["vm"]))
     print(*goals, sep="\n")
     return {**measured, "goals": [goal.record() for goal in goals]}
 

@@ -22,7 +22,7 @@ from hillemu.kernel.mm.forking import fork
 from hillemu.kernel.mm.frame_table import OWNER_SHIFT, Owner
 from hillemu.kernel.mm.frames import OutOfMemory
 from hillemu.kernel.mm.outcomes import Fault, FaultOutcome, Killed
-from hillemu.kernel.mm.page_faults import BATCH, WRITE, settle
+from hillemu.kernel.mm.page_faults import BATCH, WRITE, resolve, settle
 from hillemu.kernel.mm.page_tables import DIRTY, NO_EXECUTE, PRESENT, USER, WRITABLE, PageTables
 from hillemu.kernel.mm.protection import (
     MAP_ANONYMOUS,
@@ -76,7 +76,9 @@ class AddressSpace:
 
     def fault(self, address: int, error_code: int) -> FaultOutcome:
         """Resolve a page fault at `address` (CR2) with the processor's `error_code`."""
-        outcome = settle(self, address, error_code)
+        outcome = resolve(self, address, error_code)
+        if isinstance(outcome, OutOfMemory):
+            outcome = settle(self, address, error_code)
         if isinstance(outcome, Killed):
             self.vm.counters.count(Event.SEGV)
         else:

@@ -84,10 +84,11 @@ def settle(space: AddressSpace, at: int, code: int, *, may_kill: bool = True) ->
 
 def resolve(space: AddressSpace, at: int, code: int) -> FaultOutcome | OutOfMemory:
     """One attempt; with `OutOfMemory` nothing has changed but perhaps a page table that is still empty."""
-    u32 = space.areas.u32
-    area = space.areas.locate(at)
+    areas = space.areas
+    area = areas.locate(at)
     if not area:
         return _below_a_stack(space, at, code)
+    u32 = areas.u32
     prot = u32[area + PROT]
     if code & (WRITE | FETCH | RESERVED_BIT):
         if code & WRITE and not prot & PROT_WRITE:
@@ -115,12 +116,14 @@ def resolve(space: AddressSpace, at: int, code: int) -> FaultOutcome | OutOfMemo
     if file := u32[area + FILE]:
         page = u32[area + PAGE] + (at - u32[area + START] >> PAGE_SHIFT)
         return _file_page(space, at, code, slot, flags, file, page, u32[area + FLAGS])
-    frame = vm.pmm.alloc(0, _ANONYMOUS, space.record[ID] << PAGE_NUMBER_BITS | at >> PAGE_SHIFT, high=True)
+    record = space.record
+    frame = vm.pmm.alloc(0, _ANONYMOUS, record[ID] << PAGE_NUMBER_BITS | at >> PAGE_SHIFT, high=True)
     if isinstance(frame, OutOfMemory):
         return frame
-    vm.memory.write(PhysAddr(frame << PAGE_SHIFT), _ZEROS)
-    tables.words[slot] = frame << PAGE_SHIFT | flags
-    space.record[RESIDENT] += 1
+    base = PhysAddr(frame << PAGE_SHIFT)
+    vm.memory.write(base, _ZEROS)
+    tables.words[slot] = base | flags
+    record[RESIDENT] += 1
     vm.counters.count(_PGZERO_FAULT)
     if vm.page_added is not None:
         vm.page_added(frame)
