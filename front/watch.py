@@ -26,7 +26,7 @@ class TextWatch:
         self._screen = screen
         self._on_match = on_match
         self._recent = ""
-        self._seen_screen = ""
+        self._seen_cells = b""
         log.observers.append(self._byte)
 
     def close(self) -> None:
@@ -44,10 +44,11 @@ class TextWatch:
 
     def screen_matches(self) -> bool:
         """Whether the screen, if it has changed, matches: with rows that end at their last character, or run on."""
-        text = self._screen.text
-        if text == self._seen_screen:
+        cells = self._screen.cells
+        if cells == self._seen_cells:
             return False
-        self._seen_screen = text
+        self._seen_cells = cells
+        lines = self._screen.lines
         # A prompt ends with a space, which is on the screen like all the others behind it.
-        with_blanks = "\n".join(line.ljust(self._screen.size[1]) for line in self._screen.lines)
-        return any(self.pattern.search(shown) for shown in (text, with_blanks))
+        with_blanks = "\n".join(line.ljust(self._screen.size[1]) for line in lines)
+        return any(self.pattern.search(shown) for shown in (self._screen.text, with_blanks))

@@ -61,6 +61,11 @@ class TextScreen:
         """The rows joined by line feeds, without the empty ones at the end."""
         return "\n".join(self.lines).rstrip("\n")
 
+    @property
+    def cells(self) -> bytes:
+        """All that is shown, two bytes a cell: tells quickly whether it has changed."""
+        return b"".join(self._rows())
+
     def cell(self, row: int, column: int) -> tuple[str, int]:
         """The character and the attribute at a place; `IndexError` if it is not on the screen."""
         rows, columns = self.size
