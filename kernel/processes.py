@@ -120,7 +120,10 @@ class Processes:
     # ---- ends -------------------------------------------------------------------------------------------------------
 
     def end(self, process: Process, status: int) -> None:
-        """`process` ends with `status`, as waitpid gives it; if it runs, somebody else does from now on."""
+        """`process` ends with `status`, as waitpid gives it; if it runs, somebody else does from now on.
+
+        That may be its parent, which is told first.
+        """
         scheduler = self.scheduler
         was_running = process is scheduler.current
         scheduler.remove(process)
@@ -136,9 +139,9 @@ class Processes:
             child.parent = 0
             if child.state is State.ZOMBIE:
                 self._forget(child)
+        self._tell_parent(process)
         if was_running:
             scheduler.switch()
-        self._tell_parent(process)
         if not any(one.state is not State.ZOMBIE for one in self.by_pid.values()):
             self.on_last_exit()
 
@@ -164,9 +167,7 @@ class Processes:
         elif parent.state is State.WAITING and parent.record[WAITS_FOR] in (ANY_CHILD, process.pid):
             result = self._reap(parent, process, parent.record[STATUS_AT])
             self._words[self.stacks.word_index(parent.frame) + EAX] = result & 0xFFFFFFFF
-            # Telling the status may have cost the parent its life: it wrote to its memory.
-            if parent.state is State.WAITING:
-                self.scheduler.add(parent)
+            self.scheduler.add(parent)
 
     def _reap(self, parent: Process, child: Process, status_at: int) -> int:
         assert parent.space is not None
