@@ -10,7 +10,7 @@ VGA                 ports 3B0h-3DFh, 1CEh-1D0h; its memory from A0000h and at PC
 disks               ATA, floppy, DMA (`hillemu.emu.board.storage`)
 PCI                 440FX, PIIX3, PIIX4, VGA (`hillemu.emu.board.pci_slots`)
 port 92h, CF9h      A20 gate and reset
-debug console       port E9h
+debug console       port E9h; SeaBIOS's 402h where the user wants it
 isa-debug-exit      ports F4h-F7h
 POST card           port 80h
 fw_cfg, pc-testdev  ports 510h, E0h and others, where the user wants them
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 SHUTDOWN_STATUS, RESUMING = 0x0F, frozenset((0x05, 0x09, 0x0A))
 IA32_APIC_BASE = 0x1B
 HPET_BASE, HPET_BYTES = 0xFED00000, 0x400
-DEBUG_CONSOLE = 0xE9
+DEBUG_CONSOLE, SEABIOS_CONSOLE = 0xE9, 0x402
 ROM_BASE, ROM_BYTES = 0xC0000, 0x40000
 
 
@@ -252,6 +252,10 @@ class Pc:
             self.ports.attach(base, count, device, name="pc-testdev", width=width)
         self.mmio.attach(MMIO_BASE, MMIO_BYTES, card.memory, name="pc-testdev", width=4)
         self._extra.append(card)
+
+    def add_debugcon(self) -> None:
+        """Have the debug console answer at the port that SeaBIOS writes to, too."""
+        self.ports.attach(SEABIOS_CONSOLE, 1, Debugcon(sink=self.debug_log.put), name="SeaBIOS's debug console")
 
     def reset(self) -> None:
         """Pull every chip's RESET pin.  RAM keeps its content; devices plugged into the 8042 are powered anew."""

@@ -21,7 +21,7 @@ _PORTS: tuple[tuple[int, int, str], ...] = (
     (0x3E8, 0x3EF, "COM3"),
     (0x3F0, 0x3F5, "floppy controller (--floppy adds one)"),
     (0x3F7, 0x3F7, "floppy controller (--floppy adds one)"),
-    (0x402, 0x402, "SeaBIOS's debug port"),
+    (0x402, 0x402, "SeaBIOS's debug port (--device isa-debugcon adds it)"),
     (0x510, 0x51B, "QEMU firmware configuration (--device fw-cfg adds it)"),
     (0xB004, 0xB005, "ACPI of old QEMUs"),
 )

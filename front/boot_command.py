@@ -102,6 +102,7 @@ def _power_on(options: CommandLine) -> Machine:
             options.disk_write,
         ),
         bios=options.bios,
+        vga_bios=options.vga_bios,
         devices=options.device,
     )
     if _boots_the_built_in_kernel(options):

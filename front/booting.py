@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from hillemu.boot.image import BootOptions, Image, Loaded, read_file
 from hillemu.boot.loader import kind_of, load_image
 from hillemu.boot.power_on import BuiltInFirmware, ProcessorFacts
+from hillemu.emu.devices.pci.expansion_rom import SIGNATURE
+from hillemu.emu.devices.pci.pci_vga import ROM_BYTES as VIDEO_ROM_BYTES
 from hillemu.emu.errors import ImageError, OptionError
 from hillemu.emu.memory import MAX_FIRMWARE_BYTES, MIN_FIRMWARE_BYTES
 from hillemu.emu.pc import Pc, run_firmware
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from hillemu.boot.bios.drives import Drives
     from hillemu.boot.detect import Kind
 
-EXTRA_DEVICES = ("fw-cfg", "pc-testdev")
+EXTRA_DEVICES = ("fw-cfg", "pc-testdev", "isa-debugcon")
 """Devices of QEMU's that a machine has when the user asks for them."""
 
 
@@ -40,9 +42,10 @@ class DriveOptions(NamedTuple):
 
 
 class Booting:
-    """Knows how `pc` starts: with the built-in firmware, or by the ROM image `bios`.
+    """Knows how `pc` starts: with the built-in firmware, or by the ROM image `bios` with `vga_bios` on the card.
 
-    Raises `OptionError` for an extra device that does not exist, `ImageError` for a ROM image that cannot be used.
+    Raises `OptionError` for options that make no sense together and for an extra device that does not exist,
+    `ImageError` for a ROM image that cannot be used.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Booting:
         *,
         drives: DriveOptions,
         bios: str | None,
+        vga_bios: str | None,
         devices: tuple[str, ...],
         restart: Callable[[], None],
         report: Report,
@@ -59,10 +63,15 @@ class Booting:
         self._options = drives
         self._drives: Drives | None = None
         self._rom = None if bios is None else _read_rom(bios)
+        if vga_bios is not None:
+            if self._rom is None:
+                raise OptionError("--vga-bios", "needs --bios: the built-in firmware knows the card by itself")
+            pc.pci.put_video_rom(_read_video_rom(vga_bios))
+        add = {"fw-cfg": pc.add_fw_cfg, "pc-testdev": pc.add_testdev, "isa-debugcon": pc.add_debugcon}
         for name in devices:
             if name not in EXTRA_DEVICES:
                 raise OptionError("--device", f"there is no {name!r}; choose one of {', '.join(EXTRA_DEVICES)}")
-            (pc.add_fw_cfg if name == "fw-cfg" else pc.add_testdev)()
+            add[name]()
         self._firmware = BuiltInFirmware(
             pc,
             processor=ProcessorFacts(pc.model.signature, pc.model.edx),
@@ -156,4 +165,11 @@ def _read_rom(path: str) -> bytes:
     image = bytes(read_file(path))
     if len(image) % 0x10000 or not MIN_FIRMWARE_BYTES <= len(image) <= MAX_FIRMWARE_BYTES:
         raise ImageError(path, f"is {len(image):,} bytes: a ROM image has 64 KiB to 512 KiB, a multiple of 64 KiB")
+    return image
+
+
+def _read_video_rom(path: str) -> bytes:
+    image = bytes(read_file(path))
+    if not image.startswith(SIGNATURE) or len(image) > VIDEO_ROM_BYTES:
+        raise ImageError(path, f"is no video BIOS: one starts with 55 AA and has at most {VIDEO_ROM_BYTES >> 10} KiB")
     return image

@@ -57,7 +57,8 @@ class Machine:
     `cpu` names a processor model, `rtc_base` is the clock chip's date at power-on.  `report` hears, once each, of what
     the guest uses and hillemu does not model.  With `reboot`, a reset by the guest boots the image again; without, it
     ends the run.  `drives` says what is in the floppy, disk and CD drives, `bios` names a ROM image that runs instead
-    of the built-in firmware, `devices` extra devices (`booting.EXTRA_DEVICES`).
+    of the built-in firmware, `vga_bios` the one that it finds on the graphics card, `devices` extra devices
+    (`booting.EXTRA_DEVICES`).
 
     Raises `OptionError` for a value that makes no sense, `ImageError` for a ROM image that cannot be used.
     """
@@ -72,6 +73,7 @@ class Machine:
         reboot: bool = False,
         drives: DriveOptions = NO_DRIVES,
         bios: str | None = None,
+        vga_bios: str | None = None,
         devices: Sequence[str] = (),
     ) -> None:
         size_bytes = parse_ram_size(mem, "mem") if isinstance(mem, str) else check_ram_size(mem)
@@ -91,6 +93,7 @@ class Machine:
             self._pc,
             drives=drives,
             bios=bios,
+            vga_bios=vga_bios,
             devices=tuple(devices),
             restart=self._guest_resets,
             report=self._report_once,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CPU_MODELS = ("386", "486", "pentium", "qemu32", "max")
 IMAGE_FORMATS = ("auto", "multiboot", "multiboot2", "linux", "linux16", "disk", "floppy", "cd")
-EXTRA_DEVICES = ("fw-cfg", "pc-testdev")
+EXTRA_DEVICES = ("fw-cfg", "pc-testdev", "isa-debugcon")
 LIVE_INPUTS = ("keyboard", "serial")
 
 DESCRIPTION = "An i386 PC for people who write, teach and test operating-system memory management."
@@ -53,6 +53,7 @@ class CommandLine(argparse.Namespace):
     force_boot: bool
     disk_write: bool
     bios: str | None
+    vga_bios: str | None
     device: list[str]
     cpu: str
     format: str
@@ -138,12 +139,13 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
     machine.add_argument(
         "--bios", metavar="FILE", help="run this ROM image (64K to 512K) instead of the built-in firmware"
     )
+    machine.add_argument("--vga-bios", metavar="FILE", help="the video BIOS that --bios finds on the graphics card")
     machine.add_argument(
         "--device",
         action="append",
         default=[],
         choices=EXTRA_DEVICES,
-        help="add a device of QEMU's that test kernels use; may be given again",
+        help="add a device of QEMU's that test kernels or firmware use; may be given again",
     )
 
     image = boot.add_argument_group("what is booted")

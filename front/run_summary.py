@@ -60,6 +60,7 @@ def run_record(machine: Machine, stop: Stop, wall_s: float, typed: Sequence[Type
         "ram_sha256": machine.memory.sha256(),
         "serial": machine.serial.text,
         "screen": machine.screen.text,
+        "debug_console": machine.debug_console.text,
         RECORD_KEY: as_json(typed),
         "unhandled": {
             kind: {f"{address:#x}": count for address, count in sorted(counts.items())}

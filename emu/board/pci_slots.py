@@ -15,10 +15,11 @@ from collections.abc import Callable
 
 from hillemu.emu.bus import Bus, PeekableDevice
 from hillemu.emu.clock import Clock
+from hillemu.emu.devices.pci.expansion_rom import ExpansionRom
 from hillemu.emu.devices.pci.i440fx import I440Fx
 from hillemu.emu.devices.pci.moving_range import MovingRange
 from hillemu.emu.devices.pci.pci import PciBus
-from hillemu.emu.devices.pci.pci_vga import PciVga
+from hillemu.emu.devices.pci.pci_vga import ROM_BYTES, PciVga
 from hillemu.emu.devices.pci.piix3 import BUS_MASTER_PORTS, Piix3Ide, Piix3Isa
 from hillemu.emu.devices.pci.piix4_pm import APM_PORT, APM_PORT_COUNT, Piix4Pm
 from hillemu.emu.devices.storage.bus_master import BusMaster
@@ -64,7 +65,11 @@ class PciSlots:
         self.ide = Piix3Ide(on_bus_master=bus_master_ports.move, on_master=bus_master.set_enabled)
         self.pm = Piix4Pm(ports=ports, clock=clock, irq9=irq(SCI_IRQ), on_power_off=on_power_off, report=report)
         card_registers = MovingRange(mmio, MMIO_BYTES, card.mmio, name="VGA registers", width=4, report=report)
-        self.vga = PciVga(on_frame_buffer=memory.place_video_ram, on_mmio=card_registers.move)
+        self._mmio, self._report = mmio, report
+        self._video_rom: MovingRange | None = None
+        self.vga = PciVga(
+            on_frame_buffer=memory.place_video_ram, on_mmio=card_registers.move, on_rom=self._video_rom_moved
+        )
         for device, function, what in (
             (0, 0, self.bridge),
             (1, 0, self.isa),
@@ -76,6 +81,15 @@ class PciSlots:
         ports.attach(CONFIG_PORTS, CONFIG_PORT_COUNT, self.bus, name="PCI configuration", width=4)
         ports.attach(APM_PORT, APM_PORT_COUNT, self.pm.apm, name="APM control")
         ports.attach(GPE_PORTS, GPE_PORT_COUNT, self.pm.acpi.gpe0, name="PIIX4 GPE0", width=4)
+
+    def put_video_rom(self, image: bytes) -> None:
+        """Put a video BIOS of at most 64 KiB into the card, while the machine is off."""
+        rom = ExpansionRom(ROM_BYTES, image)
+        self._video_rom = MovingRange(self._mmio, ROM_BYTES, rom, name="video ROM", width=4, report=self._report)
+
+    def _video_rom_moved(self, base: int | None) -> None:
+        if self._video_rom is not None:
+            self._video_rom.move(base)
 
     def reset(self) -> None:
         self.bus.reset()

@@ -56,7 +56,7 @@ class FakeMachine:
 
     def __init__(self, mem: Any = "64M", **options: Any) -> None:
         self.asked: dict[str, Any] = {"mem": mem, **options}
-        self.serial = FakeSerial()
+        self.serial, self.debug_console = FakeSerial(), FakeSerial()
         self.screen = type("Screen", (), {"lines": self.SCREEN, "text": "\n".join(self.SCREEN)})()
         self.cpu = type("Cpu", (), {"instructions": 1_234_567, "core": "native"})()
         self.clock = type("Clock", (), {"now_ns": 12_345_670})()

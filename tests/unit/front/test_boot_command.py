@@ -88,6 +88,7 @@ def test_the_json_file_has_everything_about_the_run(fake: Fake, tmp_path: Path) 
         "ram_sha256": "ab" * 32,
         "serial": "hello\n",
         "screen": "on the screen\n\n",
+        "debug_console": "",
         "live_input": [],
         "unhandled": {"port_reads": {"0x3f6": 2}, "memory_writes": {}},
     }
@@ -216,10 +217,24 @@ def test_on_a_terminal_the_screen_is_drawn_while_the_guest_runs(fake: Fake, monk
 
 def test_drives_firmware_and_extra_devices_reach_the_machine(fake: Fake) -> None:
     drives = "--floppy a.img --disk c.img --disk d.img --cdrom e.iso --boot adc --force-boot --disk-write"
-    main(["boot", *drives.split(), "--bios", "rom.bin", "--device", "fw-cfg", "--device", "pc-testdev"])
+    main(
+        [
+            "boot",
+            *drives.split(),
+            "--bios",
+            "rom.bin",
+            "--vga-bios",
+            "vga.bin",
+            "--device",
+            "fw-cfg",
+            "--device",
+            "pc-testdev",
+        ]
+    )
     asked = fake.made[-1].asked
     assert asked["drives"] == DriveOptions(("a.img",), ("c.img", "d.img"), ("e.iso",), "adc", True, True)
-    assert (asked["bios"], asked["devices"], asked["path"]) == ("rom.bin", ["fw-cfg", "pc-testdev"], None)
+    assert (asked["bios"], asked["vga_bios"]) == ("rom.bin", "vga.bin")
+    assert (asked["devices"], asked["path"]) == (["fw-cfg", "pc-testdev"], None)
 
 
 def test_an_image_gets_its_initial_ram_disks_in_order(fake: Fake) -> None:
