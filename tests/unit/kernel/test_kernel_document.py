@@ -1,0 +1,62 @@
+"""docs/kernel.md shows the structures and the examples as they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hosted_programs import spoken
+
+from hillemu.kernel.kernel_calls import FUNCTIONS
+from hillemu.kernel.mm.structure import Structure
+from hillemu.kernel.options import CommandLine
+from hillemu.kernel.process import TASK
+from hillemu.kernel.trap_frame import FRAME
+from hillemu.kernel_module import kernel_options
+from hillemu.machine import Machine
+
+
+@pytest.fixture(scope="module")
+def text(root: Path) -> str:
+    return (root / "docs" / "kernel.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("structure", [FRAME, TASK], ids=lambda one: str(one.name))
+def test_the_structures_are_in_the_document(text: str, structure: Structure) -> None:
+    assert structure.declaration() in text
+
+
+def test_every_function_that_ring_0_may_call_is_named(text: str) -> None:
+    for name in FUNCTIONS[4:]:
+        assert f"`{name}`" in text.replace("(s)`", "`") or f"`{name.removesuffix('s')}(s)`" in text, name
+
+
+def test_the_words_of_the_command_line_are_known(text: str) -> None:
+    words = re.findall(r"^\| `([a-z]+=\w+)` \|", text, re.MULTILINE)
+    assert len(words) == 4
+    line = CommandLine.parse(" ".join(words).replace("SIZE", "4M"))
+    assert line.unknown == ()
+    assert (line.pae, line.init, line.swap_bytes, line.tests) == (True, "NAME", 4 << 20, False)
+
+
+def test_the_example_from_python_runs(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(from hillemu.machine.*?)```", text, re.DOTALL)
+    exec(compile(example, "kernel.md", "exec"), {})
+    out = capsys.readouterr().out
+    assert " 8192 memory_test.elf[1]\n" in out
+    assert re.search(r"^00400000-00401000 r-xp 00001000 memory_test.elf$", out, re.MULTILINE)
+    assert re.search(r"-c0000000 rw-p 00000000 \[stack\]$", out, re.MULTILINE)
+
+
+def test_the_allocator_of_one_s_own_boots_as_told(text: str, tmp_path: Path) -> None:
+    (allocator,) = re.findall(r"```python\n(from hillemu.kernel.mm.frames.*?)```", text, re.DOTALL)
+    path = tmp_path / "my_allocator.py"
+    path.write_text(f"{allocator}\nframe_allocator = Stack\n")
+    machine = Machine(mem="16M")
+    machine.load_kernel(options=kernel_options(str(path), check=True))
+    assert machine.run(max_insns=20_000_000).reason.value == "power-off"
+    said = machine.serial.text
+    assert said.count("kmalloc: failed to allocate") == 2
+    assert "Memory test completed!" in spoken(said)
+    assert "check: all is well\n" in said
