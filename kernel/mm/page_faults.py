@@ -224,7 +224,7 @@ def _file_page(
 def _below_a_stack(space: AddressSpace, at: int, code: int) -> FaultOutcome | OutOfMemory:
     page = at & -PAGE_SIZE
     stack = space.areas.following(at) if PROGRAM_BASE <= at < KERNEL_BASE else None
-    if stack is None or not stack.flags & MAP_GROWSDOWN:
+    if stack is None or not stack.flags & MAP_GROWSDOWN or stack.end - page > 2 * STACK_MAX_BYTES:
         return segv(space, at, code, "nothing is mapped there")
     if stack.end - page > STACK_MAX_BYTES:
         return segv(space, at, code, f"the stack may have {STACK_MAX_BYTES >> 20} MiB")

@@ -135,19 +135,20 @@ class AddressSpaceModel(RuleBasedStateMachine):
                 shown = None
             space.pages[at + number * PAGE] = Page(prot, None if shown else ZEROS, shown, "shared" in kind)
 
-    @rule(who=WHO, place=st.integers(0, PLACES - 1), count=st.integers(1, 8))
+    @rule(who=WHO, place=st.integers(0, PLACES - 1), count=st.integers(1, 3))
     def munmap(self, who: int, place: int, count: int) -> None:
         space = self.pick(who)
         assert space.real.munmap(BASE + place * PAGE, count * PAGE) == 0
         for number in range(count):
             space.pages.pop(BASE + (place + number) * PAGE, None)
 
-    @rule(who=WHO, place=st.integers(0, PLACES - 1), count=st.integers(1, 5), prot=RIGHTS)
-    def mprotect(self, who: int, place: int, count: int, prot: int) -> None:
+    @rule(who=WHO, number=st.integers(0, 1000), count=st.integers(1, 4), prot=RIGHTS)
+    def mprotect(self, who: int, number: int, count: int, prot: int) -> None:
         space = self.pick(who)
-        touched = [BASE + (place + number) * PAGE for number in range(count)]
+        start = self.page_at(space, number)
+        touched = range(start, start + count * PAGE, PAGE)
         is_whole = all(at in space.pages for at in touched)
-        assert space.real.mprotect(touched[0], count * PAGE, prot) == (0 if is_whole else -12)
+        assert space.real.mprotect(start, count * PAGE, prot) == (0 if is_whole else -12)
         for at in touched if is_whole else ():
             space.pages[at] = space.pages[at]._replace(prot=prot)
 

@@ -335,3 +335,15 @@ def test_a_space_needs_memory_and_says_so(made: Any) -> None:
     exhaust(made, 0)
     assert isinstance(made.vm.create_space(), OutOfMemory)
     assert made.check() == []
+
+
+def test_a_memory_that_shows_nobody_its_buffer_serves_as_well(closed_memory: Any) -> None:
+    made = make_vm(memory=closed_memory(8 << 20))
+    space = made.vm.create_space()
+    at = space.mmap(0, 3 * 4096, READ_WRITE, ANONYMOUS)
+    space.copy_out(at, b"abc" * 4096)
+    child = space.fork()
+    assert child.copy_out(at + 4096, b"X")
+    assert child.munmap(at, 4096) == 0
+    assert space.copy_in(at, 3 * 4096) == b"abc" * 4096
+    assert made.check() == []

@@ -141,6 +141,7 @@ class TestStacks:
     def test_8_mib_are_enough(self, made: Any, space: Any) -> None:
         space.add_stack()
         assert "8 MiB" in touch(made, space, STACK_END - STACK_MAX_BYTES - 1, USER_WRITE)[-1].reason
+        assert "nothing is mapped" in touch(made, space, STACK_END - 3 * STACK_MAX_BYTES, USER_WRITE)[-1].reason
 
     def test_it_keeps_away_from_what_lies_below(self, made: Any, space: Any) -> None:
         space.add_stack()
@@ -273,6 +274,24 @@ class TestFiles:
         made.vm.free_up(10)
         assert file.read(4990, 10) == b"01234567!!"
         assert space.copy_in(space.mmap(0, 8192, PROT_READ, MAP_PRIVATE, file) + 4998, 5) == b"!!\0\0\0"
+
+    def test_what_the_kernel_writes_for_a_program_changes_the_file_too(self, made: Any, space: Any, file: Any) -> None:
+        at = space.mmap(0, 4096, READ_WRITE, MAP_SHARED, file)
+        touch(made, space, at, USER_READ)
+        space.copy_out(at, b"!")
+        assert made.vm.free_up(10) == 1
+        assert file.read(0, 3) == b"!12"
+
+    def test_pages_that_do_not_follow_each_other_in_the_file_are_two_areas(
+        self, made: Any, space: Any, file: Any
+    ) -> None:
+        at = space.mmap(0, 4096, PROT_READ, MAP_PRIVATE, file)
+        space.mmap(at + 4096, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, file)
+        assert len(space.areas) == 2
+        space.mmap(at + 4096, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, 4096)
+        assert len(space.areas) == 1
+        assert space.copy_in(at + 4096, 4) == file.read(4096, 4)
+        assert made.check() == []
 
     def test_a_mapping_may_start_in_the_middle(self, made: Any, space: Any, file: Any) -> None:
         at = space.mmap(0, 4096, PROT_READ, MAP_PRIVATE, file, 4096)
