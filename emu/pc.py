@@ -51,6 +51,7 @@ from hillemu.emu.guest import Trap
 from hillemu.emu.i386.address import PAGE_SIZE, PhysAddr
 from hillemu.emu.memory import FOUR_GIB, PhysicalMemory, low_ram_bytes
 from hillemu.emu.reports import Report
+from hillemu.emu.wires import Line
 
 if TYPE_CHECKING:
     from hillemu.emu.devices.fw_cfg import FwCfg
@@ -137,7 +138,7 @@ class Pc:
         low_bytes = low_ram_bytes(size_bytes)
         self.cmos = Cmos(
             clock=clock,
-            output=self.hpet.rtc,
+            output=Line(self._rtc_interrupts),
             ram_below_4g_bytes=low_bytes,
             ram_above_4g_bytes=size_bytes - low_bytes,
             base=rtc_base,
@@ -181,6 +182,11 @@ class Pc:
         )
         self._extra: list[Chip] = []
         self._attach(on_exit)
+
+    def _rtc_interrupts(self, level: bool) -> None:
+        """IRQ 8 goes by way of the HPET, which may take its place; power management sees it in any case."""
+        self.hpet.rtc.set(level)
+        self.pci.pm.acpi.rtc.set(level)
 
     def _attach(self, on_exit: Callable[[int], None]) -> None:
         attach = self.ports.attach

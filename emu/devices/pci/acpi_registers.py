@@ -16,7 +16,7 @@ Source: Intel 82371AB (PIIX4) data sheet (290562), "Power Management I/O Space R
 "ACPI Hardware Specification"; QEMU 7.2, for SUS_TYP 0 and AFE0h.
 Not modelled, and reported when a guest asks for it: sleep states other than S5, GBL_RLS (no SMI).  The chip's own
 registers from 10h on have no effect: controls keep what is written, status reads 0, reading PLVL2 and PLVL3 does not
-stop the clock.  The RTC's alarm does not set RTC_STS (as in QEMU).
+stop the clock.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ _KEPT |= {0x34: 0xFFFF, 0x36: 0x7FFF}
 class AcpiRegisters:
     """The PIIX4's power management ports.  Attach with ``width=4``.
 
-    `sci` is the interrupt's wire; `on_power_off()` runs when the guest switches the machine off.
+    `sci` is the interrupt's wire; `on_power_off()` runs when the guest switches the machine off.  The clock chip
+    drives `rtc` with its interrupt: each one sets RTC_STS, wherever else the wire leads.
     """
 
     def __init__(self, *, clock: Clock, sci: Line, on_power_off: Callable[[], None], report: Report = unheard) -> None:
@@ -56,6 +57,7 @@ class AcpiRegisters:
         self._reported: set[str] = set()
         self._timer = AcpiTimer(clock=clock, on_carry=self._settle)
         self.gpe0 = _Gpe0(self)
+        self.rtc = Line(self._rtc_changed)
         self.reset()
 
     def reset(self) -> None:
@@ -103,6 +105,11 @@ class AcpiRegisters:
             self._write_word(first, value << shift & mask, mask)
             value >>= 8 * count
             offset += count
+
+    def _rtc_changed(self, level: bool) -> None:
+        if level:
+            self._status |= RTC
+            self._settle()
 
     # ---- inside -------------------------------------------------------------------------------------------------
 

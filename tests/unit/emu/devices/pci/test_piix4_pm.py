@@ -103,6 +103,20 @@ def test_the_power_button_interrupts_once_it_is_enabled_and_acpi_is_on(bench: Pc
     assert not sci(bench)
 
 
+def test_the_clock_chips_alarm_is_an_event_of_power_management(bench: PciBench) -> None:
+    alarm = 0x0400
+    bench.write_port(CONTROL, SCI_EN, 2)
+    bench.pm.acpi.rtc.set(True)
+    assert bench.read_port(STATUS, 2) == alarm
+    assert not sci(bench)
+    bench.write_port(ENABLE, alarm, 2)
+    assert sci(bench)
+    bench.write_port(STATUS, alarm, 2)
+    assert not sci(bench)
+    bench.pm.acpi.rtc.set(False)
+    assert bench.read_port(STATUS, 2) == 0
+
+
 def test_smi_command_takes_and_gives_back_the_events(bench: PciBench) -> None:
     bench.write_port(0xB2, 0xF1, 1)
     assert bench.read_port(CONTROL, 2) & SCI_EN
