@@ -101,6 +101,7 @@ class KernelSpace:
         for first in (at, *range((at & -span) + span, end, span)):
             if self.tables.words[self.tables.directory_slot(first)] & PRESENT:
                 slot = self.tables.make(first)
+                self._tell_followers(first, first + 1)
                 if isinstance(slot, OutOfMemory):
                     return slot
         self.tables.unmap(at, end)
@@ -125,6 +126,7 @@ class KernelSpace:
                 continue
             first = self.tables.make(at)
             if isinstance(first, OutOfMemory):
+                self._tell_followers(KERNEL_BASE, at)
                 return first
             for number in range(min(span, end - phys) >> PAGE_SHIFT):
                 if not self.tables.words[first + number]:

@@ -96,10 +96,12 @@ class HighWindow:
         return found
 
     def _open(self) -> bool:
-        slot = self._kernel.tables.make(HIGH_WINDOW_BASE)
-        frame = self._kernel.pmm.alloc(0, Owner.KERNEL) if not isinstance(slot, OutOfMemory) else slot
-        if isinstance(slot, OutOfMemory) or isinstance(frame, OutOfMemory):
-            self._report(f"kmap: the high-memory window cannot be opened: {frame}")
+        frame = self._kernel.pmm.alloc(0, Owner.KERNEL)
+        slot = frame if isinstance(frame, OutOfMemory) else self._kernel.tables.make(HIGH_WINDOW_BASE)
+        if isinstance(frame, OutOfMemory) or isinstance(slot, OutOfMemory):
+            self._report(f"kmap: the high-memory window cannot be opened: {slot}")
+            if not isinstance(frame, OutOfMemory):
+                self._kernel.pmm.free(frame)
             return False
         self._kernel.share(HIGH_WINDOW_BASE)
         memory = self._kernel.direct.memory

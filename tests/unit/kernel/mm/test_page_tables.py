@@ -121,6 +121,22 @@ def test_a_mapping_of_the_kernel_is_seen_by_every_program(made: Any) -> None:
     assert isinstance(translate(made.memory, VirtAddr(0xD0000123), made.control(old)), NotPresent)
 
 
+def test_a_guard_page_across_two_tables_is_made_whole_or_not(made: Any) -> None:
+    """The second large page cannot be cut for want of memory: all is mapped as before, for everybody."""
+    made.kernel.extend_direct_map()
+    space = made.vm.create_space()
+    hog = []
+    while not isinstance(frame := made.pmm.alloc(), OutOfMemory):
+        hog.append(frame)
+    made.pmm.free(hog[0])
+    border = KERNEL_BASE + (4 << 20)
+    assert isinstance(made.kernel.unmap(border - 4096, 2), OutOfMemory)
+    for at in (border - 4096, border):
+        for cr3 in (made.kernel.cr3, space.cr3):
+            assert isinstance(translate(made.memory, VirtAddr(at), control_of(cr3, made.pae)), Mapped)
+    assert made.check() == []
+
+
 def test_programs_may_not_be_given_pages_of_the_kernel(made: Any) -> None:
     with pytest.raises(InvalidParameters, match="no pages of the kernel"):
         made.kernel.map(0xBFFFF000, [Frame(1)])
@@ -239,6 +255,24 @@ class TestTheHighMemoryWindow:
         before = high.flushes
         assert window.kmap(frames[PLACES]) == places[7]
         assert high.flushes > before, "the processor may remember the old frame"
+        assert high.check() == []
+
+    @pytest.mark.parametrize("left", [0, 1])
+    def test_without_memory_it_stays_closed_and_opens_later(self, high: Any, left: int) -> None:
+        space = high.vm.create_space()
+        frame = self.take(high)
+        low = []
+        while not isinstance(one := high.pmm.alloc(), OutOfMemory):
+            low.append(one)
+        for one in low[:left]:
+            high.pmm.free(one)
+        assert high.vm.window.kmap(frame) == 0
+        assert "cannot be opened" in high.reports[-1]
+        assert high.check() == []
+        for one in low[left:]:
+            high.pmm.free(one)
+        at = high.vm.window.kmap(frame)
+        assert isinstance(translate(high.memory, at, high.control(space)), Mapped), "programs see it too"
         assert high.check() == []
 
     def test_programs_get_frames_beyond_the_direct_map_first(self, high: Any) -> None:
