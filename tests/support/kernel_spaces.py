@@ -36,9 +36,9 @@ def put_boot_tables(memory: Any, pae: bool) -> None:
                 entry = PaeLargePageEntry.at(PhysAddr(number << 21), present=1, writable=1)
                 memory.write(PhysAddr(directory + 8 * number), entry.to_bytes(8, "little"))
         return
-    entry = LargePageEntry.at(PhysAddr(0), present=1, writable=1)
-    memory.set_u32(PhysAddr(BOOT_CR3), entry)
-    memory.set_u32(PhysAddr(BOOT_CR3 + 4 * 0x300), entry)
+    first = LargePageEntry.at(PhysAddr(0), present=1, writable=1)
+    memory.set_u32(PhysAddr(BOOT_CR3), first)
+    memory.set_u32(PhysAddr(BOOT_CR3 + 4 * 0x300), first)
 
 
 def control_of(cr3: int, pae: bool, no_execute: bool = False) -> ControlState:
