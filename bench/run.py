@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import kernel_machine
 import kernel_mm
 import kernel_vm
 import loops
@@ -21,15 +22,15 @@ import startup
 from machines import QEMU, qemu_path
 from processes import BenchError
 
-PARTS = ("loops", "start", "ports", "mm")
-WITHOUT_QEMU = {"ports", "mm"}
+PARTS = ("loops", "start", "ports", "mm", "kernel")
+WITHOUT_QEMU = {"ports", "mm", "kernel"}
 
 
 def main() -> int:
     """Measure what the command line asks for; the exit status is 1 if something cannot be measured."""
     options = _parse()
     if qemu_path() is None and not WITHOUT_QEMU.issuperset(options.part):
-        return _give_up(f"{QEMU} is not installed; only `--part ports` and `--part mm` work without it")
+        return _give_up(f"{QEMU} is not installed; only --part {', '.join(sorted(WITHOUT_QEMU))} work without it")
     try:
         with tempfile.TemporaryDirectory(prefix="hillemu-bench-") as folder:
             record = _measure(options, Path(folder))
@@ -73,6 +74,9 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         goals += _show(*kernel_mm.report(measured["mm"]))
         measured["vm"] = kernel_vm.measure(rounds=rounds, tell=_tell)
         goals += _show(*kernel_vm.report(measured["vm"]))
+    if "kernel" in options.part:
+        measured["kernel"] = kernel_machine.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
+        goals += _show(*kernel_machine.report(measured["kernel"]))
     print(*goals, sep="\n")
     return {**measured, "goals": [goal.record() for goal in goals]}
 
