@@ -8,6 +8,7 @@ import pytest
 
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.stop import StopReason
+from hillemu.kernel.kernel import Kernel
 from hillemu.kernel.kernel_calls import FUNCTIONS
 from hillemu.kernel.options import KernelOptions
 from hillemu.machine import Machine
@@ -116,6 +117,22 @@ def test_the_machine_boots_the_kernel_a_second_time() -> None:
     machine.load_kernel()
     assert machine.run(max_insns=INSTRUCTIONS).reason is StopReason.POWER_OFF
     assert machine.serial.text == first * 2
+
+
+def test_a_reset_boots_the_kernel_anew() -> None:
+    machine = Machine(mem="16M", reboot=True)
+    boots = []
+
+    def reset_once(kernel: Kernel) -> None:
+        boots.append(kernel)
+        if len(boots) == 1:
+            kernel.guest.write_port(0xCF9, 0x06)
+
+    machine.load_kernel(append="tests=off", options=KernelOptions(on_boot=reset_once, check=True))
+    assert machine.run(max_insns=INSTRUCTIONS).reason is StopReason.POWER_OFF
+    assert len(boots) == 2
+    assert machine.kernel is boots[1]
+    assert machine.kernel.check() == []
 
 
 def test_each_function_of_the_image_has_the_number_that_python_knows() -> None:

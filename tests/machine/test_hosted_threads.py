@@ -165,6 +165,14 @@ def test_a_call_that_does_not_exist_is_told(tmp_path: Path) -> None:
     assert machine.kernel.reports[0].startswith("kernel call 4711 does not exist; called by 0x")
 
 
+@pytest.mark.parametrize("vector", ["0x80", "0x60"])
+def test_an_interrupt_that_nobody_expects_is_told_and_changes_nothing(tmp_path: Path, vector: str) -> None:
+    machine, said = run_thread(tmp_path, f"mov eax, 1\nint {vector}\nret")
+    (told,) = machine.kernel.reports
+    assert told.startswith(f"kernel: nobody expects vector {vector} at 0xc")
+    assert "kernel: thread[1] exited with code 1" in said
+
+
 def test_printk_shows_a_pointer_that_leads_nowhere(tmp_path: Path) -> None:
     source = 'push 0x1000\npush offset text\ncall printk\nadd esp, 8\nret\ntext: .asciz "<%s>\\n"'
     _, said = run_thread(tmp_path, source)

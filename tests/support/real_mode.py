@@ -5,7 +5,7 @@ from __future__ import annotations
 from hillemu.boot.assembler import Layout, assemble_text
 from hillemu.emu.guest import Segment
 from hillemu.emu.i386.address import PhysAddr
-from hillemu.emu.stop import Stop
+from hillemu.emu.stop import Stop, StopReason
 from hillemu.machine import Machine
 
 CODE = 0x8000
@@ -42,3 +42,21 @@ class RealMode:
 
     def byte(self, at: int) -> int:
         return self.machine.memory.read(PhysAddr(at), 1)[0]
+
+
+STOP = "cli; hlt\n"
+SET_VECTOR = """
+.macro vector number, handler
+    mov word ptr [\\number * 4], offset \\handler
+    mov word ptr [\\number * 4 + 2], 0
+.endm
+"""
+
+
+def ran(source: str, **options: str) -> RealMode:
+    """`source`, with the macro `vector`, until its ``cli; hlt``."""
+    real = RealMode(SET_VECTOR + source, **options)
+    stop = real.run()
+    assert stop.reason is StopReason.HALT, stop
+    assert "cli; hlt" in stop.detail
+    return real
