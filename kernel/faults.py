@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hillemu.emu.i386.address import page_down
-from hillemu.emu.i386.vectors import AC, BP, BR, DB, DE, EXCEPTIONS, MF, OF, PF, UD, XM, describe
+from hillemu.emu.i386.vectors import AC, BP, BR, DB, DE, EXCEPTIONS, MF, NM, OF, PF, UD, XM, describe
 from hillemu.kernel.mm.outcomes import SIGBUS, SIGKILL, SIGSEGV, Killed
 from hillemu.kernel.trap_frame import CS, EIP, ERROR_CODE, VECTOR
 from hillemu.kernel.trap_frame import describe as registers_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SIGILL, SIGTRAP, SIGFPE = 4, 5, 8
 SIGNALS = {
+    NM: SIGFPE,
     DE: SIGFPE,
     MF: SIGFPE,
     XM: SIGFPE,
@@ -69,7 +70,7 @@ class Faults:
         process = kernel.scheduler.current if kernel.has_started else None
         vector = words[frame + VECTOR]
         if vector not in EXCEPTIONS:
-            kernel.report(f"kernel: nobody has asked for vector {vector:#x}")
+            kernel.report(f"kernel: nobody expects vector {vector:#x} at {kernel.symbolise(words[frame + EIP])}")
             return
         if words[frame + CS] & 3 and process is not None:
             kernel.report(

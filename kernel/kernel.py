@@ -51,7 +51,7 @@ from hillemu.kernel.scheduler import Scheduler
 from hillemu.kernel.summary import summary_lines
 from hillemu.kernel.system_calls import SystemCalls
 from hillemu.kernel.timer import TIMER, end_of_interrupt, set_up_interrupts, start_timer
-from hillemu.kernel.trap_frame import FIRST_IRQ, KERNEL_CALL, SYSTEM_CALL, VECTOR
+from hillemu.kernel.trap_frame import CS, FIRST_IRQ, KERNEL_CALL, SYSTEM_CALL, VECTOR
 
 START_PAE, START_TESTS = 1, 2
 """What kernel_begin asks of the boot code."""
@@ -111,6 +111,12 @@ class Kernel:
         except KernelFault as fault:
             self.report(str(fault))
             self.panic(f"the kernel cannot go on: {fault}")
+
+    def _system_call(self, frame: int) -> None:
+        if self.words[frame + CS] & 3:
+            self.system_calls(frame)
+        else:
+            self.faults.exception(frame)
 
     def _interrupt(self, frame: int) -> None:
         irq = self.words[frame + VECTOR] - FIRST_IRQ
@@ -189,7 +195,7 @@ class Kernel:
         )  # fmt: skip
         self.processes.on_last_exit = self.finish
         self.system_calls = SystemCalls(self.vm, self.processes, self.words, self.console.write, lambda: guest.now_ns)
-        self._vectors[SYSTEM_CALL] = self.system_calls
+        self._vectors[SYSTEM_CALL] = self._system_call
         self._vectors[PF] = self.faults.page_fault
 
     def start_programs(self) -> None:
