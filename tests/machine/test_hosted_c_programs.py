@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from collections import deque
 from pathlib import Path
 
 import pytest
 from hosted_programs import compile_program, run_to_the_end
 
+from hillemu.emu.i386.address import Frame
 from hillemu.kernel.mm.counters import Event
+from hillemu.kernel.mm.replacement import Pages
 from hillemu.kernel.options import KernelOptions
 from hillemu.machine import Machine
 
@@ -39,6 +42,41 @@ def test_a_program_larger_than_memory_runs_with_swap(gcc_m32: str, tmp_path: Pat
     counters = machine.kernel.memory.counters
     assert counters[Event.PSWPOUT] > 1000
     assert counters[Event.PSWPIN] > 1000
+
+
+class Fifo:
+    """The page that came first goes first: a policy of a user's own."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._queue: deque[int] = deque()
+        made.append(self)
+        self.victims = 0
+
+    def added(self, frame: int) -> None:
+        self._queue.append(frame)
+
+    def victim(self) -> Frame | None:
+        while self._queue:
+            frame = self._queue.popleft()
+            if self._pages.is_program_page(frame):
+                self.victims += 1
+                return Frame(frame)
+        return None
+
+
+made: list[Fifo] = []
+
+
+def test_a_policy_of_one_s_own_decides_what_is_swapped_out(gcc_m32: str, tmp_path: Path) -> None:
+    made.clear()
+    machine = Machine(mem="8M")
+    options = KernelOptions(check=True, page_replacement=Fifo)
+    hog = compile_program(gcc_m32, "hog", tmp_path)
+    machine.load_kernel(modules=[(hog, "2500")], append="tests=off swap=16M", options=options)
+    assert "hog: every page kept its number" in run_to_the_end(machine)
+    assert len(made) == 1
+    assert made[0].victims >= machine.kernel.memory.counters[Event.PSWPOUT] > 1000
 
 
 def test_without_swap_one_program_is_killed_and_the_log_says_why(gcc_m32: str, tmp_path: Path) -> None:

@@ -246,3 +246,23 @@ def test_threads_of_the_kernel_have_no_address_space(one: FakeKernel) -> None:
     assert one.cr3 == one.kernel.space.cr3
     assert one.kernel.words[one.frame + 14] == 0xC0123456
     sound(one)
+
+
+def test_vm_alloc_map_gives_a_program_pages_at_once_and_vm_free_unmap_takes_them(one: FakeKernel) -> None:
+    """Row H4, as a kernel function: by the page directory's address."""
+    process, pmm = one.current, one.kernel.memory.pmm
+    assert process.space is not None
+    directory = 0xC0000000 + process.space.cr3
+    free = pmm.free_frames
+    assert one.kernel_call("vm_alloc_map", directory, 0x20000800, 0x2000, 2) == 0
+    assert [at for at, _ in process.space.tables.walk(0x20000000, 0x30000000)] == [0x20000000, 0x20001000, 0x20002000]
+    assert process.space.copy_in(0x20000000, 0x3000) == bytes(0x3000)
+    sound(one)
+    assert one.kernel_call("vm_alloc_map", directory, 0x20001000, 0x1000, 2) == 0xFFFFFFFF
+    assert one.kernel_call("vm_alloc_map", directory, 0x30000000, 64 << 20, 2) == 0xFFFFFFFF
+    assert "vm_alloc_map: failed to map 16384 pages at 0x30000000\n" in one.said
+    sound(one)
+    assert one.kernel_call("vm_free_unmap", directory, 0x20000000, 0x3000) == 0
+    assert list(process.space.tables.walk(0x20000000, 0x40000000)) == []
+    assert pmm.free_frames >= free - 1
+    sound(one)
