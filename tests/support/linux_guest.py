@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from cpio_newc import NewcArchive
 
@@ -19,20 +20,19 @@ _INIT = """#!/bin/busybox sh
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
-stty rows 25 columns 999 < /dev/console  # the shell then shows a command on one line
+stty rows 25 columns 999 < /dev/ttyS0  # a shell there then shows a command on one line
 {insmod}
 exec setsid cttyhack sh
 """
 MOST_INSTRUCTIONS = 30_000_000_000
 
 
-class LinuxFiles:
-    """What the packages have: `kernel`, `busybox` and the folder of kernel `modules`."""
+class LinuxFiles(NamedTuple):
+    """What the packages have: a kernel, the folder of its modules, and a static busybox."""
 
-    def __init__(self, kernel_package: Path, busybox_package: Path) -> None:
-        (self.kernel,) = (kernel_package / "boot").glob("vmlinuz-*")
-        (self.modules,) = (kernel_package / "lib" / "modules").glob("*/kernel")
-        self.busybox = busybox_package / "bin" / "busybox"
+    kernel: Path
+    modules: Path
+    busybox: Path
 
     def initrd(self, modules: Iterable[str] = ()) -> bytes:
         """An initial RAM disk whose init loads `modules`, each a name and perhaps parameters, and starts a shell."""
