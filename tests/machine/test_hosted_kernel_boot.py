@@ -64,7 +64,8 @@ def test_the_screen_shows_the_end_of_the_log(half_gig: Machine) -> None:
 def test_python_and_the_guest_use_the_same_kmalloc(half_gig: Machine) -> None:
     kernel = half_gig.kernel
     at = kernel.kmalloc(8192)
-    assert half_gig.memory.read(PhysAddr(at - 0xC0000000), 8192) is not None
+    half_gig.memory.write(PhysAddr(at - 0xC0000000), b"from Python")
+    assert half_gig.read(at, 11) == b"from Python"  # through the guest's page tables
     assert kernel.memory.kmalloc.ksize(at) == 8192
     assert kernel.kfree(at)
     assert not kernel.kfree(at)
