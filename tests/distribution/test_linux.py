@@ -31,7 +31,7 @@ DISK_BYTES, FLOPPY_BYTES, CD_BYTES = 4 << 20, 1_474_560, 600 << 10
 EXPLAINED = {
     r"SMBIOS|DMI: |smpboot: CPU0: |scsi \d:\d:\d:\d: |ata\d\.\d\d: ATA": "names",
     r"ACPI: (RSDP|RSDT|FACP|DSDT|APIC|HPET|WAET|Reserving)|SMP MP-table": "tables of another maker, at other places",
-    r"^tsc: |clocksource: .*tsc|Calibrating delay|processors activated|sched_clock": "100 MHz here, another clock there",
+    r"^tsc: |clocksource: .*tsc|Calibrating delay|processors activated|sched_clock": "100 MHz here, another there",
     r"^Memory: |^Freeing initrd|^audit: type|random: crng": "the kernel's place is random; what runs beside; the date",
     r"ttyS1|^00:0\d: ttyS|rtc_cmos": "a second serial port, so the clock chip has another number; it has 128 bytes",
     r"PCI BIOS": "no PCI BIOS for 32-bit code",
