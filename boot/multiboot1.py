@@ -25,17 +25,16 @@ from typing import TYPE_CHECKING
 from hillemu.boot.detect import Kind
 from hillemu.boot.elf import is_elf, read_sections, section_table_bytes
 from hillemu.boot.firmware import NO_FIRMWARE, Firmware
-from hillemu.boot.flat_entry import enter_flat32
 from hillemu.boot.image import BootOptions, Image, Loaded
 from hillemu.boot.memory_map import MapEntry, memory_map
 from hillemu.boot.multiboot1_header import Header, VideoFields, read_header
 from hillemu.boot.multiboot1_info import Facts, ModuleFacts, build_block
 from hillemu.boot.multiboot_plan import Plan, plan_by_addresses, plan_by_elf
-from hillemu.boot.placing import claim_segments, encode_string, place_info, place_modules, placed, write_segments
+from hillemu.boot.multiboot_start import start
+from hillemu.boot.placing import claim_segments, encode_string, place_info, place_modules
 from hillemu.boot.space import Space
 from hillemu.boot.symbol_sections import SymbolSections, place_sections
 from hillemu.boot.video_mode import LONGEST, Framebuffer, fulfils, screen_note, set_best_mode
-from hillemu.emu.i386.address import PhysAddr
 
 if TYPE_CHECKING:
     from hillemu.emu.guest import Guest
@@ -76,24 +75,19 @@ def load_multiboot1(guest: Guest, image: Image, options: BootOptions, firmware: 
         framebuffer=_set_mode(header.video, firmware),
     )
     block = build_block(info_base, facts)
-
-    write_segments(guest.memory, plan.segments)
-    for module, place in zip(options.modules, modules, strict=True):
-        guest.memory.write(place.base, module.data)
-    for section in symbols.writes:
-        guest.memory.write(PhysAddr(section.at), section.data)
-    guest.memory.write(PhysAddr(info_base), block.data)
-    entry, info_address = PhysAddr(plan.entry), PhysAddr(block.info_address)
-    enter_flat32(guest.registers, PhysAddr(block.gdt_address), eip=entry, eax=BOOTLOADER_MAGIC, ebx=info_address)
-
-    segments = tuple(placed(segment.name, segment.base, segment.size_bytes) for segment in plan.segments)
-    description = (
-        f"Multiboot 1 ({'ELF' if plan.elf else 'address fields'}), entry at {entry:#x}",
-        *(str(place) for place in (*segments, *modules)),
-        f"information structure at {info_address:#x}",
+    return start(
+        guest,
+        plan,
+        options,
+        modules,
+        symbols,
+        block,
+        info_base,
+        kind=Kind.MULTIBOOT1,
+        magic=BOOTLOADER_MAGIC,
+        title=f"Multiboot 1 ({'ELF' if plan.elf else 'address fields'})",
+        notes=tuple(_video_notes(header, facts.framebuffer)),
     )
-    notes = (*_video_notes(header, facts.framebuffer), *symbols.notes)
-    return Loaded(Kind.MULTIBOOT1, entry, segments, modules, info_address, description, notes)
 
 
 def _plan(image: Image, header: Header) -> Plan:

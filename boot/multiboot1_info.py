@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from hillemu.boot.flat_entry import GDT
 from hillemu.boot.memory_map import MapEntry, lower_kib, upper_kib
+from hillemu.boot.multiboot_start import Block
 from hillemu.boot.video_mode import Framebuffer
 from hillemu.emu.word import Bit, Word
 
@@ -82,14 +83,6 @@ class Facts(NamedTuple):
     """Whether to describe the screen: only to a kernel that asked."""
     framebuffer: Framebuffer | None = None
     """What is on the screen, if it is not text."""
-
-
-class Block(NamedTuple):
-    """The bytes to put at the base that was asked for, and the addresses of two things in them."""
-
-    data: bytes
-    info_address: int
-    gdt_address: int
 
 
 def build_block(base: int, facts: Facts) -> Block:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from hillemu.boot.detect import Kind
 from hillemu.boot.elf import is_elf, read_sections, section_table_bytes
 from hillemu.boot.firmware import NO_FIRMWARE, Firmware
-from hillemu.boot.flat_entry import enter_flat32
 from hillemu.boot.found_tables import find_rsdp, find_smbios
 from hillemu.boot.image import BootOptions, Image, Loaded
 from hillemu.boot.memory_map import memory_map
@@ -28,12 +27,12 @@ from hillemu.boot.multiboot1_info import ModuleFacts, SectionFacts
 from hillemu.boot.multiboot2_header import CONSOLE_REQUIRED, EGA_TEXT_SUPPORTED, Header, read_header
 from hillemu.boot.multiboot2_info import Facts, build_block
 from hillemu.boot.multiboot_plan import Plan, plan_by_addresses, plan_by_elf
-from hillemu.boot.placing import claim_segments, encode_string, place_info, place_modules, placed, write_segments
+from hillemu.boot.multiboot_start import start
+from hillemu.boot.placing import claim_segments, encode_string, place_info, place_modules
 from hillemu.boot.relocation import load_base, relocate
 from hillemu.boot.space import Space
 from hillemu.boot.symbol_sections import SymbolSections, place_sections
 from hillemu.boot.video_mode import LONGEST, Framebuffer, fulfils, screen_note, set_best_mode
-from hillemu.emu.i386.address import PhysAddr
 
 if TYPE_CHECKING:
     from hillemu.emu.guest import Guest
@@ -86,24 +85,19 @@ def load_multiboot2(guest: Guest, image: Image, options: BootOptions, firmware: 
         framebuffer=framebuffer,
     )
     block = build_block(info_base, facts)
-
-    write_segments(guest.memory, plan.segments)
-    for module, place in zip(options.modules, modules, strict=True):
-        guest.memory.write(place.base, module.data)
-    for section in symbols.writes:
-        guest.memory.write(PhysAddr(section.at), section.data)
-    guest.memory.write(PhysAddr(info_base), block.data)
-    entry, info_address = PhysAddr(plan.entry), PhysAddr(block.info_address)
-    enter_flat32(guest.registers, PhysAddr(block.gdt_address), eip=entry, eax=BOOTLOADER_MAGIC, ebx=info_address)
-
-    segments = tuple(placed(segment.name, segment.base, segment.size_bytes) for segment in plan.segments)
-    description = (
-        f"Multiboot 2 ({_form(plan)}), entry at {entry:#x}",
-        *(str(place) for place in (*segments, *modules)),
-        f"information structure at {info_address:#x}",
+    return start(
+        guest,
+        plan,
+        options,
+        modules,
+        symbols,
+        block,
+        info_base,
+        kind=Kind.MULTIBOOT2,
+        magic=BOOTLOADER_MAGIC,
+        title=f"Multiboot 2 ({_form(plan)})",
+        notes=(*_notes_on_64_bits(plan), *_notes_on_the_screen(header, framebuffer)),
     )
-    notes = (*_notes_on_64_bits(plan), *_notes_on_the_screen(header, framebuffer), *symbols.notes)
-    return Loaded(Kind.MULTIBOOT2, entry, segments, modules, info_address, description, notes)
 
 
 def _plan(image: Image, header: Header) -> Plan:

@@ -19,6 +19,7 @@ from hillemu.boot.flat_entry import GDT
 from hillemu.boot.found_tables import Rsdp, Smbios
 from hillemu.boot.memory_map import MapEntry, lower_kib, upper_kib
 from hillemu.boot.multiboot1_info import BOOT_LOADER_NAME, ModuleFacts, SectionFacts
+from hillemu.boot.multiboot_start import Block
 from hillemu.boot.video_mode import Framebuffer, VbeFacts
 
 # Information tags.
@@ -44,14 +45,6 @@ class Facts(NamedTuple):
     apm: ApmTable | None = None
     rsdp: Rsdp | None = None
     smbios: Smbios | None = None
-
-
-class Block(NamedTuple):
-    """The bytes to put at the base that was asked for, and the addresses of two things in them."""
-
-    data: bytes
-    info_address: int
-    gdt_address: int
 
 
 def build_block(base: int, facts: Facts) -> Block:
