@@ -94,8 +94,13 @@ def refusal(image: Image, kind: Kind) -> str:
             f"(qemu-img convert -O raw {image.path} disk.img)"
         )
     if kind is Kind.UNKNOWN:
-        disk = "; nor has it a disk's boot signature (55 AA at offset 510)" if image.size_bytes >= 512 else ""
-        return f"is no kind of kernel that is known here; {_explain_missing(image)}{disk}"
+        disk = (
+            "; nor has it a disk's boot signature (55 AA at offset 510)"
+            if image.size_bytes >= 512
+            else f"; nor is it a boot sector: it has {image.size_bytes} bytes, not 512"
+        )
+        hint = "; --force-boot starts it from a drive all the same"
+        return f"is no kind of kernel that is known here; {_explain_missing(image)}{disk}{hint}"
     text = _REFUSALS[kind]
     return f"{text}; {_explain_missing(image)}" if kind in (Kind.PE, Kind.AOUT) else text
 

@@ -91,7 +91,7 @@ def emulated_geometry(cd: Medium, entry: BootEntry) -> Geometry:
 
 def _find_catalog(cd: Medium) -> int:
     if cd.sector_count <= _BOOT_RECORD:
-        raise ImageError(cd.path, f"is too small for a CD image: {cd.sector_count} sectors of {CD_SECTOR_BYTES} bytes")
+        raise ImageError(cd.path, f"is too small for a CD image: it has {cd.size_bytes} bytes")
     record = cd.read(_BOOT_RECORD)
     if not record.startswith(_IDENTIFIER):
         raise ImageError(cd.path, "is not a bootable CD (it has no El Torito boot record)")

@@ -40,7 +40,10 @@ class ImageError(UserMistake):
 
 
 class MediumError(UserMistake):
-    """A disk image that was opened cannot be read or written any more; the message is ``path: fault``."""
+    """A disk image that was opened cannot be read or written any more; the message is ``path: fault``.
+
+    Raised by a drive while the guest uses it, this ends the run (`StopReason.DISK_FAILURE`).
+    """
 
     def __init__(self, path: object, fault: str) -> None:
         super().__init__(f"{path}: {fault}")

@@ -301,7 +301,11 @@ class _File:
             mode = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
             _where_supported(fcntl.flock, self._open, mode | fcntl.LOCK_NB)
         except BlockingIOError:
-            problem = "is in use already, so it cannot be written" if exclusive else "is being written by somebody else"
+            problem = (
+                "is in use already, here or by another program, so it cannot be written"
+                if exclusive
+                else "is being written, here or by another program"
+            )
             raise ImageError(self._path, problem) from None
         except OSError as error:
             raise ImageError(self._path, _cannot("lock", error)) from None

@@ -29,6 +29,8 @@ class StopReason(StrEnum):
     """The guest asked for a reset and the machine was told not to reboot."""
     TRIPLE_FAULT = "triple-fault"
     """The processor shut down: a fault while delivering a double fault."""
+    DISK_FAILURE = "disk-failure"
+    """A disk image can no longer be read or written; `Stop.detail` names it and says why."""
     CPU_ERROR = "cpu-error"
     """The emulator could not go on; `Stop.detail` says why."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from hillemu.display import check_png
 from hillemu.emu.errors import OptionError, UserMistake
-from hillemu.exit_status import exit_status
+from hillemu.exit_status import USER_MISTAKE, exit_status
 from hillemu.serial_output import SerialOutput, open_serial_output, reason_of
 
 if TYPE_CHECKING:
@@ -65,17 +65,16 @@ def boot(options: CommandLine) -> int:
             )
     finally:
         wall_s = time.perf_counter() - started
-        lost_output = _close(serial)
-        machine.close()
+        lost = [fault for fault in (_fault_of(serial), _fault_of(machine)) if fault]
 
     if picture is not None:
         machine.save_picture(picture)
     _tell(machine, stop, wall_s, options, was_typed_live=typist is not None and typist.has_typed)
     if record_file is not None:
         _write_record(record_file, machine, stop, wall_s, typed)
-    if lost_output is not None:
-        raise lost_output
-    return exit_status(stop)
+    for fault in lost:
+        say(str(fault))
+    return USER_MISTAKE if lost else exit_status(stop)
 
 
 def say(line: str) -> None:
@@ -267,11 +266,11 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _close(serial: SerialOutput | None) -> UserMistake | None:
-    """Close the serial output; what was lost is told after the summary, so it is returned."""
+def _fault_of(output: SerialOutput | Machine | None) -> UserMistake | None:
+    """Close an output; what was lost is told after the summary, so it is returned."""
     try:
-        if serial is not None:
-            serial.close()
+        if output is not None:
+            output.close()
     except UserMistake as lost:
         return lost
     return None
@@ -285,6 +284,8 @@ def _tell(machine: Machine, stop: Stop, wall_s: float, options: CommandLine, *, 
             print(row, file=sys.stderr)
     if stop.is_crash:
         print(machine.crash_report(), file=sys.stderr)
+    from hillemu.emu.stop import StopReason
+
     if not options.quiet:
         from hillemu.run_summary import summary_lines, typed_live
 
@@ -292,6 +293,8 @@ def _tell(machine: Machine, stop: Stop, wall_s: float, options: CommandLine, *, 
         live_note = typed_live(options.json) if was_typed_live else None
         for line in summary_lines(machine, stop, wall_s, until, live_note):
             say(line)
+    elif stop.reason is StopReason.DISK_FAILURE:
+        say(stop.detail)
 
 
 def _write_record(file: TextIO, machine: Machine, stop: Stop, wall_s: float, typed: list[Typed]) -> None:

@@ -40,6 +40,16 @@ class DriveOptions(NamedTuple):
     def has_images(self) -> bool:
         return bool(self.floppies or self.disks or self.cdroms)
 
+    def refuse_without_drives(self) -> None:
+        """Raise `OptionError` for an option that means nothing in a machine without drives."""
+        for option, given in (
+            ("--boot", self.boot is not None),
+            ("--force-boot", self.force_boot),
+            ("--disk-write", self.disk_write),
+        ):
+            if given:
+                raise OptionError(option, "there is no drive; give a disk as IMAGE, or --floppy, --disk, --cdrom")
+
 
 class Booting:
     """Knows how `pc` starts: with the built-in firmware, or by the ROM image `bios` with `vga_bios` on the card.
@@ -62,6 +72,7 @@ class Booting:
         self._pc = pc
         self._options = drives
         self._drives: Drives | None = None
+        self._report = report
         self._rom = None if bios is None else _read_rom(bios)
         if vga_bios is not None:
             if self._rom is None:
@@ -92,7 +103,11 @@ class Booting:
                 raise OptionError("--bios", f"{image.path} is a kernel; a ROM image starts drives only")
             self._plug_in(None)
             return lambda: self._load(image, options)
-        self._plug_in(None if image is None or drive_kind is None else (image.path, drive_kind))
+        if image is None or drive_kind is None:
+            self._plug_in(None)
+        else:
+            _refuse_kernels_options(image, drive_kind, options)
+            self._plug_in((image.path, drive_kind))
         return self._start_drives
 
     def close(self) -> None:
@@ -140,6 +155,7 @@ class Booting:
         """Fill the drives, `first` before the others; what was in them is let go."""
         self.close()
         if first is None and not self._options.has_images and self._rom is None:
+            self._options.refuse_without_drives()
             return
         from hillemu.boot.bios.disk_tables import drive_type_of
         from hillemu.boot.drive_plan import open_drives, plan_drives
@@ -149,6 +165,9 @@ class Booting:
         wanted = self._options
         plan = plan_drives(first, floppies=wanted.floppies, disks=wanted.disks, cdroms=wanted.cdroms, boot=wanted.boot)
         self._drives = drives = open_drives(plan, writable=wanted.disk_write)
+        for drive in (*drives.disks, *drives.cds):  # a floppy may be short
+            if drive.medium is not None and drive.medium.note:
+                self._report(drive.medium.note)
         slots: list[Slot | None] = [None] * SLOTS
         for disk in drives.disks:
             shape = disk.physical
@@ -159,6 +178,16 @@ class Booting:
         floppies = [Floppy(one.medium, drive_type_of(one.logical)) for one in drives.floppies if one.medium]
         self._pc.insert(floppies, slots, plan.order)
         self._firmware.connect(drives, order=plan.order, force=wanted.force_boot)
+
+
+def _refuse_kernels_options(image: Image, kind: Kind, options: BootOptions) -> None:
+    for option, given in (
+        ("--append", options.cmdline),
+        ("--module", options.modules),
+        ("--initrd", options.initrds),
+    ):
+        if given:
+            raise OptionError(option, f"is for kernels; {image.path} is a {kind.value} image, whose boot sector is run")
 
 
 def _read_rom(path: str) -> bytes:

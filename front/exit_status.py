@@ -6,7 +6,7 @@ status  meaning
 0       a clean stop: the guest halted or switched off, `--until` matched, Ctrl-C
 guest   the exit code that the guest set, modulo 256 (isa-debug-exit: always odd)
 124     `--max-insns` was reached
-125     nothing wrong with the guest: an option, a file, or hillemu itself
+125     nothing wrong with the guest: an option, a file, a disk image that failed, or hillemu itself
 126     the guest crashed
 ======  ==========================================================================
 """
@@ -37,4 +37,6 @@ def exit_status(stop: Stop) -> int:
         return stop.exit_code & 0xFF
     if stop.is_crash:
         return GUEST_CRASH
+    if stop.reason is StopReason.DISK_FAILURE:
+        return USER_MISTAKE
     return INSTRUCTION_LIMIT if stop.reason is StopReason.MAX_INSNS else CLEAN

@@ -31,7 +31,7 @@ from hillemu.emu.cpu.models import model_named
 from hillemu.emu.devices.clocks.cmos import DEFAULT_BASE
 from hillemu.emu.devices.input.keys import keys_from_text
 from hillemu.emu.devices.video.text_screen import TextScreen
-from hillemu.emu.errors import UserMistake, WiringError
+from hillemu.emu.errors import MediumError, UserMistake, WiringError
 from hillemu.emu.memory import PhysicalMemory
 from hillemu.emu.pc import Pc
 from hillemu.emu.reports import Report, unheard
@@ -214,8 +214,8 @@ class Machine:
         (`keyboard`, `serial`) or call `stop`.  It returns whether input may come from it: while it may, a halt that
         only input can end does not end the run; virtual time stands still there until `between` gives some.
 
-        Raises `UserMistake` when no image is loaded; an exception in a device or an observer ends the run and is
-        raised here.
+        Raises `UserMistake` when no image is loaded.  A disk image that fails is a way to end (`DISK_FAILURE`); any
+        other exception in a device or an observer ends the run and is raised here.
         """
         if self._boot is None:
             raise UserMistake("no image is loaded; call load() or load_demo() first")
@@ -227,7 +227,10 @@ class Machine:
         try:
             while True:
                 input_may_come = between is not None and between()
-                stop = self._run_slice(end, over_breakpoint, input_may_come)
+                try:
+                    stop = self._run_slice(end, over_breakpoint, input_may_come)
+                except MediumError as error:
+                    stop = Stop(StopReason.DISK_FAILURE, str(error))
                 over_breakpoint = False
                 if watch is not None and stop is None and watch.screen_matches():
                     stop = Stop(StopReason.UNTIL, f"{watch.pattern.pattern!r} is on the screen")

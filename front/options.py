@@ -31,7 +31,7 @@ exit status:
   the guest's exit code, modulo 256, if it set one; otherwise
   0    a clean stop: halted, switched off, --until matched, or Ctrl-C
   124  --max-insns was reached
-  125  a mistake in an option or a file
+  125  a mistake in an option or a file, or a disk image that failed
   126  the guest crashed; a crash report is on standard error"""
 
 

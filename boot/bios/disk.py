@@ -70,7 +70,9 @@ class DiskService:
         else:
             action = _functions_of(drive).get(function)
             status = BAD_PARAMETER if action is None else action(call, drive)
-            if status == BAD_TRACK and function in _REACHING_SECTORS:
+            if function in _REACHING_SECTORS and (
+                status == BAD_TRACK or (function >= 0x42 and status == BAD_PARAMETER)
+            ):
                 self._tell_of_the_end(drive)
             finish(call, number, status)
             if function == 0x41 and status == SUCCESS:

@@ -184,7 +184,7 @@ class TestSharing:
         writer = Medium.open(image, writable=True)
         with pytest.raises(ImageError, match="in use already"):
             Medium.open(tmp_path / "twin.img", writable=True)
-        with pytest.raises(ImageError, match="being written by somebody else"):
+        with pytest.raises(ImageError, match="is being written, here or by another program"):
             Medium.open(image)
         writer.close()
         writer.close()
