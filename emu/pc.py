@@ -368,4 +368,6 @@ def run_firmware(pc: Pc) -> None:
     """Leave the chips as firmware would before it starts an image."""
     for port, value in FIRMWARE_WRITES:
         pc.ports.write(port, 1, value)
+    if pc.storage.floppy is not None:
+        pc.storage.floppy.start()
     pc.lapic.set_up_virtual_wire()

@@ -186,6 +186,8 @@ int main(void) {
     title("floppy");
     set_up_pics();
     on_trap(IRQ_VECTOR + IRQ_FLOPPY, on_floppy);
+    same("firmware has taken it out of reset, DMA and interrupts on, motors off", inb(DOR) & 0xFC, 0x0C);
+    same("and it is ready", inb(MSR), RQM);
     mask_irqs_except(1 << IRQ_FLOPPY);
     reset();
     seeking();

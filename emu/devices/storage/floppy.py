@@ -11,7 +11,7 @@
 The ports and phases are in `floppy_phases`, the commands of the two middle columns in `floppy_transfer`.
 
 A PC has it at ports 0x3F0-0x3F5 and 0x3F7, on IRQ 6 and DMA channel 2.  At power-on the chip is in reset with a data
-rate of 250 kbit/s; a PC's firmware takes it out (DOR 0Ch) and sets the rate.
+rate of 250 kbit/s; a PC's firmware takes it out (DOR 0Ch) and sets the rate (`start`).
 
 Source: Intel 82077AA data sheet (290166), "Command set/descriptions", "Drive polling".
 Not modelled: power down, tape drives, precompensation; the modes that PERPENDICULAR, the FIFO's threshold and the

@@ -44,11 +44,14 @@ class FloppyDrive:
         self.cylinder = target
         return steps
 
-    def reads_at(self, rate: int) -> bool:
-        """Whether the disk's density is that of data rate `rate` (as in CCR bits 1-0)."""
+    @property
+    def rate(self) -> int:
+        """The data rate of the disk's density (as in CCR bits 1-0)."""
         if self.geometry.sectors > 21:
-            return rate == RATE_1000
-        if self.geometry.sectors > 9:
-            return rate == RATE_500
+            return RATE_1000
+        return RATE_500 if self.geometry.sectors > 9 else RATE_250
+
+    def reads_at(self, rate: int) -> bool:
+        """Whether data rate `rate` is that of the disk."""
         # 40 cylinders turn at 300 rpm in their own drive and at 360 rpm in a 1.2 MiB drive.
-        return rate == RATE_250 or (rate == RATE_300 and self.geometry.cylinders == 40)
+        return rate == self.rate or (rate == RATE_300 and self.geometry.cylinders == 40)

@@ -65,6 +65,15 @@ class FloppyPhases:
         self.use_defaults(hardware=True)
         self._stop()
 
+    def start(self) -> None:
+        """Be as firmware leaves the chip: out of reset, asked about that, and at the rate of drive A's disk."""
+        self.reset()
+        self._dor = DOR_NOT_RESET | DOR_DMA
+        self._in_reset = False
+        first = self.drive(0)
+        if first is not None and first.medium is not None:
+            self.rate = first.rate
+
     def use_defaults(self, *, hardware: bool) -> None:
         """Forget settings; after a software reset only those that LOCK does not protect."""
 

@@ -39,6 +39,18 @@ class TestReset:
         driver.wait()
         assert driver.chip.read(MSR, 1) == 0x80
 
+    @pytest.mark.parametrize("kib", [360, 720, 1200, 1440, 2880])
+    def test_firmware_leaves_it_ready_with_nothing_to_ask_about(self, kib: int) -> None:
+        driver = Driver(floppy(kib))
+        driver.chip.start()
+        driver.clock.advance(50_000_000)
+        assert (driver.chip.read(DOR, 1), driver.chip.read(MSR, 1), driver.irq.level) == (0x0C, 0x80, False)
+        assert driver.command(0x08) == b"\x80"
+        driver.chip.write(DOR, 1, 0x1C)
+        driver.set_dma(512)
+        driver.work(READ | MFM, 0, 0, 0, 1, 2, 1, 27, 255)
+        assert driver.buffer[:512] == sectors(0)
+
     def test_the_interrupt_of_a_reset_is_asked_about_four_times(self, driver: Driver) -> None:
         for reset in ((DOR, 0x18, 0x1C), (MSR, 0x80)):
             for value in reset[1:]:
