@@ -14,7 +14,7 @@ class StopReason(StrEnum):
     POWER_OFF = "power-off"
     """The guest switched the machine off."""
     HALT = "halt"
-    """HLT with interrupts disabled, or with nothing scheduled that could ever wake the processor."""
+    """HLT with interrupts disabled, with nothing scheduled that could ever wake the processor, or for an hour."""
     HANG = "hang"
     """A jump to itself with interrupts disabled."""
     UNTIL = "until"

@@ -25,7 +25,7 @@ from hillemu.breakpoints import Breakpoints
 from hillemu.console import CpuView, KeyboardPort, SerialPort
 from hillemu.ctrl_c import DeferredCtrlC
 from hillemu.display import save_png, screen_lines
-from hillemu.emu.clock import Clock
+from hillemu.emu.clock import DEFAULT_FREQUENCY_HZ, Clock
 from hillemu.emu.cpu.core import CoreStop, Delivery
 from hillemu.emu.cpu.models import model_named
 from hillemu.emu.devices.clocks.cmos import DEFAULT_BASE
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 NO_DRIVES = DriveOptions()
 
 SLICE_TICKS = 1_000_000
+LONGEST_SLEEP_TICKS = 3600 * DEFAULT_FREQUENCY_HZ
 """How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual."""
 
 
@@ -104,6 +105,8 @@ class Machine:
         self._reset_wanted = False
         self._keys_due: list[tuple[int, list[tuple[str, bool]]]] = []
         self._calls_due: list[tuple[int, Callable[[], None]]] = []
+        self._awake_count = -1  # instructions at the last slice's start, and when that number was new
+        self._awake_at = 0
         self.memory: PhysicalMemory = self._pc.memory
         self.clock: Clock = self._pc.clock
         self.screen: TextScreen = self._pc.screen
@@ -254,6 +257,8 @@ class Machine:
         """Run to the next thing that we look at; return why it was the last slice, or `None`."""
         self._make_calls_due(self.clock.now)
         now = self.cpu.instructions
+        if now != self._awake_count:
+            self._awake_count, self._awake_at = now, self.clock.now
         self._press_keys_due(now)
         goals = [at for at in (end, self._keys_due[0][0] if self._keys_due else None) if at is not None]
         instructions = max(min(goals) - now, 0) if goals else None
@@ -269,7 +274,7 @@ class Machine:
             case CoreStop.LIMIT:
                 if end is not None and self.cpu.instructions >= end:
                     return Stop(StopReason.MAX_INSNS, self._place())
-                return self._hang()
+                return self._sleep(input_may_come) if self.cpu.instructions == now else self._hang()
             case CoreStop.HALT:
                 return self._halt(input_may_come)
             case CoreStop.BREAKPOINT:
@@ -296,6 +301,12 @@ class Machine:
         if input_may_come:
             return None
         return Stop(StopReason.HALT, f"interrupts are enabled, but nothing can ever interrupt, {self._place()}")
+
+    def _sleep(self, input_may_come: bool) -> Stop | None:
+        """The processor was halted all the time, while chips tick whose interrupts are masked; that may never end."""
+        if self.clock.now - self._awake_at < LONGEST_SLEEP_TICKS or self._calls_due or input_may_come:
+            return None
+        return Stop(StopReason.HALT, f"interrupts are enabled, but none has come for an hour, {self._place()}")
 
     def _hang(self) -> Stop | None:
         """A jump to itself with interrupts disabled never ends."""

@@ -141,3 +141,27 @@ def test_a_guest_that_never_loaded_a_task_register_faults_when_ring_3_is_interru
     machine.processor.set_segment("tr", type(task)(0, 0, 0xFFFF, 0x8B00))  # as after RESET
     assert machine.run() is CoreStop.TRIPLE_FAULT
     assert machine.vectors[0] == 0x80
+
+    def test_a_halt_that_no_unmasked_interrupt_ends_is_one_at_last(self, boot: Any) -> None:
+        machine = boot("mov al, 0xFF; out 0x21, al; out 0xA1, al; sti; 1: hlt; jmp 1b")
+        stop = machine.run()
+        assert stop.reason is StopReason.HALT
+        assert stop.detail.startswith("interrupts are enabled, but none has come for an hour")
+        assert 3600 <= machine.clock.now / machine.clock.frequency_hz < 3601
+
+    def test_a_guest_that_wakes_now_and_then_sleeps_as_long_as_it_likes(
+        self, boot: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("hillemu.machine.LONGEST_SLEEP_TICKS", 10_000_000)  # 0.1 s; the timer ticks every 55 ms
+        machine = boot(
+            """
+            mov esp, 0x80000; mov edi, 0x200040; mov eax, offset tick
+            mov [edi], ax; mov [edi + 2], cs; mov word ptr [edi + 4], 0x8E00; shr eax, 16; mov [edi + 6], ax
+            push 0x200000; push 0x7FF0000; lidt [esp + 2]
+            sti
+         1: hlt; jmp 1b
+      tick: mov al, 0x20; out 0x20, al; inc ebx; iretd
+            """
+        )
+        assert machine.run(max_insns=100).reason is StopReason.MAX_INSNS
+        assert machine.cpu.ebx > 5
