@@ -143,8 +143,9 @@ class BuiltInFirmware:
     def _pci_service(self, call: BiosCall) -> None:
         if "pci" not in self._services:
             from hillemu.boot.bios.pci import PciService
+            from hillemu.boot.bios.rom import AT, SEGMENT
 
-            self._services["pci"] = PciService()
+            self._services["pci"] = PciService(entry32=(SEGMENT << 4) + AT["pci32"])
         self._services["pci"](call)
 
     def _vbe_service(self, call: BiosCall) -> None:

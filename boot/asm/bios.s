@@ -181,6 +181,9 @@ video_functions:                            # INT 10h, AH=1Bh: what the adapter 
     .byte 0xE7, 0x0C                        # all but light pen, save state
     .byte 0, 0, 0, 0
 
+.org 0x1120, 0xFF
+.include "bios_pci32.inc"
+
 .org 0x1841, 0xFF
 .global memory_size
 memory_size:

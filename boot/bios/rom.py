@@ -15,6 +15,7 @@
 
 Everything stands at the address that it has in IBM's ROM and its clones, for programs that know it.  The source is
 boot/asm/bios.s; the services themselves are carried out by the host (`dispatcher`), but for what programs ask in loops.
+At 0xFF120 is the BIOS32 service directory, and behind it the PCI BIOS for 32-bit code, which needs no host.
 
 Not modelled: the table of drive types at 0xFE401 (disks have their own, in the extended BIOS data area), print screen.
 
@@ -83,6 +84,9 @@ AT = {
     "video": 0xF065,
     "video_parameters": 0xF0A4,
     "video_functions": 0xF0FC,
+    "bios32": 0xF120,
+    "pci_directory": 0xF130,
+    "pci32": 0xF153,
     "memory_size": 0xF841,
     "equipment_list": 0xF84D,
     "system": 0xF859,

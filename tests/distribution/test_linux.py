@@ -34,7 +34,7 @@ EXPLAINED = {
     r"^tsc: |clocksource: .*tsc|Calibrating delay|processors activated|sched_clock": "100 MHz here, another there",
     r"^Memory: |^Freeing initrd|^audit: type|random: crng": "the kernel's place is random; what runs beside; the date",
     r"ttyS1|^00:0\d: ttyS|rtc_cmos": "a second serial port, so the clock chip has another number; it has 128 bytes",
-    r"PCI BIOS": "no PCI BIOS for 32-bit code",
+    r"PCI BIOS revision 2.10 entry": "its address",
     r"ACPI: PM: \(supports|Enabled \d GPEs|acpiphp": "no sleep but S5, no hotplug",
     r"E820 reservations|acpi resource window": "the BIOS's date is later; no window above 4 GiB for PCI devices",
     r"PnPBIOS": "the FADT tells of legacy devices",
