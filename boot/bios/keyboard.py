@@ -160,8 +160,8 @@ def _key(call: BiosCall, key: int, extended: bool) -> None:
             caps_lock=bool(flags & CAPS_LOCK),
             num_lock=bool(flags & NUM_LOCK) and key in KEYPAD,
         )
-        if code is not None:
-            put_key(call, code)
+        if code is not None and not put_key(call, code):
+            call.tell("the BIOS's key buffer is full: 15 keys wait for a guest that reads none, and others are lost")
 
 
 def _put_alt_number(call: BiosCall) -> None:

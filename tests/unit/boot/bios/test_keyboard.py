@@ -173,6 +173,16 @@ def test_the_buffer_goes_round_and_a_key_too_much_is_lost(guest: ChipGuest) -> N
             key_input(fake_call(0x16, guest, eax=0))
 
 
+def test_the_user_is_told_of_lost_keys(guest: ChipGuest) -> None:
+    told: list[str] = []
+    heard = []
+    for _ in range(16):
+        keyboard_interrupt(fake_call(0x09, guest, eax=0x4F00 | A, report=told.append))
+        heard.append(len(told))
+    assert heard == [0] * 15 + [1]
+    assert "key buffer is full" in told[0]
+
+
 class TestKeyInput:
     def test_reading_waits_until_there_is_a_key(self, guest: ChipGuest) -> None:
         call = fake_call(0x16, guest, eax=0x0000)
