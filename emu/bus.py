@@ -25,6 +25,8 @@ from typing import NamedTuple, Protocol
 
 from hillemu.emu.errors import BusConflict
 
+MOST_WAYS = 4096
+
 
 class BusDevice(Protocol):
     """A chip as the bus sees it.  Offsets count from the start of the attached range; sizes are 1, 2 or 4 bytes.
@@ -102,6 +104,8 @@ class Bus:
         self.unhandled = Unhandled(Counter(), Counter())
         self._bases: list[int] = []
         self._ranges: list[Range] = []
+        self._ways: dict[int, tuple[BusDevice, int]] = {}
+        """Device and offset of accesses that have been made, by address and size: guests poll."""
 
     def attach(self, base: int, count: int, device: BusDevice, *, name: str = "", width: int = 1) -> None:
         """Put `device` at `base` up to `base + count`; `width` is the widest access in bytes that it understands.
@@ -117,6 +121,7 @@ class Bus:
                 raise BusConflict(f"{self._describe(new)} overlaps {self._describe(other)}")
         self._bases.insert(at, base)
         self._ranges.insert(at, new)
+        self._ways.clear()
 
     def detach(self, base: int) -> Range:
         """Take away what was attached at `base`, and return it; `KeyError` if no range starts there."""
@@ -124,6 +129,7 @@ class Bus:
         if at < 0 or self._bases[at] != base:
             raise KeyError(f"no device is attached at {self.kind} {base:#x}")
         del self._bases[at]
+        self._ways.clear()
         return self._ranges.pop(at)
 
     def _describe(self, item: Range) -> str:
@@ -143,29 +149,44 @@ class Bus:
 
     def read(self, address: int, size: int) -> int:
         """Read `size` bytes as the processor would, little-endian."""
+        way = self._ways.get(address << 3 | size)
+        if way is not None:
+            device, offset = way
+            return device.read(offset, size)
         found = self.find(address)
         if found is None:
             self.unhandled.reads[address - address % self._count_unit] += 1
             return (1 << 8 * size) - 1
-        offset = address - found.base
         if size <= found.width and address + size <= found.end:
-            return found.device.read(offset, size)
+            self._remember(address, size, found)
+            return found.device.read(address - found.base, size)
         half = size // 2 if size > 1 else 1
         low = self.read(address, half)
         return low | self.read(address + half, size - half) << 8 * half
 
     def write(self, address: int, size: int, value: int) -> None:
         """Write `size` bytes as the processor would, little-endian."""
+        way = self._ways.get(address << 3 | size)
+        if way is not None:
+            device, offset = way
+            device.write(offset, size, value)
+            return
         found = self.find(address)
         if found is None:
             self.unhandled.writes[address - address % self._count_unit] += 1
             return
         if size <= found.width and address + size <= found.end:
+            self._remember(address, size, found)
             found.device.write(address - found.base, size, value)
             return
         half = size // 2 if size > 1 else 1
         self.write(address, half, value & (1 << 8 * half) - 1)
         self.write(address + half, size - half, value >> 8 * half)
+
+    def _remember(self, address: int, size: int, found: Range) -> None:
+        if len(self._ways) == MOST_WAYS:
+            self._ways.clear()
+        self._ways[address << 3 | size] = (found.device, address - found.base)
 
     def peek(self, address: int, size: int) -> int | None:
         """Look without side effects; `None` where the device cannot be looked at, or nobody is there."""

@@ -100,3 +100,17 @@ def test_a_detached_device_leaves_open_bus_and_its_place_can_be_taken_again() ->
     bus.attach(0x102, 4, Bytes(4), name="second")
     with pytest.raises(KeyError, match="0x104"):
         bus.detach(0x104)
+
+
+def test_addresses_that_have_been_used_follow_what_is_attached_and_taken_away() -> None:
+    bus, first, second = Bus("port", 0x10000), Bytes(0x2000), Bytes(4)
+    bus.attach(0x1000, 0x2000, first, width=4)
+    for address in range(0x1000, 0x3000):
+        bus.write(address, 1, address & 0xFF)
+    assert [bus.read(address, 1) for address in range(0x1000, 0x3000)] == list(first.data)
+    bus.detach(0x1000)
+    assert bus.read(0x1000, 1) == 0xFF
+    bus.attach(0x0FFE, 4, second, width=4)
+    bus.write(0x1000, 1, 7)
+    assert (second.data[2], bus.read(0x1000, 1), bus.read(0x0FFE, 4)) == (7, 7, 0x00070000)
+    assert first.sizes == [1] * 0x4000
