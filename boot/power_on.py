@@ -136,8 +136,9 @@ class BuiltInFirmware:
     def _apm_service(self, call: BiosCall) -> None:
         if "apm" not in self._services:
             from hillemu.boot.bios.apm import ApmService
+            from hillemu.boot.bios.rom import AT
 
-            self._services["apm"] = ApmService()
+            self._services["apm"] = ApmService(entry16=AT["apm16"], entry32=AT["apm32"])
         self._services["apm"](call)
 
     def _pci_service(self, call: BiosCall) -> None:

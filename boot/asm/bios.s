@@ -112,6 +112,8 @@ disk_service:
 floppy:                                     # INT 40h; INT 13h of machines that have no other drives
     service
 
+.include "bios_apm.inc"
+
 # INT 0Eh, IRQ 6.
 .org 0xF57, 0xFF
 .global floppy_interrupt

@@ -6,6 +6,9 @@
         01 connect      04 disconnect        08 enable, 0D per device        0F engage
         02 ..., 16-bit  05 idle, 06 busy     0A power status, 0B events      10 capabilities
 
+Connected, programs in protected mode call entries in the ROM, which answer the same without the host
+(boot/asm/bios_apm.inc).
+
 Power comes from the mains, and no event ever happens.  Connections are not checked, as on SeaBIOS: programs that
 switch off without having connected are common.
 
@@ -40,7 +43,6 @@ _NO_16_BIT, _NO_32_BIT = 0x06, 0x08
 _UNKNOWN_DEVICE, _OUT_OF_RANGE, _NOT_SUPPORTED = 0x09, 0x0A, 0x0C
 _CANNOT_ENTER, _NO_EVENT = 0x60, 0x80
 
-_PROTECTED = 1
 _DONE = 0
 
 
@@ -111,9 +113,8 @@ def _accept(call: BiosCall) -> int:
 
 
 def _idle(call: BiosCall) -> int:
-    """Halt until an interrupt has been served; the protected-mode entries, which cannot, come straight back."""
-    in_real_mode = not call.guest.registers.get("cr0") & _PROTECTED
-    if in_real_mode and not call.resumed:
+    """Halt until an interrupt has been served."""
+    if not call.resumed:
         call.wait()
     return _DONE
 

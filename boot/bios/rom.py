@@ -15,7 +15,8 @@
 
 Everything stands at the address that it has in IBM's ROM and its clones, for programs that know it.  The source is
 boot/asm/bios.s; the services themselves are carried out by the host (`dispatcher`), but for what programs ask in loops.
-At 0xFF120 is the BIOS32 service directory, and behind it the PCI BIOS for 32-bit code, which needs no host.
+Power management and the PCI BIOS for protected mode need no host (boot/asm/bios_apm.inc, bios_pci32.inc); the BIOS32
+service directory is at 0xFF120.
 
 Not modelled: the table of drive types at 0xFE401 (disks have their own, in the extended BIOS data area), print screen.
 
@@ -76,6 +77,8 @@ AT = {
     "keyboard_resumed": 0xE9D5,
     "keyboard_reset": 0xE9D7,
     "floppy": 0xEC59,
+    "apm32": 0xEC67,
+    "apm16": 0xED00,
     "floppy_interrupt": 0xEF57,
     "master_irq": 0xEF6A,
     "slave_irq": 0xEF71,
