@@ -31,6 +31,8 @@ _BY_KEYBOARD_CONTROLLER, _BY_PORT_92 = 0x01, 0x02
 
 _SLACK_US = 10_000
 _SLAVE_MASK, _CLOCK_IRQ_BIT = 0xA1, 0x01
+_SPEED_STEP, _LONG_MODE = 0xE9, 0xEC
+"""Asked by systems that would use them where they are; a PC like this one just has none."""
 _MASTER, _SLAVE = 0x20, 0xA0
 _ICW1_EDGE_CASCADE, _ICW3_MASTER, _ICW3_SLAVE, _ICW4_8086 = 0x11, 0x04, 0x02, 0x01
 _BIOS_CODE = 0x38
@@ -56,6 +58,8 @@ class SystemServices:
             pointing_device(call)
         elif function in _FUNCTIONS:
             _FUNCTIONS[function](call)
+        elif function in (_SPEED_STEP, _LONG_MODE):
+            _fail(call, UNSUPPORTED)
         else:
             call.refuse(UNSUPPORTED)
 

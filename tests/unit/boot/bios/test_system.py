@@ -166,6 +166,14 @@ def test_what_is_not_there_is_refused_and_told(guest: ChipGuest, ax: int) -> Non
     assert f"AX={ax:04X}h" in told[0]
 
 
+@pytest.mark.parametrize("ax", [0xE980, 0xEC00])
+def test_what_a_pc_like_this_never_had_is_refused_without_a_word(guest: ChipGuest, ax: int) -> None:
+    told: list[str] = []
+    made = fake_call(0x15, guest, eax=ax, report=told.append)
+    SystemServices()(made)
+    assert (made.ah, made.carry, told) == (0x86, True, [])
+
+
 class TestWaiting:
     def test_a_wait_lasts_as_long_as_it_was_asked_to(self, guest: ChipGuest) -> None:
         service = SystemServices()
