@@ -25,7 +25,8 @@ that the divisor sets, and the other end waits while there is no room: a host's 
 
 On IBM's serial adapter OUT2 connects the interrupt pin to the bus.  Here, as on QEMU, the pin is always connected:
 teaching kernels that never saw such a card (xv6, JOS) leave OUT2 clear and count on their interrupts.  The first one
-that the adapter would have kept back is reported.  The cable has CTS, DSR and DCD asserted and RI not.
+that the adapter would have kept back is reported, unless THRE's is the only one enabled: so drivers try out the chip.
+The cable has CTS, DSR and DCD asserted and RI not.
 
 Source: National Semiconductor PC16550D data sheet, "Registers" and "FIFO Interrupt Mode Operation"; IBM PC AT
 Technical Reference, "Serial/Parallel Adapter" (OUT2).
@@ -195,7 +196,7 @@ class Uart:
         """After any change: drive the interrupt wire, and see whether THR leads straight to the sink."""
         self._sends_directly = not (self._lcr & LCR_DLAB or self._mcr & MCR_LOOP or self._ier & IER_THRE)
         interrupts = self._interrupt_source() != IIR_NONE
-        if interrupts and not self._mcr & (MCR_OUT2 | MCR_LOOP):
+        if interrupts and not self._mcr & (MCR_OUT2 | MCR_LOOP) and self._ier != IER_THRE:
             self._report(UNGATED)
         self._output.set(interrupts)
 

@@ -305,12 +305,18 @@ def test_sources_are_reported_by_priority(bench: Bench) -> None:
 
 
 def test_an_interrupt_comes_through_without_out2_and_is_reported(bench: Bench) -> None:
-    bench[MCR], bench[IER] = 0x08, 0x02
+    bench[MCR], bench[IER] = 0x08, 0x03
     assert bench.irq.level
     assert not bench.reports
     bench[MCR] = 0x00
     assert bench.irq.level
     assert "OUT2" in bench.reports[0]
+
+
+def test_a_driver_that_tries_out_the_chip_without_out2_is_not_reported(bench: Bench) -> None:
+    bench[MCR], bench[IER] = 0x00, 0x02
+    assert bench.irq.level
+    assert not bench.reports
 
 
 def test_peeking_changes_nothing(bench: Bench) -> None:
