@@ -207,17 +207,18 @@ def test_a_kernel_started_in_real_mode_works_without_dma_and_switches_the_machin
     assert sha256(disk.read_bytes()) == before, "nothing is written without --disk-write"
 
 
-def test_without_acpi_it_uses_the_mp_tables_and_apm(linux: LinuxFiles, images: Images, tmp_path: Path) -> None:
-    initrd = tmp_path / "initrd"
+def test_without_acpi_it_uses_the_mp_tables_and_apm(linux: LinuxFiles, tmp_path: Path) -> None:
+    disk, initrd = tmp_path / "disk", tmp_path / "initrd"
+    disk.write_bytes(random.Random(3).randbytes(DISK_BYTES))
     initrd.write_bytes(linux.initrd(["apm power_off=1", "ata_piix", "sd_mod"]))
-    machine = Machine("64M", drives=DriveOptions(disks=(str(images.disk),)))
+    machine = Machine("64M", drives=DriveOptions(disks=(str(disk),)))
     machine.load(str(linux.kernel), append=f"{APPEND} acpi=off pci=bios", initrds=[str(initrd)])
     shell = LinuxShell(machine)
     said = shell.boot()
     assert "Intel MultiProcessor Specification v1.4" in said
     assert "apm: BIOS version 1.2" in said
     assert "IO-APIC" in shell.run("grep ata_piix /proc/interrupts")
-    assert shell.run("sha256sum < /dev/sda").split()[0] == sha256(images.disk.read_bytes())
+    assert shell.run("sha256sum < /dev/sda").split()[0] == sha256(disk.read_bytes())
     assert shell.finish("poweroff -f") == "power-off"
 
 

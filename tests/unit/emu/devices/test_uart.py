@@ -2,40 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from uart_bench import Bench
 
-from hillemu.emu.clock import Clock
-from hillemu.emu.devices.uart import IER, IIR_FCR, LCR, LSR, MCR, MSR, RBR_THR, SCR, Uart
-from hillemu.emu.wires import Line
-
-
-class Bench:
-    """A UART on the bench, with all its ends in our hands."""
-
-    def __init__(self) -> None:
-        self.clock = Clock(frequency_hz=1_843_200)
-        self.edges: list[bool] = []
-        self.irq = Line(self.edges.append)
-        self.sent: list[int] = []
-        self.reports: list[str] = []
-        self.uart = Uart(output=self.irq, sink=self.sent.append, clock=self.clock, report=self.reports.append)
-
-    def __getitem__(self, register: int) -> int:
-        return self.uart.read(register, 1)
-
-    def __setitem__(self, register: int, value: int) -> None:
-        self.uart.write(register, 1, value)
-
-    def full_speed(self) -> None:
-        """115200 baud, 8N1: a character is 160 ticks of this bench's clock."""
-        self[LCR] = 0x83
-        self[RBR_THR], self[IER] = 1, 0
-        self[LCR] = 0x03
+from hillemu.emu.devices.uart import IER, IIR_FCR, LCR, LSR, MCR, MSR, RBR_THR, SCR
 
 
 @pytest.fixture
@@ -395,61 +365,3 @@ def test_reset_keeps_what_the_other_end_has_not_sent_yet(bench: Bench) -> None:
     assert bench[LSR] == 0x60
     bench.clock.advance(CHARACTER * 10)
     assert bench[RBR_THR] == ord("b")
-
-
-class ReceiverMachine(RuleBasedStateMachine):
-    """The receiver in loop mode against a plain list."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bench = Bench()
-        self.bench.full_speed()
-        self.bench[MCR] = 0x18
-        self.bench[IER] = 0x05
-        self.expected: deque[int] = deque()
-        self.size, self.trigger = 1, 1
-        self.overrun = False
-
-    @rule(byte=st.integers(0, 255))
-    def send(self, byte: int) -> None:
-        self.bench[RBR_THR] = byte
-        if len(self.expected) < self.size:
-            self.expected.append(byte)
-        else:
-            self.overrun = True
-            if self.size == 1:
-                self.expected[0] = byte
-
-    @rule()
-    def read_data(self) -> None:
-        got = self.bench[RBR_THR]
-        if self.expected:
-            assert got == self.expected.popleft()
-
-    @rule()
-    def read_status(self) -> None:
-        assert self.bench[LSR] == 0x60 | bool(self.expected) | self.overrun << 1
-        self.overrun = False
-
-    @rule(enable=st.booleans(), clear=st.booleans(), level=st.integers(0, 3))
-    def control_fifo(self, enable: bool, clear: bool, level: int) -> None:
-        self.bench[IIR_FCR] = level << 6 | clear << 1 | enable
-        size = 16 if enable else 1
-        if size != self.size or (enable and clear):
-            self.expected.clear()
-        self.size, self.trigger = size, (1, 4, 8, 14)[level] if enable else 1
-
-    @invariant()
-    def the_interrupt_follows_the_model(self) -> None:
-        source = self.bench.uart.peek(IIR_FCR, 1) & 0x0F
-        if self.overrun:
-            assert source == 0x06
-        elif len(self.expected) >= self.trigger:
-            assert source == 0x04
-        else:
-            assert source == 0x01
-        assert self.bench.irq.level == (source != 0x01)
-
-
-TestReceiverMachine = ReceiverMachine.TestCase
-TestReceiverMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
