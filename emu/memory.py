@@ -236,6 +236,10 @@ class PhysicalMemory:
 
     def write(self, at: PhysAddr, data: bytes | bytearray | memoryview) -> None:
         """Change RAM (or, as only a host can, ROM); translated code stays right."""
+        if MIB <= at <= self.low_end - len(data):  # nearly always
+            self.ram[at : at + len(data)] = data
+            self.on_write(at, len(data))
+            return
         if VIDEO_BASE - len(data) < at < MIB:
             area = self._areas[bisect_right(self._bases, at) - 1]
             if at < area.end < at + len(data):

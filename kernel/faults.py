@@ -54,8 +54,7 @@ class Faults:
         words = self._words
         if words[frame + CS] & 3:
             process = self._kernel.scheduler.current
-            assert process is not None
-            assert process.space is not None
+            assert process is not None and process.space is not None  # noqa: PT018 - every fault comes by here
             outcome = process.space.fault(self._register("cr2"), words[frame + ERROR_CODE])
             if isinstance(outcome, Killed):
                 if outcome.signal != SIGKILL:  # that memory has run out was told by those who ran out of it

@@ -101,13 +101,14 @@ class Kernel:
 
     def trap(self, guest: Guest, value: int) -> None:
         """Handle the trap whose frame ``trap_frame`` names; `guest` is this kernel's, `value` says nothing."""
-        at = self.words[self._trap_frame]
+        words = self.words
+        at = words[self._trap_frame]
         frame = self.stacks.word_index(at) if at >= STACKS_BASE else at - KERNEL_BASE >> 2
         if not 0 <= frame < self._words_end:
             self.panic(f"a trap's frame at 0x{at:08X} is not in the direct map")
             return
         try:
-            self._vectors[self.words[frame + VECTOR]](frame)
+            self._vectors[words[frame + VECTOR]](frame)
         except KernelFault as fault:
             self.report(str(fault))
             self.panic(f"the kernel cannot go on: {fault}")

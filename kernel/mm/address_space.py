@@ -55,7 +55,7 @@ from hillemu.kernel.mm.words import Words
 if TYPE_CHECKING:
     from hillemu.kernel.mm.virtual_memory import VirtualMemory
 
-_PAGE_CACHE, _PGFAULT = int(Owner.PAGE_CACHE), int(Event.PGFAULT)
+_PAGE_CACHE, _PGFAULT, _SEGV = int(Owner.PAGE_CACHE), int(Event.PGFAULT), int(Event.SEGV)
 _KEPT_FLAGS = MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN
 _ANYBODYS = MAP_PRIVATE | MAP_ANONYMOUS
 _FIRST_STACK_BYTES = 4 * PAGE_SIZE
@@ -79,11 +79,12 @@ class AddressSpace:
         outcome = resolve(self, address, error_code)
         if isinstance(outcome, OutOfMemory):
             outcome = settle(self, address, error_code)
+        events, record = self.vm.counters.words, self.record
         if isinstance(outcome, Killed):
-            self.vm.counters.count(Event.SEGV)
+            events[_SEGV] = events[_SEGV] + 1 & 0xFFFFFFFF
         else:
-            self.vm.counters.count(_PGFAULT)
-            self.record[FAULTS] = self.record[FAULTS] + 1 & 0xFFFFFFFF
+            events[_PGFAULT] = events[_PGFAULT] + 1 & 0xFFFFFFFF
+            record[FAULTS] = record[FAULTS] + 1 & 0xFFFFFFFF
         return outcome
 
     # ---- life ---------------------------------------------------------------------------------------------------

@@ -120,11 +120,12 @@ def resolve(space: AddressSpace, at: int, code: int) -> FaultOutcome | OutOfMemo
     frame = vm.pmm.alloc(0, _ANONYMOUS, record[ID] << PAGE_NUMBER_BITS | at >> PAGE_SHIFT, high=True)
     if isinstance(frame, OutOfMemory):
         return frame
-    base = PhysAddr(frame << PAGE_SHIFT)
-    vm.memory.write(base, _ZEROS)
+    base = frame << PAGE_SHIFT
+    vm.memory.write(base, _ZEROS)  # type: ignore[arg-type]  # calling PhysAddr takes as long as all of `base`
     tables.words[slot] = base | flags
     record[RESIDENT] += 1
-    vm.counters.count(_PGZERO_FAULT)
+    events = vm.counters.words
+    events[_PGZERO_FAULT] = events[_PGZERO_FAULT] + 1 & 0xFFFFFFFF
     if vm.page_added is not None:
         vm.page_added(frame)
     return ZERO

@@ -68,8 +68,8 @@ class Pmm:
         self.table, self.zones = table, zones
         self.report, self.log = report, log
         self._entries = table.entries
-        self._high_first = tuple(reversed(zones))
-        self._direct = zones[:1]
+        allocators = tuple((zone.allocator.alloc, zone.first, zone.end) for zone in zones)
+        self._high_first, self._direct = allocators[::-1], allocators[:1]
         self._frees = tuple(zone.allocator.free for zone in zones)
         self._border = zones[0].end
 
@@ -85,24 +85,25 @@ class Pmm:
         """
         if not 0 <= order <= MAX_ORDER:
             raise InvalidParameters(f"pmm_alloc: invalid order {order}: orders are 0 to {MAX_ORDER}")
-        got: Frame | OutOfMemory = OutOfMemory(order, 0)
-        for zone in self._high_first if high else self._direct:
-            got = zone.allocator.alloc(order)
+        for found in self._high_first if high else self._direct:
+            got = found[0](order)
             if not isinstance(got, OutOfMemory):
                 break
         else:
-            return got._replace(free_frames=self.free_frames) if high and isinstance(got, OutOfMemory) else got
+            assert isinstance(got, OutOfMemory), "there is a zone"
+            return got._replace(free_frames=self.free_frames) if high else got
+        _, first, zone_end = found
         entries = self._entries
         entry = owner << OWNER_SHIFT | info << INFO_SHIFT
-        if not zone.first <= got < zone.end or entries[got]:
-            raise self._two_owners(zone, got, order)
+        if not first <= got < zone_end or entries[got]:
+            raise self._two_owners(first, got, order)
         if order:
             end = got + (1 << order)
-            if got & (1 << order) - 1 or end > zone.end:
-                raise self._two_owners(zone, got, order)
+            if got & (1 << order) - 1 or end > zone_end:
+                raise self._two_owners(first, got, order)
             for frame in range(got + 1, end):
                 if entries[frame]:
-                    raise self._two_owners(zone, got, order)
+                    raise self._two_owners(first, got, order)
             inside = entry | INSIDE << ORDER_SHIFT
             for frame in range(got + 1, end):
                 entries[frame] = inside
@@ -170,7 +171,8 @@ class Pmm:
             return WrongSize(f"pmm_free: {what} was allocated with order {record.order}")
         return StillShared(f"pmm_free: {what} is still held {record.references} times")
 
-    def _two_owners(self, zone: PmmZone, frame: int, order: int) -> Corruption:
+    def _two_owners(self, zone_first: int, frame: int, order: int) -> Corruption:
+        zone = next(zone for zone in self.zones if zone.first == zone_first)
         record = self.table.record(frame)
         owner = f"belongs to {record.owner_name}" if record.owner else "reaches where it may not"
         return Corruption(

@@ -88,7 +88,8 @@ bool register_read(Core *core, const char *name, uint64_t *value)
     const Register *reg = find(name);
     if (!reg)
         return false;
-    if (core->in_access)
+    /* Only these two are not up to date inside a device access: QEMU finds them by the place in translated code. */
+    if (core->in_access && (reg->kind == EFLAGS || reg->offset == ENV_EIP))
         sync_state(core);
     *value = read_register(core, reg);
     return true;
