@@ -202,30 +202,31 @@ class Machine:
     def run(
         self,
         *,
-        until: str | re.Pattern[str] | None = None,
+        until: str | re.Pattern[str] | TextWatch | None = None,
         max_insns: int | None = None,
         between: Callable[[], bool] | None = None,
+        over_breakpoint: bool = True,
     ) -> Stop:
         """Run until the guest stops, a breakpoint is reached, or:
 
         `until`      the serial text or the screen matches this regular expression (text that is there already counts
-                     only on the screen)
+                     only on the screen; a `text_watch` remembers the text of the runs before)
         `max_insns`  exactly this many instructions have been executed
 
         `between` is called before the first instruction and then after every 10 ms of virtual time at the latest,
         always between two instructions, where the guest cannot notice.  It may look, take its time, type
         (`keyboard`, `serial`) or call `stop`.  It returns whether input may come from it: while it may, a halt that
         only input can end does not end the run; virtual time stands still there until `between` gives some.
+        A breakpoint at the first instruction is passed `over_breakpoint`, or stops the run at once.
 
         Raises `UserMistake` when no image is loaded.  A disk image that fails is a way to end (`DISK_FAILURE`); any
         other exception in a device or an observer ends the run and is raised here.
         """
         if self._boot is None:
             raise UserMistake("no image is loaded; call load() or load_demo() first")
-        watch = None if until is None else TextWatch(until, self._pc.serial_log, self._pc.screen, self._text_found)
+        watch = self.text_watch(until) if isinstance(until, str | re.Pattern) else until
         end = None if max_insns is None else self.cpu.instructions + max_insns
         self._ending = None
-        over_breakpoint = True
         ctrl_c = DeferredCtrlC(self.stop)
         try:
             while True:
@@ -241,9 +242,13 @@ class Machine:
                     self.last_stop = stop
                     return stop
         finally:
-            if watch is not None:
+            if watch is not None and watch is not until:
                 watch.close()
             ctrl_c.close()
+
+    def text_watch(self, pattern: str | re.Pattern[str]) -> TextWatch:
+        """What several runs can be given as `until`, to end when the text of all of them matches; close it then."""
+        return TextWatch(pattern, self._pc.serial_log, self._pc.screen, self._text_found)
 
     def step(self, count: int = 1) -> Stop:
         """Execute exactly `count` instructions; interrupts and exceptions are taken as in a run."""
@@ -262,7 +267,10 @@ class Machine:
         self._press_keys_due(now)
         goals = [at for at in (end, self._keys_due[0][0] if self._keys_due else None) if at is not None]
         instructions = max(min(goals) - now, 0) if goals else None
-        ticks = min(SLICE_TICKS, self._calls_due[0][0] - self.clock.now) if self._calls_due else SLICE_TICKS
+        # To the next multiple: where we look must not depend on where this run, perhaps a debugger's step, began.
+        ticks = SLICE_TICKS - self.clock.now % SLICE_TICKS
+        if self._calls_due:
+            ticks = min(ticks, self._calls_due[0][0] - self.clock.now)
         core_stop = self._pc.processor.run(instructions=instructions, ticks=ticks, over_breakpoint=over_breakpoint)
         if self._reset_wanted:
             return self._restart()
