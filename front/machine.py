@@ -31,7 +31,7 @@ from hillemu.emu.cpu.models import model_named
 from hillemu.emu.devices.clocks.cmos import DEFAULT_BASE
 from hillemu.emu.devices.input.keys import keys_from_text
 from hillemu.emu.devices.video.text_screen import TextScreen
-from hillemu.emu.errors import MediumError, UserMistake, WiringError
+from hillemu.emu.errors import MediumError, UserMistake
 from hillemu.emu.memory import PhysicalMemory
 from hillemu.emu.pc import Pc
 from hillemu.emu.reports import Report, unheard
@@ -258,6 +258,13 @@ class Machine:
         """End the run that is going on: from an observer, a device, another thread or a signal handler."""
         self._end(Stop(StopReason.INTERRUPTED))
 
+    def boot_again(self) -> None:
+        """Reset the machine and load its image anew, as a reboot does; raises `UserMistake` if there is none."""
+        if self._boot is None:
+            raise UserMistake("no image is loaded; call load() or load_demo() first")
+        self._reset_wanted = False
+        self._boot()
+
     def _run_slice(self, end: int | None, over_breakpoint: bool, input_may_come: bool) -> Stop | None:
         """Run to the next thing that we look at; return why it was the last slice, or `None`."""
         self._make_calls_due(self.clock.now)
@@ -351,9 +358,7 @@ class Machine:
         self._reset_wanted = False
         if not self.reboot:
             return Stop(StopReason.RESET, f"the guest asked for a reset, {self._place()}")
-        if self._boot is None:
-            raise WiringError("a reset without an image")
-        self._boot()
+        self.boot_again()
         return None
 
     # ---- input --------------------------------------------------------------------------------------------------
