@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hillemu.emu.errors import OptionError
 
 if TYPE_CHECKING:
+    from hillemu.emu.devices.video.picture import Picture
     from hillemu.emu.devices.video.stdvga import StdVga
 
 OPTION = "--display"
@@ -53,12 +54,11 @@ def check_png(path: str) -> None:
         raise OptionError(OPTION, f"no file can be made in {folder}")
 
 
-def save_png(card: StdVga, path: str) -> None:
-    """Save what the screen shows now as a PNG file; raises `OptionError` when that fails, and leaves no part of it."""
-    from hillemu.emu.devices.video.picture import picture_of
+def save_png(picture: Picture, path: str) -> None:
+    """Save `picture` as a PNG file; raises `OptionError` when that fails, and leaves no part of it."""
     from hillemu.png import png_file
 
-    write_whole(path, png_file(*picture_of(card)))
+    write_whole(path, png_file(*picture))
 
 
 def write_whole(path: str, data: bytes) -> None:

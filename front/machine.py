@@ -41,6 +41,7 @@ from hillemu.symbols import SymbolTable
 from hillemu.watch import TextWatch
 
 if TYPE_CHECKING:
+    from hillemu.emu.devices.video.picture import Picture
     from hillemu.hosted_kernel import HostedKernel
     from hillemu.kernel.kernel import Kernel
     from hillemu.kernel.options import KernelOptions
@@ -415,9 +416,15 @@ class Machine:
         """What the screen shows: the rows of its text, or one line that names the graphics mode."""
         return screen_lines(self._pc.card, self.screen.lines)
 
+    def picture(self) -> Picture:
+        """What the screen shows, text or graphics: `width`, `height` and `rgb`, three bytes a pixel row by row."""
+        from hillemu.emu.devices.video.picture import picture_of
+
+        return picture_of(self._pc.card)
+
     def save_picture(self, path: str) -> None:
-        """Save what the screen shows, text or graphics, as the PNG file `path`; raises `OptionError` if that fails."""
-        save_png(self._pc.card, path)
+        """Save the picture as the PNG file `path`; raises `OptionError` if that fails."""
+        save_png(self.picture(), path)
 
     def crash_report(self) -> str:
         """What a dead guest was doing, in one page of text; raises `UserMistake` before the first run."""

@@ -12,6 +12,7 @@ from video_bench import VideoGuest
 
 from hillemu.boot.bios.modes import set_mode
 from hillemu.display import Display, check_png, parse_display, save_png, screen_lines, write_whole
+from hillemu.emu.devices.video.picture import picture_of
 from hillemu.emu.errors import OptionError
 from hillemu.png import png_file
 
@@ -82,7 +83,7 @@ def test_a_place_without_a_folder_is_refused_before_the_run(tmp_path: Path) -> N
 def test_the_screen_is_saved(guest: VideoGuest, tmp_path: Path) -> None:
     set_mode(guest, 0x13)
     guest.cpu_write(0xA0000, 15)
-    save_png(guest.card, str(tmp_path / "a.png"))
+    save_png(picture_of(guest.card), str(tmp_path / "a.png"))
     width, height, rgb = decode((tmp_path / "a.png").read_bytes())
     assert (width, height) == (320, 200)
     assert rgb == b"\xff" * 3 + bytes(3 * (320 * 200 - 1))
