@@ -28,13 +28,14 @@ from hillemu.emu.devices.storage.ata_transfer import Sink, Source
 from hillemu.emu.reports import Report, unheard
 
 COMMAND_NS = 20_000
-"""How long a command takes that moves nothing, and until the first block.
+"""How long a command takes that moves nothing, and what comes before each block's interrupt.
 
 A drive that has everything in its cache, as a host's disk image has: a mechanical one would need milliseconds, which
-a guest would spend waiting.  It is not 0, so that a driver has to wait for BSY and DRQ as it has to elsewhere.
+a guest would spend waiting.  It is not 0, so that a driver has to wait for BSY and DRQ as it has to elsewhere, and not
+a few hundred instructions: drivers that go to sleep with interrupts enabled would be called before they do.
 """
 SECTOR_NS = 5_120
-"""512 bytes at 100 MB/s (Ultra DMA mode 5): from block to block, and for each sector that DMA moves."""
+"""512 bytes at 100 MB/s (Ultra DMA mode 5): for each sector of a block, and for each that DMA moves."""
 
 
 class Drive:

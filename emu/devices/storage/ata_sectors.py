@@ -146,7 +146,7 @@ class SectorDrive(Drive):
 
     def _block_was_read(self, block: int, count: int) -> None:
         if self._left:
-            self.after(count * SECTOR_NS, lambda: self._send_block(block))
+            self.after(COMMAND_NS + count * SECTOR_NS, lambda: self._send_block(block))
         else:
             self._complete()
 
@@ -164,7 +164,8 @@ class SectorDrive(Drive):
         if count <= 0:
             self._not_found()
             return
-        self.receive(count * SECTOR_BYTES, lambda: self.after(count * SECTOR_NS, lambda: self._store_block(block)))
+        delay_ns = COMMAND_NS + count * SECTOR_NS
+        self.receive(count * SECTOR_BYTES, lambda: self.after(delay_ns, lambda: self._store_block(block)))
 
     def _store_block(self, block: int) -> None:
         self.medium.write(self._lba, self.buffer)
