@@ -1,7 +1,8 @@
 """Exceptions: what the processor complains about, and who pays for it.
 
 =====================  ============================================================================
-from a program         a page fault is memory management's; what it cannot resolve, and every other
+from a program         a page fault is memory management's, and the first coprocessor instruction
+                       gets a save area (`hillemu.kernel.fpu`); what cannot be resolved, and every other
                        exception, ends the program with the signal that Linux would send
 from a kernel thread   reported with registers; the thread ends
 from anything else     reported with registers; the kernel panics
@@ -62,6 +63,15 @@ class Faults:
                 self._end(process, outcome.signal)
             return
         self.exception(frame)
+
+    def no_coprocessor(self, frame: int) -> None:
+        """Vector 7: a program's first coprocessor instruction, or one of somebody who may use none."""
+        process, fpu = self._kernel.scheduler.current, self._kernel.fpu
+        if not self._words[frame + CS] & 3 or process is None or not fpu.kind:
+            self.exception(frame)
+        elif not fpu.first_use(process):
+            self._kernel.report(f"{process}: out of memory: it needs a page for its coprocessor registers")
+            self._end(process, SIGKILL)
 
     def exception(self, frame: int) -> None:
         """Whatever else the processor raised, and interrupts that nobody has asked for."""

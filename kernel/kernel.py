@@ -25,12 +25,13 @@ from collections.abc import Callable
 from hillemu.boot.handoff import Handoff
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PAGE_MASK, PhysAddr, VirtAddr, page_up
-from hillemu.emu.i386.vectors import PF
+from hillemu.emu.i386.vectors import NM, PF
 from hillemu.kernel.boot_information import LOADER_MAGIC, BootInformation, read_boot_information
 from hillemu.kernel.console import Console
 from hillemu.kernel.errno import Errno
 from hillemu.kernel.errors import InvalidParameters, KernelFault
 from hillemu.kernel.faults import Faults
+from hillemu.kernel.fpu import Fpu
 from hillemu.kernel.kernel_calls import KernelCalls
 from hillemu.kernel.kernel_stacks import KernelStacks
 from hillemu.kernel.layout import KERNEL_BASE, REACH_FRAMES_32BIT, REACH_FRAMES_PAE, STACKS_BASE
@@ -70,6 +71,7 @@ class Kernel:
     space: KernelSpace
     vm: VirtualMemory
     stacks: KernelStacks
+    fpu: Fpu
     scheduler: Scheduler
     processes: Processes
     system_calls: SystemCalls
@@ -191,13 +193,15 @@ class Kernel:
             self.vm.add_module(module.name, module.base, module.end - module.base)
         self.stacks = KernelStacks(self.space)
         self.scheduler = Scheduler(self.words, self.symbols, self.space.cr3, lambda: guest.now_ns)
+        self.fpu = Fpu(self.memory.caches, self.direct, self.words, self.symbols, self._reclaim)
         self.processes = Processes(
-            self.vm, self.scheduler, self.stacks, self.words, self.log, self._leave_space
+            self.vm, self.scheduler, self.stacks, self.fpu, self.words, self.log, self._leave_space
         )  # fmt: skip
         self.processes.on_last_exit = self.finish
         self.system_calls = SystemCalls(self.vm, self.processes, self.words, self.console.write, lambda: guest.now_ns)
         self._vectors[SYSTEM_CALL] = self._system_call
         self._vectors[PF] = self.faults.page_fault
+        self._vectors[NM] = self.faults.no_coprocessor
 
     def start_programs(self) -> None:
         """Run what the loader has brought; the boot code, which asks, goes on as the idle loop."""
@@ -243,12 +247,16 @@ class Kernel:
     def end_in_double_fault(self, process: Process, signal: int) -> None:
         """As the end of any process, while the double-fault task runs."""
         own_frame = self.words[self._trap_frame]
+        self.fpu.distrust()
         self.processes.end(process, signal)
         self.scheduler.leave_double_fault(own_frame)
 
     def _leave_space(self) -> None:
         """Have the processor use the kernel's own page tables: those in use are going to be freed."""
         self.guest.registers.set("cr3", self.space.cr3)
+
+    def _reclaim(self) -> int:
+        return self.vm.reclaim.shrink(1, direct_map_only=True)
 
     def finish(self) -> None:
         """Say how things stand, and switch the machine off."""

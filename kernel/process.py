@@ -13,6 +13,7 @@
         u32 waits_for;        a pid, or -1 for any child
         u32 status_at;        where the program wants the status
         u32 next;             the task that was made after it
+        u32 fpu;              where its coprocessor registers are saved; 0 until it uses them
         u8  name[16];
     };
 """
@@ -42,10 +43,11 @@ TASK = Structure(
     "u32 waits_for",
     "u32 status_at",
     "u32 next",
+    "u32 fpu",
     "u8 name[16]",
 )
 PID, PARENT, STATE, FRAME, PAGE_DIRECTORY, MEMORY, KERNEL_STACK, EXIT_STATUS = range(8)
-WAITS_FOR, STATUS_AT, NEXT = 10, 11, 12
+WAITS_FOR, STATUS_AT, NEXT, FPU = 10, 11, 12, 13
 NAME_BYTES = 16
 ANY_CHILD = 0xFFFFFFFF
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hillemu.emu.i386.address import VirtAddr
 from hillemu.kernel.errno import Errno
+from hillemu.kernel.fpu import Fpu
 from hillemu.kernel.kernel_stacks import KernelStacks
 from hillemu.kernel.mm.address_space import AddressSpace
 from hillemu.kernel.mm.files import File
@@ -39,11 +40,12 @@ class Processes:
         vm: VirtualMemory,
         scheduler: Scheduler,
         stacks: KernelStacks,
+        fpu: Fpu,
         words: Words,
         log: Callable[[str], None],
         leave_space: Callable[[], None],
     ) -> None:
-        self._vm, self.scheduler, self.stacks, self._words = vm, scheduler, stacks, words
+        self._vm, self.scheduler, self.stacks, self.fpu, self._words = vm, scheduler, stacks, fpu, words
         self._log, self._leave_space = log, leave_space
         self._records = vm.kernel_memory.caches.create("task", TASK.size_bytes)
         self.by_pid: dict[int, Process] = {}
@@ -87,7 +89,7 @@ class Processes:
         child = self._create(parent.name, parent.pid, None)
         if isinstance(child, Errno):
             return child
-        space = parent.space.fork()
+        space = parent.space.fork() if self.fpu.fork(parent, child) else OutOfMemory(0, 0)
         if isinstance(space, OutOfMemory):
             self._forget(child)
             return Errno.ENOMEM
@@ -111,6 +113,7 @@ class Processes:
         self._leave_space()
         process.set_space(loaded.space)
         process.rename(file.name)
+        self.fpu.drop(process)
         self.scheduler.use_space_of_current()
         if old is not None:
             old.destroy()
@@ -129,6 +132,7 @@ class Processes:
         scheduler.remove(process)
         process.state = State.ZOMBIE
         process.record[EXIT_STATUS] = status
+        self.fpu.drop(process)
         if was_running:
             self._leave_space()
         if process.space is not None:
@@ -222,12 +226,13 @@ class Processes:
         if before is not None:
             before.record[NEXT] = process.record[NEXT]
         del self.by_pid[process.pid]
+        self.fpu.drop(process)
         self.stacks.give_back(process.stack)
         self._records.free(process.at)
 
     def check(self) -> list[str]:
         """Contradictions between processes, address spaces and stacks; none if all is well."""
-        found = self.stacks.check()
+        found = self.stacks.check() + self.fpu.check(self.by_pid.values())
         owners = {process.space for process in self.by_pid.values() if process.space}
         for space in self._vm.spaces.values():
             if space not in owners:

@@ -1,7 +1,7 @@
 """Who runs: round robin over what is ready, a tick of the timer each; process 0, the idle loop, when nobody is.
 
-Choosing means telling the boot code's stub which frame to return by: three words of the image, ``trap_frame``,
-``trap_cr3``, and ESP0 in the task-state segment.
+Choosing means telling the boot code's stub which frame to return by: words of the image, ``trap_frame``, ``trap_cr3``,
+``trap_fpu``, and ESP0 in the task-state segment.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from hillemu.emu.i386.tss import TSS_32
 from hillemu.kernel.layout import KERNEL_BASE
 from hillemu.kernel.mm.words import Words
-from hillemu.kernel.process import Process, State
+from hillemu.kernel.process import FPU, Process, State
 
 _ESP0, _EIP, _EFLAGS, _ESP, _CR3 = (TSS_32[name][0] // 4 for name in ("esp0", "eip", "eflags", "esp", "cr3"))
 
@@ -22,8 +22,8 @@ class Scheduler:
 
     def __init__(self, words: Words, symbols: Mapping[str, int], idle_cr3: int, now_ns: Callable[[], int]) -> None:
         self._words, self._now_ns = words, now_ns
-        self._trap_frame, self._trap_cr3, self._tss = (
-            symbols[name] - KERNEL_BASE >> 2 for name in ("trap_frame", "trap_cr3", "tss")
+        self._trap_frame, self._trap_cr3, self._trap_fpu, self._tss = (
+            symbols[name] - KERNEL_BASE >> 2 for name in ("trap_frame", "trap_cr3", "trap_fpu", "tss")
         )
         self._trap_resume = symbols["trap_resume"]
         self.idle_cr3 = idle_cr3
@@ -81,9 +81,11 @@ class Scheduler:
         self.switches += 1
         if process is None:
             words[self._trap_frame], words[self._trap_cr3] = self.idle_frame, self.idle_cr3
+            words[self._trap_fpu] = 0
             return
         words[self._trap_frame] = process.frame
         words[self._trap_cr3] = process.space.cr3 if process.space else self.idle_cr3
+        words[self._trap_fpu] = process.record[FPU]
         words[self._tss + _ESP0] = process.stack_top
 
     def use_space_of_current(self) -> None:

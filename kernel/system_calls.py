@@ -71,6 +71,11 @@ class SystemCalls:
             192: self._mmap2, 252: self._exit,
         }  # fmt: skip
 
+    @property
+    def numbers(self) -> frozenset[int]:
+        """The calls that there are; all others are ENOSYS."""
+        return frozenset(self._calls)
+
     def __call__(self, frame: int) -> None:
         """Answer the call whose trap frame is at word `frame`."""
         words = self._words

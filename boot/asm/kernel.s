@@ -9,6 +9,7 @@
 .include "ports.inc"
 .include "kernel_paging.inc"
 .include "kernel_descriptors.inc"
+.include "kernel_fpu.inc"
 .include "kernel_traps.inc"
 .include "kernel_calls.inc"
 .include "kernel_tests.inc"
@@ -46,6 +47,7 @@ kernel_main:
     push eax
     call descriptors_init
     call features_init
+    call fpu_init
     call kernel_begin                       # EAX: what else is to be done
     add esp, 8
     mov ebx, eax

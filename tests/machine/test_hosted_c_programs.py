@@ -35,6 +35,19 @@ def test_a_program_in_c_has_arguments_a_heap_a_deep_stack_files_and_children(
     assert told.startswith("heap[2]: write to 0x0C00")
 
 
+@pytest.mark.parametrize(("cpu", "argument"), [("max", "sse"), ("qemu32", "sse"), ("pentium", ""), ("386", "")])
+def test_processes_keep_their_coprocessor_registers(gcc_m32: str, tmp_path: Path, cpu: str, argument: str) -> None:
+    """By FXSAVE where the processor has it, by FNSAVE elsewhere."""
+    program = compile_program(gcc_m32, "registers", tmp_path, march="i386")
+    machine = Machine(mem="16M", cpu=cpu)
+    machine.load_kernel(modules=[(program, argument)], append="tests=off", options=KernelOptions(check=True))
+    said = run_to_the_end(machine)
+    assert said[-2:] == ["everybody kept the registers", "kernel: registers[1] exited with code 0"], said
+    (told,) = machine.kernel.reports
+    assert told.startswith("registers[5]: #MF x87 FPU error")
+    assert machine.kernel.memory.caches["fpu_state"].active == 0
+
+
 def test_a_program_larger_than_memory_runs_with_swap(gcc_m32: str, tmp_path: Path) -> None:
     hog = compile_program(gcc_m32, "hog", tmp_path)
     machine = machine_with([(hog, "2500")], mem="8M", append="swap=16M")

@@ -85,12 +85,12 @@ def test_a_child_has_its_parent_s_memory_and_changes_only_its_own(tmp_path: Path
         ("mov al, 1\n out 0xB0, al", "prog[1]: #GP general protection"),
         ("xor ecx, ecx\n div ecx", "prog[1]: #DE divide error"),
         ("int3", "prog[1]: #BP breakpoint"),
-        ("fld1", "prog[1]: #NM device not available"),
-        ("xorps xmm0, xmm0", "prog[1]: #UD invalid opcode"),
+        ("push 0x37B\nfldcw word ptr [esp]\nfld1\nfldz\nfdivp st(1), st\nfwait", "prog[1]: #MF x87 FPU error"),
+        ("clts", "prog[1]: #GP general protection"),
     ],
 )
 def test_a_program_that_does_what_it_may_not_dies_and_the_kernel_goes_on(tmp_path: Path, body: str, line: str) -> None:
-    signals = {"#UD": "4 (SIGILL)", "#DE": "8 (SIGFPE)", "#NM": "8 (SIGFPE)", "#BP": "5 (SIGTRAP)"}
+    signals = {"#UD": "4 (SIGILL)", "#DE": "8 (SIGFPE)", "#MF": "8 (SIGFPE)", "#BP": "5 (SIGTRAP)"}
     signal = next((text for name, text in signals.items() if name in line), "11 (SIGSEGV)")
     machine = kernel_with(tmp_path, {"prog": body, "other": 'tell "I live\\n"\nsystem_call SYS_EXIT, 0'})
     said = run_to_the_end(machine)

@@ -67,7 +67,6 @@ def spoken(text: str) -> list[str]:
 C_FLAGS = [
     *(
         "-m32",
-        "-march=pentium3",
         "-masm=intel",
         "-O1",
         "-std=gnu11",
@@ -81,9 +80,10 @@ C_FLAGS = [
 ]
 
 
-def compile_program(gcc: str, name: str, folder: Path) -> str:
+def compile_program(gcc: str, name: str, folder: Path, *, march: str = "pentium3") -> str:
     """Compile tests/guest/programs/`name`.c as any user would: gcc -m32 -nostdlib, linked below the heap."""
     source = Path(__file__).resolve().parents[1] / "guest" / "programs" / f"{name}.c"
-    done = subprocess.run([gcc, *C_FLAGS, source, "-o", folder / name], capture_output=True, text=True, check=False)
+    command = [gcc, *C_FLAGS, f"-march={march}", source, "-o", folder / name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return str(folder / name)

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from fake_kernel import FakeKernel, program
 from hosted_programs import spoken
 
+from hillemu.kernel.errno import Errno
 from hillemu.kernel.kernel_calls import FUNCTIONS
 from hillemu.kernel.mm.structure import Structure
 from hillemu.kernel.options import CommandLine
@@ -30,6 +32,18 @@ def test_the_structures_are_in_the_document(text: str, structure: Structure) -> 
 def test_every_function_that_ring_0_may_call_is_named(text: str) -> None:
     for name in FUNCTIONS[4:]:
         assert f"`{name}`" in text.replace("(s)`", "`") or f"`{name.removesuffix('s')}(s)`" in text, name
+
+
+def test_every_system_call_and_its_errors_are_in_the_document(text: str) -> None:
+    rows = re.findall(r"^\| (\d+) \| `(\w+)\(.*?\)` \|.*\|(.*)\|$", text, re.MULTILINE)
+    fake = FakeKernel({"prog": program()})
+    assert [int(number) for number, _, _ in rows] == sorted(fake.kernel.system_calls.numbers)
+    for _, name, errors in rows:
+        named = re.findall(r"`(E\w+)`", errors)
+        assert set(named) <= set(Errno.__members__), name
+    assert not {19, 37, 67} & fake.kernel.system_calls.numbers, (
+        "lseek, kill, sigaction: the document says there are none"
+    )
 
 
 def test_the_words_of_the_command_line_are_known(text: str) -> None:
