@@ -64,9 +64,10 @@ class CpuView:
         """Load a segment register together with its hidden part; SS sets the privilege level."""
         self._processor.set_segment(name, value)
 
-    def flush_tlb(self) -> None:
-        """Forget all cached translations: for who has changed live page tables from outside."""
-        self._processor.flush_tlb()
+    @property
+    def processor(self) -> Processor:
+        """What is behind: registers by name (`hillemu.emu.guest.Registers`), the TLB."""
+        return self._processor
 
     def read_virtual(self, memory: GuestMemory, at: int, count: int) -> bytes:
         """Up to `count` bytes at virtual address `at` through the current page tables, shorter at the first hole."""

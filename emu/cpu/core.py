@@ -247,6 +247,17 @@ class Processor:
         """All of them at once."""
         return self._core.registers()
 
+    def fpu_get(self, name: str) -> bytes:
+        """A register of the x87 or of SSE, little-endian: ``st0``-``st7``, ``xmm0``-``xmm7``, ``mxcsr``, ``fcw``...
+
+        The others are ``fsw``, ``ftw`` (the full tag word), ``fop``, ``fcs``, ``fip``, ``fds`` and ``fdp``.
+        """
+        return self._core.fpu_get(name)
+
+    def fpu_set(self, name: str, value: bytes) -> None:
+        """Set one of them; `value` is as long as what `fpu_get` returns."""
+        self._core.fpu_set(name, value)
+
     # ---- running ------------------------------------------------------------------------------------------------
 
     def reset(self) -> None:

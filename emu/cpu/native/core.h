@@ -14,6 +14,7 @@
  *   windows.c     what of it needs no Python
  *   system.c      CPUID, RDTSC, MSRs, control registers, SYSENTER
  *   registers.c   the register file, segments, reset
+ *   fpu.c         the registers of the x87 and of SSE
  *   tlb.c         fast stores, ROM, taking memory away
  *   reclaim.c     fast stores again, where code was once (native mode only)
  *   run.c         the run loop: HLT, limits
@@ -321,6 +322,10 @@ static inline uint32_t linear_eip(Core *core)
                       FIELD(uint64_t, core->env, ENV_SEGS + SEG_CS * SEG_SIZE + SEG_BASE));
 }
 PyObject *registers_dict(Core *core);
+
+/* fpu.c: methods of the Python type */
+PyObject *core_fpu_get(Core *core, PyObject *name);
+PyObject *core_fpu_set(Core *core, PyObject *args);
 
 /* tlb.c */
 bool tlb_install(Core *core);

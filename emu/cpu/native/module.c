@@ -392,6 +392,8 @@ static PyMethodDef methods[] = {
     METHOD(segment, METH_O),
     METHOD(set_segment, METH_VARARGS),
     METHOD(registers, METH_NOARGS),
+    METHOD(fpu_get, METH_O),
+    METHOD(fpu_set, METH_VARARGS),
     METHOD(ticks, METH_NOARGS),
     METHOD(instructions, METH_NOARGS),
     METHOD(set_deadline, METH_O),
