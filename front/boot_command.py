@@ -20,12 +20,16 @@ from hillemu.exit_status import USER_MISTAKE, exit_status
 from hillemu.serial_output import SerialOutput, open_serial_output, reason_of
 
 if TYPE_CHECKING:
+    from hillemu.debugging.server import Server
     from hillemu.emu.stop import Stop
     from hillemu.input_record import Typed
     from hillemu.live_input import LiveInput
     from hillemu.machine import Machine
     from hillemu.options import CommandLine
     from hillemu.screen_view import LiveScreen
+
+    Run = Callable[[Callable[[], bool] | None], Stop]
+    """Runs a machine to its end, with a `between` as for `Machine.run`."""
 
 
 def boot(options: CommandLine) -> int:
@@ -44,6 +48,7 @@ def boot(options: CommandLine) -> int:
     if picture is not None:
         check_png(picture)
 
+    server = _listen(options)
     machine = _power_on(options)
     machine.serial.send(serial_input)
     for text, at_insns in zip(options.keys, chain(options.keys_at, repeat(0)), strict=False):
@@ -56,13 +61,12 @@ def boot(options: CommandLine) -> int:
     try:
         with (
             _typing(machine, terminal, options.live, typed, live) as typist,
-            stopping_on_signals(machine.stop),
+            _running(machine, options, server) as (run, end),
+            stopping_on_signals(end),
             live.redrawing() if live else nullcontext(),
             _blaming(options.kernel_module),
         ):
-            stop = machine.run(
-                until=options.until, max_insns=options.max_insns, between=typist.between if typist else None
-            )
+            stop = run(typist.between if typist else None)
     finally:
         wall_s = time.perf_counter() - started
         lost = [fault for fault in (_fault_of(serial), _fault_of(machine)) if fault]
@@ -125,6 +129,37 @@ def _power_on(options: CommandLine) -> Machine:
 
 def _boots_the_built_in_kernel(options: CommandLine) -> bool:
     return options.image is None and not options.has_drives and options.bios is None
+
+
+def _listen(options: CommandLine) -> Server | None:
+    """Listen for a debugger, if that is wanted."""
+    if options.gdb is None:
+        _refuse("needs --gdb: it is a debugger that is waited for", {"--wait": options.wait})
+        return None
+    from hillemu.debugging.listening import parse_address
+    from hillemu.debugging.server import Server
+
+    return Server(parse_address(options.gdb))
+
+
+@contextmanager
+def _running(machine: Machine, options: CommandLine, server: Server | None) -> Iterator[tuple[Run, Callable[[], None]]]:
+    """How to run `machine`, and how to end that from a signal handler."""
+    if server is None:
+        yield (
+            lambda between: machine.run(until=options.until, max_insns=options.max_insns, between=between),
+            machine.stop,
+        )
+        return
+    from hillemu.debugging.debugged_run import DebuggedRun
+
+    with server:
+        debugged = DebuggedRun(
+            machine, server, until=options.until, max_insns=options.max_insns, tell=lambda text: say(f"gdb: {text}")
+        )
+        for line in server.greeting(wait=options.wait):
+            say(f"gdb: {line}")
+        yield lambda between: debugged.run(wait=options.wait, between=between), debugged.stop
 
 
 def _blaming(kernel_module: str | None) -> AbstractContextManager[None]:

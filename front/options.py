@@ -70,6 +70,9 @@ class CommandLine(argparse.Namespace):
     until: re.Pattern[str] | None
     json: str | None
     quiet: bool
+    gdb: str | None
+    """Where to listen for a debugger: ``[HOST:]PORT``."""
+    wait: bool
     reboot: bool
     kernel_module: str | None
     check: bool
@@ -224,6 +227,14 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
     terminal.add_argument(
         "--replay", metavar="FILE", help="type what was typed in the --live run whose --json file this is"
     )
+
+    debugger = boot.add_argument_group("debugger")
+    debugger.add_argument(
+        "--gdb",
+        metavar="[HOST:]PORT",
+        help="listen for GDB's 'target remote :PORT', on this host only unless HOST is given",
+    )
+    debugger.add_argument("--wait", action="store_true", help="let GDB attach before the first instruction")
 
     ending = boot.add_argument_group("when to stop, and what to tell")
     ending.add_argument("--max-insns", type=_count("--max-insns"), metavar="N", help="stop after N instructions")

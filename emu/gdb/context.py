@@ -1,0 +1,35 @@
+"""What the commands of one connection share: the target, and what the client asked to have remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hillemu.emu.gdb.target import Target
+
+Reply = bytes | None
+"""A payload; ``b""`` says "unknown packet", `None` that the answer comes later (when the machine stops) or never."""
+
+
+class Context:
+    """One connection's state.
+
+    `running`: the machine is in motion, and the client waits for a stop reply.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.running = False
+        self.closing = False
+        """The client is gone, or asked to be rid of us: nothing more is answered."""
+        self.no_ack = False
+        self.physical = False
+        """Addresses in memory packets are physical."""
+        self.knows_swbreak = self.knows_hwbreak = False
+        """The client understands why a breakpoint stopped it."""
+
+
+Command = Callable[[Context, bytes], Reply]
+"""Carries out a packet, given what follows its name; may raise `Malformed`, `TargetError`, `Unsupported`."""
+
+OK = b"OK"
+UNKNOWN = b""

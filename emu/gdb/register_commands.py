@@ -1,0 +1,64 @@
+"""g G p P: registers, one and all."""
+
+from __future__ import annotations
+
+from hillemu.emu.gdb.context import OK, Command, Context, Reply
+from hillemu.emu.gdb.fields import Malformed, enhex, number, unhex
+from hillemu.emu.gdb.registers import EXPEDITED, G_BYTES, LAYOUT, Register
+from hillemu.emu.gdb.target import Target
+
+
+def hex_value(target: Target, register: Register) -> bytes:
+    """A register as packets have it; ``x`` for every digit of one that cannot be known."""
+    value = target.read_register(register)
+    return b"x" * (2 * register.size_bytes) if value is None else enhex(value)
+
+
+def expedited(target: Target) -> bytes:
+    """The registers that a stop reply carries along: ``number:value;``."""
+    return b"".join(b"%02x:%b;" % (register.number, hex_value(target, register)) for register in EXPEDITED)
+
+
+def _read_all(context: Context, arguments: bytes) -> Reply:
+    return b"".join(hex_value(context.target, register) for register in LAYOUT)
+
+
+def _write_all(context: Context, arguments: bytes) -> Reply:
+    """Only what differs is written: setting a segment register to what it holds would load its descriptor anew."""
+    if len(arguments) != 2 * G_BYTES:
+        raise Malformed(f"{len(arguments)} digits are not a register file, which has {2 * G_BYTES}")
+    values = []
+    at = 0
+    for register in LAYOUT:
+        text = arguments[at : at + 2 * register.size_bytes]
+        at += len(text)
+        if text.strip(b"x"):
+            values.append((register, unhex(text)))
+    for register, value in values:
+        if context.target.read_register(register) != value:
+            context.target.write_register(register, value)
+    return OK
+
+
+def _read_one(context: Context, arguments: bytes) -> Reply:
+    return hex_value(context.target, _register(arguments))
+
+
+def _write_one(context: Context, arguments: bytes) -> Reply:
+    name, equals, value = arguments.partition(b"=")
+    register = _register(name)
+    data = unhex(value)
+    if not equals or len(data) != register.size_bytes:
+        raise Malformed(f"{register.name} has {register.size_bytes} bytes")
+    context.target.write_register(register, data)
+    return OK
+
+
+def _register(text: bytes) -> Register:
+    which = number(text)
+    if which >= len(LAYOUT):
+        raise Malformed(f"there is no register {which}")
+    return LAYOUT[which]
+
+
+COMMANDS: dict[bytes, Command] = {b"g": _read_all, b"G": _write_all, b"p": _read_one, b"P": _write_one}

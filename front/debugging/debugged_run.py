@@ -1,0 +1,195 @@
+"""A machine's run with a debugger that may come, go, and come again.
+
+Nobody attached: the machine runs as always.  A debugger attaches: it stands still.  It detaches: the machine goes on.
+It vanishes: the machine stands still until another comes.
+
+Where the run would end, it stops for the debugger instead, with everything still there to look at; to continue from
+there ends it.  (A guest that halted or hangs goes on if something was changed.)
+
+Debugging does not change a run: stops are between two instructions, steps take the interrupts that are due, and no
+virtual time passes meanwhile.  Only what is written to registers and memory does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hillemu.debugging.machine_target import MachineTarget
+from hillemu.debugging.outcomes import RESUMABLE, as_stopped
+from hillemu.debugging.server import Event, Server
+from hillemu.emu.gdb.session import Session
+from hillemu.emu.gdb.target import Ended, HostSignal, Motion, Resume, Stopped
+from hillemu.emu.reports import Report, unheard
+from hillemu.emu.stop import Stop, StopReason
+from hillemu.exit_status import exit_status
+
+if TYPE_CHECKING:
+    from hillemu.machine import Machine
+
+_ON = Resume(Motion.CONTINUE)
+
+
+def _no_input() -> bool:
+    """Nobody types."""
+    return False
+
+
+class DebuggedRun:
+    """Runs `machine` while `server` listens; `until`, `max_insns` and `run`'s `between` are as for `Machine.run`.
+
+    `tell` hears, in one line each, of debuggers that come and go.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        server: Server,
+        *,
+        until: str | re.Pattern[str] | None = None,
+        max_insns: int | None = None,
+        tell: Report = unheard,
+    ) -> None:
+        self._machine = machine
+        self._server = server
+        self._watch = None if until is None else machine.text_watch(until)
+        self._end = None if max_insns is None else machine.cpu.instructions + max_insns
+        self._between: Callable[[], bool] = _no_input
+        self._tell = tell
+        self._target = MachineTarget(machine)
+        self._session: Session | None = None
+        self._stopping = False
+        self._held = False
+        """The machine is to stand still though nobody asked it to: a debugger has come, or vanished."""
+        self._final: Stop | None = None
+        """Why the run would be over without the debugger."""
+
+    def run(self, *, wait: bool = False, between: Callable[[], bool] | None = None) -> Stop:
+        """Run to the end; with `wait`, the first instruction waits for a debugger."""
+        self._between = between or _no_input
+        try:
+            how = self._stand_still() if wait else _ON
+            while how is not None and not self._is_over():
+                stop = self._move(how)
+                if self._stopping or (self._session is None and not self._held):
+                    self._final = stop
+                    break
+                self._show(stop)
+                how = self._stand_still()
+        finally:
+            if self._watch is not None:
+                self._watch.close()
+            self._target.forget_points()
+        stop = self._final or self._interrupted()
+        if self._session is not None:
+            self._server.send(self._session.stopped(Ended(exit_status(stop))))
+        self._machine.last_stop = stop
+        return stop
+
+    def stop(self) -> None:
+        """End the run, also while it stands still: from a signal handler or another thread."""
+        self._stopping = True
+        self._server.wake()
+        self._machine.stop()
+
+    # ---- in motion ----------------------------------------------------------------------------------------------
+
+    def _move(self, how: Resume) -> Stop:
+        """Set the machine in motion, and return why it stopped."""
+        self._target.was_changed = self._held = False
+        if how.motion is Motion.STEP:
+            return self._step(*how.stay_in)
+        self._target.insert_points()
+        # GDB steps over a breakpoint with the breakpoint taken out: where it left one, that is to stop the machine.
+        starts_over = not self._target.has_point(self._target.pc)
+        return self._run(self._instructions_left(), over_breakpoint=starts_over)
+
+    def _step(self, start: int, end: int) -> Stop:
+        """Execute one instruction, and more while the program counter stays from `start` up to `end`."""
+        while True:
+            stop = self._run(0 if self._instructions_left() == 0 else 1, over_breakpoint=True)
+            at = self._target.pc
+            if stop.reason is not StopReason.MAX_INSNS or not start <= at < end or self._instructions_left() == 0:
+                return stop
+            if self._target.has_point(at):
+                return Stop(StopReason.BREAKPOINT)
+
+    def _run(self, max_insns: int | None, *, over_breakpoint: bool) -> Stop:
+        return self._machine.run(
+            until=self._watch, max_insns=max_insns, between=self._look, over_breakpoint=over_breakpoint
+        )
+
+    def _instructions_left(self) -> int | None:
+        return None if self._end is None else max(self._end - self._machine.cpu.instructions, 0)
+
+    def _look(self) -> bool:
+        """See what the debugger wants while the machine runs; whether input may come from elsewhere."""
+        event = self._server.next(0)
+        if event is not None:
+            self._handle(event)
+            if self._held or self._stopping:
+                self._machine.stop()
+        return self._between()
+
+    # ---- standing still -----------------------------------------------------------------------------------------
+
+    def _stand_still(self) -> Resume | None:
+        """Do what the debugger wants until it sets the machine in motion: how, or `None` at the end of the run."""
+        while not (self._stopping or self._target.killed):
+            if self._session is not None and self._session.closed:
+                self._tell("the debugger has detached; the machine goes on")
+                self._hang_up()
+                return _ON
+            if self._session is not None and self._session.running:
+                how, self._target.wanted = self._target.wanted, None
+                return how
+            event = self._server.next(None)
+            if event is not None:
+                self._handle(event)
+            if self._target.restarted:
+                self._final, self._target.restarted = None, False
+        return None
+
+    def _handle(self, event: bytes | Event) -> None:
+        if event is Event.ATTACHED:
+            self._tell("a debugger has attached; the machine stands still")
+            self._session = Session(self._target)
+            self._held = True
+        elif event is Event.GONE:
+            self._tell("the debugger has vanished; the machine stands still until another attaches, or Ctrl-C")
+            self._hang_up()
+            self._held = True
+        elif isinstance(event, bytes) and self._session is not None:
+            self._server.send(self._session.receive(event))
+
+    def _hang_up(self) -> None:
+        self._server.hang_up()
+        self._session = None
+        self._target.forget_points()
+
+    def _show(self, stop: Stop) -> None:
+        """Tell the debugger, or keep for the next one, why the machine stands still."""
+        self._target.outcome = outcome = self._outcome(stop)
+        if self._session is not None:
+            self._server.send(self._session.stopped(outcome))
+
+    def _outcome(self, stop: Stop) -> Stopped:
+        match stop.reason:
+            case StopReason.BREAKPOINT:
+                return Stopped(HostSignal.TRAP, self._target.cause_at(self._target.pc))
+            case StopReason.MAX_INSNS if self._instructions_left() != 0:
+                return Stopped(HostSignal.TRAP)
+            case StopReason.INTERRUPTED:
+                return Stopped(HostSignal.TRAP if self._held else HostSignal.INT)
+        self._final = stop
+        return as_stopped(stop)
+
+    def _is_over(self) -> bool:
+        """Whether the run ended before, and nothing has been done to a guest that might go on."""
+        if self._final is not None and self._final.reason in RESUMABLE and self._target.was_changed:
+            self._final = None
+        return self._final is not None
+
+    def _interrupted(self) -> Stop:
+        return Stop(StopReason.INTERRUPTED, "the debugger ended the run" if self._target.killed else "")

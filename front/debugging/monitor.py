@@ -1,0 +1,181 @@
+"""What ``monitor COMMAND`` in GDB does: a table of commands, which others may add to.
+
+Commands look and print; only `system_reset` and `quit` do something to the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from hillemu.debugging import memory_access
+from hillemu.emu.errors import UserMistake
+from hillemu.emu.i386.control import PEEK, ControlState
+
+if TYPE_CHECKING:
+    from hillemu.machine import Machine
+
+_BYTES_PER_LINE = 16
+_MOST_BYTES = 4096
+
+
+class Entry(NamedTuple):
+    """`run` gets the words behind the command and returns what is to be printed; it may raise `UserMistake`."""
+
+    arguments: str
+    help: str
+    run: Callable[[list[str]], str]
+
+
+class Monitor:
+    """The commands for `machine`.  `restart` boots it again, `quit_` ends its run."""
+
+    def __init__(self, machine: Machine, *, restart: Callable[[], None], quit_: Callable[[], None]) -> None:
+        self._machine = machine
+        self._restart, self._quit = restart, quit_
+        self.commands: dict[str, Entry] = {
+            "help": Entry("", "show this list", self._help),
+            "info registers": Entry("", "the processor's mode, segments and system registers", self._registers),
+            "pt": Entry("ADDR", "walk the page tables for a virtual address, and show every entry", self._walk),
+            "xp": Entry("ADDR [BYTES]", "show physical memory", self._physical),
+            "gdt": Entry("", "the global descriptor table, decoded", self._gdt),
+            "idt": Entry("", "the interrupt descriptor table, decoded; empty entries left out", self._idt),
+            "deliveries": Entry("", "the last exceptions and interrupts, oldest first", self._deliveries),
+            "instructions": Entry("", "how many instructions were executed since power-on", self._instructions),
+            "system_reset": Entry("", "boot again, and stop before the first instruction", self._system_reset),
+            "quit": Entry("", "end the run", self._end),
+        }
+
+    def add(self, name: str, arguments: str, text: str, run: Callable[[list[str]], str]) -> None:
+        """Add the command `name`, of one or two words."""
+        self.commands[name] = Entry(arguments, text, run)
+
+    def run(self, line: str) -> str:
+        """Carry out `line`; a mistake in it is told, not raised."""
+        words = line.split()
+        for length in (2, 1):
+            entry = self.commands.get(" ".join(words[:length]))
+            if entry is not None and len(words) >= length:
+                try:
+                    return _ended(entry.run(words[length:]))
+                except UserMistake as error:
+                    return f"{error}\n"
+        return (
+            f"there is no command {line.strip()!r}; 'monitor help' lists what there is\n" if words else self._help([])
+        )
+
+    # ---- looking ------------------------------------------------------------------------------------------------
+
+    def _help(self, words: list[str]) -> str:
+        titles = {name: f"{name} {entry.arguments}".rstrip() for name, entry in self.commands.items()}
+        width = max(map(len, titles.values()))
+        return "".join(f"{titles[name]:{width}}  {entry.help}\n" for name, entry in sorted(self.commands.items()))
+
+    def _registers(self, words: list[str]) -> str:
+        from hillemu.emu.i386.registers import Cr0, Cr4, Eflags
+
+        cpu = self._machine.cpu
+        names = ("cs", "ss", "ds", "es", "fs", "gs", "ldtr", "tr")
+        segments = ((name, cpu.segment(name)) for name in names)
+        return "\n".join(
+            [
+                self._mode(),
+                f"{Eflags(cpu.eflags)}",
+                f"{Cr0(cpu.cr0)} CR2 {cpu.cr2:#010x} CR3 {cpu.cr3:#010x} {Cr4(cpu.cr4)}",
+                f"GDT {cpu.gdtr_base:#010x} limit {cpu.gdtr_limit:#x}",
+                f"IDT {cpu.idtr_base:#010x} limit {cpu.idtr_limit:#x}",
+                *(
+                    f"{name.upper():4} {one.selector:#06x} base {one.base:#010x} limit {one.limit:#x}"
+                    for name, one in segments
+                ),
+            ]
+        )
+
+    def _mode(self) -> str:
+        from hillemu.debugging.register_access import DEFAULT_32
+        from hillemu.emu.i386.registers import Cr0, Eflags
+
+        cpu = self._machine.cpu
+        bits = 32 if cpu.segment("cs").attributes & DEFAULT_32 else 16
+        if not cpu.cr0 & Cr0.PE.mask:
+            return f"real mode, {bits}-bit code"
+        if cpu.eflags & Eflags.VM.mask:
+            return "virtual-8086 mode"
+        paging = ControlState.read(cpu.processor).mode.value
+        return f"protected mode, ring {cpu.segment('ss').attributes >> 13 & 3}, {bits}-bit code, {paging}"
+
+    def _walk(self, words: list[str]) -> str:
+        from hillemu.emu.i386.address import VirtAddr
+        from hillemu.emu.i386.paging import translate
+
+        at = self._number(words, 0) & 0xFFFFFFFF
+        return translate(
+            self._machine.memory, VirtAddr(at), ControlState.read(self._machine.cpu.processor), PEEK
+        ).explain()
+
+    def _physical(self, words: list[str]) -> str:
+        at = self._number(words, 0)
+        count = self._number(words, 1) if len(words) > 1 else 4 * _BYTES_PER_LINE
+        data = memory_access.read_physical(self._machine.memory, at, min(count, _MOST_BYTES))
+        lines = [
+            f"{at + offset:08x}: {data[offset : offset + _BYTES_PER_LINE].hex(' ')}"
+            for offset in range(0, len(data), _BYTES_PER_LINE)
+        ]
+        if len(data) < min(count, _MOST_BYTES):
+            lines.append(f"{at + len(data):08x}: neither RAM nor ROM answers here")
+        return "\n".join(lines)
+
+    def _gdt(self, words: list[str]) -> str:
+        from hillemu.emu.i386.tables import decode_gdt
+
+        return "\n".join(str(entry) for entry in decode_gdt(self._table("gdtr")) if entry.descriptor)
+
+    def _idt(self, words: list[str]) -> str:
+        from hillemu.emu.i386.registers import Cr0
+        from hillemu.emu.i386.tables import decode_idt
+
+        if not self._machine.cpu.cr0 & Cr0.PE.mask:
+            raise UserMistake("in real mode there is a vector table of far pointers, not an IDT; x/256wx 0 shows it")
+        entries = decode_idt(self._table("idtr"), self._table("gdtr"))
+        return "\n".join(str(entry) for entry in entries if entry.descriptor)
+
+    def _table(self, name: str) -> bytes:
+        table = self._machine.cpu.segment(name)
+        return self._machine.read(table.base, min(table.limit, 0xFFFF) + 1)
+
+    def _deliveries(self, words: list[str]) -> str:
+        from hillemu.emu.i386.vectors import describe
+
+        return "\n".join(
+            f"{one.at:>14,}  {one.kind.value:9} {describe(one.vector)} at {one.cs:#06x}:{one.eip:#010x}"
+            + ("" if one.error_code is None else f", error code {one.error_code:#x}")
+            + (f", CR2 {one.cr2:#010x}" if one.vector == 14 and one.error_code is not None else "")
+            for one in self._machine.deliveries
+        )
+
+    def _instructions(self, words: list[str]) -> str:
+        return f"{self._machine.cpu.instructions:,}"
+
+    # ---- doing --------------------------------------------------------------------------------------------------
+
+    def _system_reset(self, words: list[str]) -> str:
+        self._restart()
+        return "the machine has booted again; GDB learns of the new registers with 'flushregs'"
+
+    def _end(self, words: list[str]) -> str:
+        self._quit()
+        return "the run ends"
+
+    def _number(self, words: list[str], index: int) -> int:
+        """A number in C's notation, or a symbol; `UnknownSymbol` is a `UserMistake`."""
+        if len(words) <= index:
+            raise UserMistake("an address is missing; 'monitor help' shows what the command wants")
+        word = words[index]
+        try:
+            return int(word, 0)
+        except ValueError:
+            return self._machine.symbols[word]
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith("\n") or not text else f"{text}\n"

@@ -1,0 +1,136 @@
+"""The socket: one debugger at a time; who else comes is told so and sent away."""
+
+from __future__ import annotations
+
+import select
+import socket
+from contextlib import suppress
+from enum import Enum
+from types import TracebackType
+from typing import Self
+
+from hillemu.debugging.listening import Address
+from hillemu.emu.errors import OptionError
+from hillemu.emu.gdb.framing import frame
+
+READ_BYTES = 1 << 16
+SEND_TIMEOUT_S = 10
+"""A client that takes nothing for so long is gone."""
+_BUSY = frame(b"E.hillemu: another debugger is attached to this machine")
+
+
+class Event(Enum):
+    """What `Server.next` has to tell beside data."""
+
+    ATTACHED = "attached"
+    GONE = "gone"
+    """The client closed the connection, or it broke."""
+    WOKEN = "woken"
+    """Somebody called `Server.wake`."""
+
+
+class Server:
+    """Listens at `address` from the start; a context manager.  Raises `OptionError` if it cannot."""
+
+    def __init__(self, address: Address, option: str = "--gdb") -> None:
+        self._client: socket.socket | None = None
+        self._wake_end, self._woken_end = socket.socketpair()
+        self._woken_end.setblocking(False)
+        self._wake_end.setblocking(False)
+        try:
+            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+            self._listener = socket.create_server(address, family=family, backlog=4)
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise OptionError(option, f"cannot listen at {address}: {why}; choose another port") from None
+        self._listener.setblocking(False)
+        self.address = Address(*self._listener.getsockname()[:2])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, traceback: TracebackType | None) -> None:
+        self.hang_up()
+        for end in (self._listener, self._wake_end, self._woken_end):
+            end.close()
+
+    @property
+    def has_client(self) -> bool:
+        return self._client is not None
+
+    def greeting(self, *, wait: bool) -> list[str]:
+        """What the user should know at the start, in lines."""
+        lines = [f"listening at {self.address}: attach with 'target remote {self.address}'"]
+        if not self.address.is_local:
+            lines.append(
+                "warning: whoever can reach this port can read and change the guest; without HOST only you can"
+            )
+        if wait:
+            lines.append("waiting for GDB before the first instruction")
+        return lines
+
+    def next(self, timeout_s: float | None) -> bytes | Event | None:
+        """What comes first: data, or an event; `None` after `timeout_s` (`None`: wait for ever).
+
+        Another client that comes meanwhile is refused.
+        """
+        while True:
+            sources = [self._woken_end, self._listener, *([self._client] if self._client else [])]
+            ready = select.select(sources, [], [], timeout_s)[0]
+            if self._woken_end in ready:
+                self._woken_end.recv(READ_BYTES)
+                return Event.WOKEN
+            if self._client is not None and self._client in ready:
+                return self._receive(self._client)
+            if self._listener in ready and self._accept():
+                return Event.ATTACHED
+            if not ready:
+                return None
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`; that the client is gone will be told by `next`."""
+        if self._client is not None and data:
+            with suppress(OSError):
+                self._client.sendall(data)
+                return
+            # An end of file is what `next` shall see.
+            with suppress(OSError):
+                self._client.shutdown(socket.SHUT_RDWR)
+
+    def hang_up(self) -> None:
+        """Close the connection, if there is one."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def wake(self) -> None:
+        """Have `next` return, from a signal handler or another thread."""
+        with suppress(OSError):  # woken already, so often that no more fits
+            self._wake_end.send(b"!")
+
+    def _receive(self, client: socket.socket) -> bytes | Event:
+        try:
+            data = client.recv(READ_BYTES)
+        except OSError:
+            data = b""
+        if not data:
+            self.hang_up()
+        return data or Event.GONE
+
+    def _accept(self) -> bool:
+        """Take the next caller; whether that one is the client."""
+        try:
+            caller, _ = self._listener.accept()
+        except OSError:  # gone again
+            return False
+        if self._client is not None:
+            with suppress(OSError):
+                caller.settimeout(0)
+                caller.sendall(_BUSY)
+            caller.close()
+            return False
+        caller.settimeout(SEND_TIMEOUT_S)
+        # Every packet is answered at once, and waited for.
+        caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client = caller
+        return True
