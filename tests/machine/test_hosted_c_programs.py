@@ -35,7 +35,7 @@ def test_a_program_in_c_has_arguments_a_heap_a_deep_stack_files_and_children(
     assert told.startswith("heap[2]: write to 0x0C00")
 
 
-@pytest.mark.parametrize(("cpu", "argument"), [("max", "sse"), ("qemu32", "sse"), ("pentium", ""), ("386", "")])
+@pytest.mark.parametrize(("cpu", "argument"), [("max", "sse"), ("qemu32", "sse"), ("pentium", ""), ("486", "")])
 def test_processes_keep_their_coprocessor_registers(gcc_m32: str, tmp_path: Path, cpu: str, argument: str) -> None:
     """By FXSAVE where the processor has it, by FNSAVE elsewhere."""
     program = compile_program(gcc_m32, "registers", tmp_path, march="i386")
