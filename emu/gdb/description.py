@@ -41,6 +41,7 @@ def target_xml(machine_name: str) -> bytes:
         '<!DOCTYPE target SYSTEM "gdb-target.dtd">',
         '<target version="1.0">',
         f"<architecture>{machine_name}</architecture>",
+        "<osabi>none</osabi>",  # else GDB takes the host's, and warns
     ]
     for feature, flags in _FLAGS.items():
         lines.append(f'<feature name="{feature}">')

@@ -5,7 +5,8 @@ and debug registers, descriptor tables, and the true instruction pointer.
 
 **`eip` is the linear address of the next instruction**, CS base + EIP, because GDB has one flat address space and
 looks up code, symbols and breakpoints at ``$pc`` there.  They are the same with flat segments; in real mode they are
-not, and the register that the processor has is `ip`.
+not, and the register that the processor has is `ip`.  `code_size` is 16 or 32, by the D bit of CS: a GDB script that
+looks at it at every stop can choose the architecture (GDB never asks the machine a second time).
 
 >>> [register.name for register in LAYOUT[:4]], LAYOUT[-1].number == len(LAYOUT) - 1
 (['eax', 'ecx', 'edx', 'ebx'], True)
@@ -45,6 +46,7 @@ FPU = frozenset(
 SYSTEM_TYPES = {"cr0": "i386_cr0", "cr4": "i386_cr4", "efer": "i386_efer", "dr6": "i386_dr6", "dr7": "i386_dr7"}
 _SYSTEM = (
     "ip",
+    "code_size",
     *(f"{name}_base" for name in SEGMENTS),
     *("cr0", "cr2", "cr3", "cr4", "efer"),
     *("gdtr_base", "gdtr_limit", "idtr_base", "idtr_limit", "ldtr", "ldtr_base", "tr", "tr_base"),

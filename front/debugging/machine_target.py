@@ -62,7 +62,7 @@ class MachineTarget:
 
     @property
     def machine_name(self) -> str:
-        return "i386" if self._cpu.segment("cs").attributes & register_access.DEFAULT_32 else "i8086"
+        return "i386" if register_access.code_size(self._cpu) == 32 else "i8086"
 
     def read_register(self, register: Register) -> bytes | None:
         return register_access.read(self._cpu, register)

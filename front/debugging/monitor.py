@@ -92,11 +92,11 @@ class Monitor:
         )
 
     def _mode(self) -> str:
-        from hillemu.debugging.register_access import DEFAULT_32
+        from hillemu.debugging.register_access import code_size
         from hillemu.emu.i386.registers import Cr0, Eflags
 
         cpu = self._machine.cpu
-        bits = 32 if cpu.segment("cs").attributes & DEFAULT_32 else 16
+        bits = code_size(cpu.processor)
         if not cpu.cr0 & Cr0.PE.mask:
             return f"real mode, {bits}-bit code"
         if cpu.eflags & Eflags.VM.mask:

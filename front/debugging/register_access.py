@@ -25,7 +25,7 @@ _ATTRIBUTES = 0x00F0FF00
 _BASES = {f"{name}_base": name for name in (*SEGMENTS, "ldtr", "tr")}
 _X87_CONTROL = dict(zip(X87_CONTROL, ("fcw", "fsw", "ftw", "fcs", "fip", "fds", "fdp", "fop"), strict=True))
 """GDB's names, and the manual's."""
-_TABLE_REGISTERS = frozenset(("ldtr", "tr", "ldtr_base", "tr_base"))
+_READ_ONLY = frozenset(("code_size", "ldtr", "tr", "ldtr_base", "tr_base"))
 
 
 class RegisterFile(Protocol):
@@ -51,6 +51,8 @@ def read(cpu: RegisterFile, register: Register) -> bytes:
         value = linear_pc(cpu)
     elif name == "ip":
         value = cpu.get("eip")
+    elif name == "code_size":
+        value = code_size(cpu)
     elif name in _BASES:
         value = cpu.segment(_BASES[name]).base
     elif name in FPU:
@@ -68,7 +70,7 @@ def write(cpu: RegisterFile, memory: GuestMemory, register: Register, data: byte
         cpu.set("eip", value - cpu.segment("cs").base & MASK)
     elif name == "ip":
         cpu.set("eip", value)
-    elif name in _TABLE_REGISTERS:
+    elif name in _READ_ONLY:
         raise TargetError(ErrorNumber.INVALID, f"{name} can be looked at only")
     elif name in _BASES:
         segment = cpu.segment(_BASES[name])
@@ -86,6 +88,11 @@ def write(cpu: RegisterFile, memory: GuestMemory, register: Register, data: byte
 def linear_pc(cpu: RegisterFile) -> int:
     """Where the next instruction is before paging."""
     return cpu.segment("cs").base + cpu.get("eip") & MASK
+
+
+def code_size(cpu: RegisterFile) -> int:
+    """How many bits operands and addresses of the code that runs now have: 16 or 32."""
+    return 32 if cpu.segment("cs").attributes & DEFAULT_32 else 16
 
 
 def _loaded(cpu: RegisterFile, memory: GuestMemory, name: str, selector: int) -> Segment:

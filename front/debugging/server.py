@@ -6,6 +6,7 @@ import select
 import socket
 from contextlib import suppress
 from enum import Enum
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +14,8 @@ from hillemu.debugging.listening import Address
 from hillemu.emu.errors import OptionError
 from hillemu.emu.gdb.framing import frame
 
+SCRIPT = Path(__file__).with_name("hillemu.gdb")
+"""Has GDB follow the guest between 16-bit and 32-bit code."""
 READ_BYTES = 1 << 16
 SEND_TIMEOUT_S = 10
 """A client that takes nothing for so long is gone."""
@@ -60,7 +63,7 @@ class Server:
 
     def greeting(self, *, wait: bool) -> list[str]:
         """What the user should know at the start, in lines."""
-        lines = [f"listening at {self.address}: attach with 'target remote {self.address}'"]
+        lines = [f"listening: attach with gdb -x {SCRIPT} KERNEL -ex 'target remote {self.address}'"]
         if not self.address.is_local:
             lines.append(
                 "warning: whoever can reach this port can read and change the guest; without HOST only you can"

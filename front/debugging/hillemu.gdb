@@ -1,0 +1,59 @@
+# For GDB with hillemu: `gdb -x hillemu.gdb KERNEL`, or `source hillemu.gdb` in a .gdbinit, before `target remote`.
+#
+# GDB asks a machine once what it is, but an i386 changes between 16-bit and 32-bit code.  This hook looks at every stop
+# and has GDB disassemble accordingly.
+
+set $hillemu_code_size = 0
+
+define hook-stop
+  # Another target than hillemu has no such register.
+  if !$_isvoid($code_size)
+    if $code_size != $hillemu_code_size
+      set $hillemu_code_size = $code_size
+      if $code_size == 16
+        # GDB takes the i386 of an earlier answer for the better i8086: it has to ask again.
+        unset tdesc filename
+        set architecture i8086
+      else
+        set architecture i386
+      end
+    end
+  end
+end
+
+define pt
+  eval "monitor pt 0x%x", (unsigned int)($arg0)
+end
+document pt
+Walk the guest's page tables for an address and show every entry: pt ADDRESS
+end
+
+define xp
+  eval "monitor xp 0x%x", (unsigned int)($arg0)
+end
+document xp
+Show 64 bytes of physical memory: xp ADDRESS
+end
+
+define stack16
+  x/8xh $ss_base + ((unsigned int)$esp & 0xffff)
+end
+document stack16
+Show the top of a 16-bit stack, wherever SS points.
+end
+
+define physical
+  maintenance packet Qqemu.PhyMemMode:1
+  maintenance flush dcache
+end
+document physical
+Have x and print read physical memory, until 'linear'.
+end
+
+define linear
+  maintenance packet Qqemu.PhyMemMode:0
+  maintenance flush dcache
+end
+document linear
+Have x and print read memory through the page tables again.
+end
