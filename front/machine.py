@@ -43,6 +43,7 @@ from hillemu.watch import TextWatch
 if TYPE_CHECKING:
     from hillemu.emu.devices.video.picture import Picture
     from hillemu.hosted_kernel import HostedKernel
+    from hillemu.inspection.spaces import Paging
     from hillemu.kernel.kernel import Kernel
     from hillemu.kernel.options import KernelOptions
 
@@ -400,17 +401,19 @@ class Machine:
     @property
     def unhandled(self) -> dict[str, dict[int, int]]:
         """Accesses that no device answered: how many, by port or by page of physical memory."""
-        ports, mmio = self._pc.ports.unhandled, self._pc.mmio.unhandled
-        return {
-            "port_reads": dict(ports.reads),
-            "port_writes": dict(ports.writes),
-            "memory_reads": dict(mmio.reads),
-            "memory_writes": dict(mmio.writes),
-        }
+        buses = {"port": self._pc.ports.unhandled, "memory": self._pc.mmio.unhandled}
+        return {f"{bus}_{kind}": dict(at) for bus, counts in buses.items() for kind, at in counts._asdict().items()}
 
     def read(self, at: int, count: int) -> bytes:
         """`count` bytes at virtual address `at`, through the current page tables; shorter at the first hole."""
         return self.cpu.read_virtual(self.memory, at, count)
+
+    @property
+    def paging(self) -> Paging:
+        """The address space that the processor uses now, to look at; ``paging.at(cr3=...)`` is another."""
+        from hillemu.inspection.spaces import Paging
+
+        return Paging.of_pc(self._pc)
 
     def screen_lines(self) -> list[str]:
         """What the screen shows: the rows of its text, or one line that names the graphics mode."""

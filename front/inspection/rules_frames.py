@@ -1,0 +1,75 @@
+"""Rules about the frames behind the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hillemu.emu.i386.address import VirtAddr
+from hillemu.emu.i386.control import Rights
+from hillemu.emu.i386.spaces import Region, letters_of, size_text
+from hillemu.inspection.findings import Severity
+from hillemu.inspection.subject import Spot, Subject
+
+
+def outside_ram(subject: Subject) -> Iterator[Spot]:
+    """Pages whose frames nobody answers for; video memory, ROM and devices are fine."""
+    for region in subject.regions:
+        for base, end in subject.physical_map.gaps(region.phys, region.phys_end):
+            text = f"leads to physical 0x{base:09X}-0x{end - 1:09X}, where nobody answers"
+            yield Spot(Severity.WARNING, VirtAddr(region.start + base - region.phys), end - base, text)
+
+
+def aliases(subject: Subject) -> Iterator[Spot]:
+    """Frames that are mapped more than once with different rights; the window of a recursive map left out.
+
+    A sweep over physical memory: at each border it is known which runs cover what follows, by their rights.  The spot
+    is the stricter of two mappings.
+    """
+    regions = [region for region in subject.regions if not subject.in_window(region)]
+    borders: list[tuple[int, bool, int]] = [(region.phys, True, number) for number, region in enumerate(regions)]
+    borders += [(region.phys_end, False, number) for number, region in enumerate(regions)]
+    borders.sort()
+    covering: dict[Rights, dict[int, None]] = {}
+    for place, (at, begins, number) in enumerate(borders):
+        rights = regions[number].rights
+        if begins:
+            covering.setdefault(rights, {})[number] = None
+        else:
+            del covering[rights][number]
+            if not covering[rights]:
+                del covering[rights]
+        end = borders[place + 1][0] if place + 1 < len(borders) else at
+        if end > at and len(covering) > 1:
+            yield _alias([regions[next(iter(numbers))] for numbers in covering.values()], at, end)
+
+
+def _alias(sharers: list[Region], base: int, end: int) -> Spot:
+    """`sharers` are one run of each kind of rights, two at least."""
+    sharers.sort(key=lambda region: (_strength(region.rights), region.start))
+    strict, lax = next(
+        ((a, b) for a in sharers for b in sharers if _defeats(a.rights, b.rights)), (sharers[0], sharers[-1])
+    )
+    severity = Severity.WARNING if _defeats(strict.rights, lax.rights) else Severity.INFO
+    strict_at, lax_at = (VirtAddr(region.start + base - region.phys) for region in (strict, lax))
+    text = (
+        f"{size_text(end - base)} at physical 0x{base:09X} are {letters_of(strict.rights)} here "
+        f"and {letters_of(lax.rights)} at 0x{lax_at:08X}"
+    )
+    return Spot(severity, strict_at, end - base, text)
+
+
+def _defeats(strict: Rights, lax: Rights) -> bool:
+    """Whether `lax` lets somebody write what `strict` keeps him from writing, or has him execute what he can write.
+
+    That a user's page is the supervisor's elsewhere, as in every direct map of RAM, defeats nothing; neither does a
+    page that the supervisor may write and the user only read.
+    """
+    if strict.user and not lax.user:
+        return False
+    if lax.writable and not strict.writable:
+        return True
+    return strict.executable and not strict.writable and lax.writable
+
+
+def _strength(rights: Rights) -> int:
+    return rights.user * 4 + rights.writable * 2 + rights.executable
