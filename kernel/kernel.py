@@ -41,6 +41,7 @@ from hillemu.kernel.mm.direct_map import DirectMap
 from hillemu.kernel.mm.kernel_space import KernelSpace
 from hillemu.kernel.mm.kmalloc_report import print_stats
 from hillemu.kernel.mm.memory_map import MemoryRegion, read_memory_map
+from hillemu.kernel.mm.statistics import buddyinfo, meminfo, slabinfo, vmstat
 from hillemu.kernel.mm.swap import HostSwap
 from hillemu.kernel.mm.virtual_memory import VirtualMemory
 from hillemu.kernel.options import CommandLine, KernelOptions
@@ -261,7 +262,7 @@ class Kernel:
     def finish(self) -> None:
         """Say how things stand, and switch the machine off."""
         self.stacks.free_spares()
-        for line in summary_lines(self.memory, self.symbolise):
+        for line in summary_lines(self.memory, self.vm, self.symbolise):
             self.log(line)
         if self.options.check:
             found = self.check()
@@ -309,6 +310,21 @@ class Kernel:
     def kmalloc_print_stats(self) -> None:
         """Print kmalloc's statistics on the console."""
         print_stats(self.memory.kmalloc.table, self.log)
+
+    def proc(self, name: str) -> str:
+        """``buddyinfo``, ``slabinfo``, ``vmstat`` or ``meminfo``, as Linux has them in /proc.
+
+        Raises `InvalidParameters` for any other name.
+        """
+        files: dict[str, Callable[[], list[str]]] = {
+            "buddyinfo": lambda: buddyinfo(self.memory.pmm),
+            "slabinfo": lambda: slabinfo(self.memory.caches),
+            "vmstat": lambda: vmstat(self.memory, self.vm),
+            "meminfo": lambda: meminfo(self.memory, self.vm),
+        }
+        if name not in files:
+            raise InvalidParameters(f"there is no {name!r} in /proc; there are {', '.join(files)}")
+        return "".join(f"{line}\n" for line in files[name]())
 
     def check(self) -> list[str]:
         """Contradictions anywhere in the kernel's structures, as sentences; none if all is well."""

@@ -25,9 +25,9 @@ class Event(IntEnum):
     """Those that made a private copy of a shared page."""
     PSWPIN = 4
     PSWPOUT = 5
-    PGSCAN = 6
-    """Pages that reclaim has looked at."""
-    PGSTEAL = 7
+    PGSCAN_DIRECT = 6
+    """Pages that reclaim has looked at; it works for whoever needs a frame, never in the background."""
+    PGSTEAL_DIRECT = 7
     """Pages that reclaim has taken."""
     PAGE_CACHE_HIT = 8
     PAGE_CACHE_MISS = 9

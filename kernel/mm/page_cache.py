@@ -146,13 +146,24 @@ class PageCache:
         info = self._entries[frame] >> INFO_SHIFT
         return info >> NUMBER_SHIFT, info & PAGE_NUMBER_MASK
 
-    def frames(self) -> Iterator[Frame]:
-        """All that is cached."""
+    def frames(self, *, shared_only: bool = False) -> Iterator[Frame]:
+        """All that is cached, or only shared anonymous memory."""
         for known in self._open.values():
-            if known.header[CACHED]:
+            if known.header[CACHED] and (not shared_only or isinstance(known.file, SharedMemory)):
                 yield from (
                     Frame(entry >> 1) for entry in map(known.pages.__getitem__, range(len(known.pages))) if entry
                 )
+
+    def counts(self) -> tuple[int, int, int]:
+        """How many pages there are, how many are shared anonymous memory, and how many are newer than their file."""
+        pages = shared = changed = 0
+        for known in self._open.values():
+            pages += known.header[CACHED]
+            if isinstance(known.file, SharedMemory):
+                shared += known.header[CACHED]
+            elif known.header[CACHED]:
+                changed += sum(known.pages[page] & CHANGED for page in range(len(known.pages)))
+        return pages, shared, changed
 
     def check(self) -> list[str]:
         """Files and frames that contradict each other, as sentences; none if all is well."""

@@ -111,14 +111,14 @@ class Reclaim:
                 if named_again > 2 * len(refused) + 1:
                     break
                 continue
-            self._counters.count(Event.PGSCAN)
+            self._counters.count(Event.PGSCAN_DIRECT)
             if (direct_map_only and frame >= border) or not self.evict(frame):
                 refused.add(frame)
             else:
                 freed += 1
         if freed or refused:
             self._flush_tlb()  # A bits were cleared, and entries taken
-        self._counters.count(Event.PGSTEAL, freed)
+        self._counters.count(Event.PGSTEAL_DIRECT, freed)
         return freed
 
     def evict(self, frame: Frame) -> bool:

@@ -8,8 +8,10 @@ import pytest
 
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.stop import StopReason
+from hillemu.kernel.errors import InvalidParameters
 from hillemu.kernel.kernel import Kernel
 from hillemu.kernel.kernel_calls import FUNCTIONS
+from hillemu.kernel.mm.counters import Event
 from hillemu.kernel.options import KernelOptions
 from hillemu.machine import Machine
 
@@ -72,27 +74,51 @@ def test_python_and_the_guest_use_the_same_kmalloc(half_gig: Machine) -> None:
     assert "double free" in kernel.reports.pop()
 
 
+MIB, GIB = 1 << 20, 1 << 30
+
+
+def usable_of_a_pc(size: int) -> list[tuple[int, int]]:
+    """What E820 of a PC calls usable, as QEMU's pc with SeaBIOS has it: base and end.
+
+    The EBDA takes 1 KiB, ACPI's tables 128 KiB, devices the 4th GiB of machines with more than 3.5 GiB.
+    """
+    low = 3 * GIB if size > 3.5 * GIB else size
+    high = [(4 * GIB, 4 * GIB + size - low)] if size > low else []
+    return [(0, 0x9FC00), (MIB, low - 0x20000), *high]
+
+
 @pytest.mark.parametrize(
-    ("mem", "append", "highest"),
+    ("mem", "append"),
     [
-        ("8M", "", 8 << 20),
-        ("64M", "", 64 << 20),
-        ("3G", "", 3 << 30),
-        ("4G", "", 3 << 30),
-        ("8G", "", 3 << 30),
-        ("8G", "paging=pae", 9 << 30),
+        *((mem, "") for mem in ("4M", "8M", "64M", "512M", "2G", "3G", "4G", "8G", "64G")),
+        *((mem, "paging=pae") for mem in ("8M", "4G", "8G", "64G")),
     ],
 )
-def test_every_size_boots_and_manages_what_is_in_reach(mem: str, append: str, highest: int) -> None:
-    machine = boot(mem, append)
-    end = max(run.end for zone in machine.kernel.memory.pmm.zones for run in zone.runs) << 12
-    assert highest - (1 << 20) <= end <= highest
+def test_every_size_boots_and_manages_what_is_in_reach(mem: str, append: str) -> None:
+    machine = boot(mem, append, check=True)
+    said = machine.serial.text
+    assert "check: all is well\n" in said
+    assert machine.kernel.reports == []
     assert bool(machine.cpu.cr4 & 1 << 5) == bool(append)
-    out_of_reach = {"4G": "1024 MB above 0x100000000", "8G": "5120 MB above 0x100000000"}
-    if mem in out_of_reach and not append:
-        assert f"mm_init: {out_of_reach[mem]} are out of reach without PAE\n" in machine.serial.text
-    else:
-        assert "out of reach" not in machine.serial.text
+    size = int(mem[:-1]) * (GIB if mem[-1] == "G" else MIB)
+    usable = usable_of_a_pc(size)
+    assert f"mm_init: total available: {sum(end - base for base, end in usable) // MIB} MB\n" in said
+
+    reach = 64 * GIB if append else 4 * GIB
+    beyond = sum(end - max(base, reach) for base, end in usable if end > reach)
+    told = re.findall(r"mm_init: (\d+) MB above (0x\d+) are out of reach", said)
+    assert told == ([(str(beyond // MIB), f"{reach:#x}")] if beyond else [])
+
+    pages = sum((min(end, reach) >> 12) - (base >> 12) for base, end in usable if base < reach)
+    zones = re.findall(r"mm_init: zone (\w+): pages (\d+)-(\d+), (\d+) managed", said)
+    assert [name for name, *_ in zones] == ["Normal", "HighMem"][: 1 + (size > 256 * MIB)]
+    end_page = min(usable[-1][1] if beyond == 0 else reach, usable[-1][1]) >> 12
+    if usable[-1][0] >= reach:
+        end_page = usable[-2][1] >> 12
+    assert int(zones[-1][2]) + 1 == end_page
+    kept = pages - sum(int(managed) for *_, managed in zones)
+    structures = (MIB + end_page * 8 + end_page * 5 // 4) >> 12  # early pool, frame table, buddies
+    assert structures <= kept <= structures * 1.01 + 60, "the image, the program and small tables are few"
 
 
 def test_a_word_that_the_command_line_does_not_know_is_reported() -> None:
@@ -141,3 +167,18 @@ def test_each_function_of_the_image_has_the_number_that_python_knows() -> None:
     for number, name in enumerate(FUNCTIONS):
         code = machine.read(machine.symbols[name], 8)
         assert code == b"\xb8" + number.to_bytes(4, "little") + b"\xcd\x81\xc3", name
+
+
+def test_the_files_of_proc_are_there_while_the_machine_stands_still() -> None:
+    machine = Machine(mem="512M")
+    machine.load_kernel(append="tests=off")
+    machine.run(until="old_brk")
+    kernel = machine.kernel
+    rows = dict(line.split(":") for line in kernel.proc("meminfo").splitlines())
+    assert rows["HighTotal"].split() == [str((kernel.memory.pmm.zones[1].managed_frames) * 4), "kB"]
+    assert int(rows["KernelStack"].split()[0]) == 4
+    assert kernel.proc("buddyinfo").count("\n") == 2
+    assert "\ntask_memory " in kernel.proc("slabinfo")
+    assert f"\npgfault {kernel.memory.counters[Event.PGFAULT]}\n" in kernel.proc("vmstat")
+    with pytest.raises(InvalidParameters, match="there is no 'cpuinfo' in /proc; there are buddyinfo, slabinfo"):
+        kernel.proc("cpuinfo")

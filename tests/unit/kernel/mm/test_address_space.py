@@ -50,7 +50,7 @@ def exhaust(made: Any, left: int) -> list[Any]:
 
 
 def used_by_programs(made: Any) -> dict[Any, int]:
-    from hillemu.kernel.mm.statistics import frames_by_owner
+    from hillemu.kernel.mm.memory_use import frames_by_owner
 
     found = frames_by_owner(made.pmm)
     return {owner: found.get(owner, 0) for owner in (Owner.ANONYMOUS, Owner.PAGE_TABLE, Owner.PAGE_CACHE)}

@@ -17,7 +17,7 @@ from hillemu.kernel.mm.frame_table import Owner
 from hillemu.kernel.mm.frames import order_for
 from hillemu.kernel.mm.kmalloc_report import leak_lines, print_stats, statistics_of
 from hillemu.kernel.mm.memory_map import MemoryRegion
-from hillemu.kernel.mm.statistics import frames_by_owner
+from hillemu.kernel.mm.memory_use import frames_by_owner
 
 PLAIN = Options(red_zones=False, poison=False)
 
