@@ -12,8 +12,8 @@ from hillemu.emu.gdb.framing import MAX_PACKET_BYTES, escape
 from hillemu.emu.gdb.target import ErrorNumber, TargetError
 
 _MOST_HEX = MAX_PACKET_BYTES // 2
-_MOST_BINARY = MAX_PACKET_BYTES // 2
-"""In the worst case every byte is escaped."""
+_MOST_BINARY = MAX_PACKET_BYTES // 2 - 1
+"""In the worst case every byte is escaped; one letter comes first."""
 
 
 def _read(context: Context, arguments: bytes, most: int) -> bytes:
