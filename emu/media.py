@@ -24,7 +24,7 @@ import stat
 from collections.abc import Callable
 from typing import Protocol
 
-from hillemu.emu.errors import ImageError, MediumError
+from hillemu.emu.errors import ImageError, MediumError, UserMistake
 
 SECTOR_BYTES = 512
 CD_SECTOR_BYTES = 2048
@@ -61,6 +61,7 @@ class Medium:
             self.note = f"{path}: {size} bytes are not whole sectors; the last one is filled up with {missing} zeros"
         self._storage = storage
         self._overlay: dict[int, bytes] = {}
+        self._overlay_is_kept = False
 
     @classmethod
     def open(
@@ -148,8 +149,27 @@ class Medium:
         if self.writable:
             self._storage.write(lba * size, data)
             return
+        if self._overlay_is_kept:
+            self._overlay, self._overlay_is_kept = self._overlay.copy(), False
         for number in range(count):
             self._overlay[lba + number] = data[number * size : (number + 1) * size]
+
+    def save_state(self) -> dict[int, bytes]:
+        """What the guest has written, for a snapshot; it is copied when more is.
+
+        Raises `UserMistake` for a medium whose file is written, since that cannot be taken back.
+        """
+        if self.writable:
+            raise UserMistake(
+                f"{self.path}: what the guest writes goes to the file, so no snapshot can take it back; "
+                "boot without --disk-write (disk_write=True)"
+            )
+        self._overlay_is_kept = True
+        return self._overlay
+
+    def load_state(self, saved: dict[int, bytes]) -> None:
+        """Have on the medium what was there."""
+        self._overlay, self._overlay_is_kept = saved, True
 
     def flush(self) -> None:
         """Have the host put what was written on its disk."""

@@ -26,12 +26,10 @@ longer than the guest.  Above, a guest that touches a frame here and there must 
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 import sys
-from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -112,6 +110,8 @@ class PhysicalMemory:
         self.video_ram = memoryview(mmap.mmap(-1, VIDEO_RAM_BYTES, flags=flags))
         self.on_write: Callable[[int, int], None] = _nothing_translated
         self.on_map_change: Callable[[], None] = _nobody_maps
+        self.find_touched: Callable[[], Iterable[tuple[int, int]]] = self._present
+        """Gives the runs of `ram` that there may be anything but zeros in, in ascending order."""
         low = low_ram_bytes(size_bytes)
         self.low_end = PhysAddr(low)
         self.high_end = PhysAddr(FOUR_GIB + size_bytes - low)
@@ -282,7 +282,7 @@ class PhysicalMemory:
 
         digest = hashlib.sha256()
         zeros = bytes(PAGE_SIZE)
-        for start, end in self._touched():
+        for start, end in self.find_touched():
             for offset in range(start, end, PAGE_SIZE):
                 frame = bytes(self.ram[offset : offset + PAGE_SIZE])
                 if frame != zeros:
@@ -290,16 +290,14 @@ class PhysicalMemory:
                     digest.update(frame)
         return digest.hexdigest()
 
-    def _touched(self) -> Iterator[tuple[int, int]]:
-        """Runs of `ram` that the host has memory for; all of it where the host does not tell."""
-        import ctypes
+    def _present(self) -> Iterable[tuple[int, int]]:
+        """What the host has memory for; all of it where the host does not tell."""
+        from hillemu.emu.host_pages import HostPages
 
-        base = ctypes.addressof(ctypes.c_char.from_buffer(self._ram_map))
         try:
-            with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
-                yield from _present_runs(pagemap.fileno(), base, self.size_bytes)
+            return HostPages(self._ram_map).present()
         except OSError:
-            yield 0, self.size_bytes
+            return ((0, self.size_bytes),)
 
 
 def _prefer_huge_pages(memory: mmap.mmap, size_bytes: int) -> None:
@@ -307,19 +305,3 @@ def _prefer_huge_pages(memory: mmap.mmap, size_bytes: int) -> None:
     if sys.platform == "linux":
         with suppress(OSError):
             memory.madvise(mmap.MADV_HUGEPAGE, 0, size_bytes)
-
-
-def _present_runs(pagemap: int, base: int, size_bytes: int) -> Iterator[tuple[int, int]]:
-    """Read Linux's pagemap (64 bits a page; bit 63 present, bit 62 swapped) in chunks of 1 GiB of memory."""
-    pages_per_chunk = GIB // PAGE_SIZE
-    for first in range(0, size_bytes // PAGE_SIZE, pages_per_chunk):
-        count = min(pages_per_chunk, size_bytes // PAGE_SIZE - first)
-        raw = os.pread(pagemap, count * 8, (base // PAGE_SIZE + first) * 8)
-        if len(raw) != count * 8:
-            raise OSError("short read from pagemap")
-        entries = array("Q", raw)
-        page = 0
-        for page, entry in enumerate(entries):
-            if entry >> 62:
-                offset = (first + page) * PAGE_SIZE
-                yield offset, offset + PAGE_SIZE

@@ -62,6 +62,9 @@ class DeliveryKind(StrEnum):
     INTERRUPT = "interrupt"
 
 
+CoreState = tuple[bytes, bytes, bytes, list[tuple[object, ...]]]
+"""The native core's."""
+
 _DELIVERY_KINDS = (DeliveryKind.EXCEPTION, DeliveryKind.SOFTWARE, DeliveryKind.INTERRUPT)
 
 
@@ -117,6 +120,9 @@ class Processor:
 
     Raises `LayoutMismatch` when the Unicorn found is not the one that the core knows.
     """
+
+    OUTSIDE_STATE = frozenset({"_core", "_mapped", "_map_changed", "_running"})
+    """For snapshots: the native core has a state of its own, and mapping follows the memory's wishes."""
 
     def __init__(
         self,
@@ -318,6 +324,34 @@ class Processor:
     def error_text(self) -> str:
         """What Unicorn said when it gave up."""
         return self._core.error_text()
+
+    # ---- snapshots ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_running(self) -> bool:
+        """Whether an instruction is being executed, perhaps one that has called us."""
+        return self._running
+
+    def state(self) -> CoreState:
+        """What `set_state` needs to go on from here, on this processor."""
+        return self._core.save_state()
+
+    def close_windows(self) -> None:
+        """Let go of the devices' buffers, which are about to change."""
+        self._core.close_windows()
+
+    def set_state(self, state: CoreState) -> None:
+        """Go back to `state`; devices, memory and what was mapped must be as they were then already."""
+        self._core.load_state(state)
+        self._map_changed = True
+
+    def host_changed(self, buffer: memoryview, start: int, end: int) -> None:
+        """Forget translated code of `buffer` from `start` up to `end`, wherever that is mapped."""
+        for area in self._mapped.values():
+            if area is not None and area.buffer is buffer:
+                first, last = max(start, area.offset), min(end, area.offset + area.size_bytes)
+                if first < last:
+                    self._core.host_wrote(area.base + first - area.offset, last - first)
 
     def add_breakpoint(self, at: int) -> None:
         self._core.add_breakpoint(at)

@@ -17,6 +17,7 @@ import pytest
 BOTTOM = ("hillemu.emu.errors", "hillemu.emu.word", "hillemu.emu.stop", "hillemu.emu.reports")
 BUSES = ("hillemu.emu.bus", "hillemu.emu.wires", "hillemu.emu.clock")
 MEMORY = "hillemu.emu.memory"
+HOST_PAGES, PAGE_VERSIONS = "hillemu.emu.host_pages", "hillemu.emu.page_versions"
 MEDIA = "hillemu.emu.media"
 GEOMETRY = "hillemu.emu.geometry"
 I386 = "hillemu.emu.i386"
@@ -36,12 +37,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hillemu.emu.clock": BOTTOM,
     MEDIA: BOTTOM,
     GEOMETRY: (MEDIA, *BOTTOM),
-    MEMORY: (MEMORY, *BUSES, I386, *BOTTOM),
+    HOST_PAGES: BOTTOM,
+    PAGE_VERSIONS: (HOST_PAGES, *BOTTOM),
+    MEMORY: (MEMORY, HOST_PAGES, *BUSES, I386, *BOTTOM),
     DOOR: (I386, *BOTTOM),
     "hillemu.emu.cpu": ("hillemu.emu.cpu", DOOR, *BUSES, MEMORY, I386, *BOTTOM),
     # A chip knows its registers and its wires.  None imports i386: another architecture uses the same chips.
     "hillemu.emu.devices": ("hillemu.emu.devices", MEDIA, GEOMETRY, *BUSES, *BOTTOM),
     "hillemu.emu.gdb": ("hillemu.emu.gdb", DOOR, I386, *BOTTOM),
+    "hillemu.emu.snapshot_objects": BOTTOM,
     "hillemu.emu.snapshot": ("hillemu.emu",),
     # Groups of chips, wired: they know chips, buses and memory, and nobody above.
     "hillemu.emu.board": ("hillemu.emu.board", "hillemu.emu.devices", MEDIA, MEMORY, *BUSES, *BOTTOM),

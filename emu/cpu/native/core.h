@@ -18,6 +18,7 @@
  *   tlb.c         fast stores, ROM, taking memory away
  *   reclaim.c     fast stores again, where code was once (native mode only)
  *   run.c         the run loop: HLT, limits
+ *   snapshot.c    gives the state of the processor, and takes it back
  *   breakpoints.c finds them in blocks
  *   engine.c      makes, registers and ends a core
  *   module.c      the Python type and its methods
@@ -190,6 +191,7 @@ typedef struct {
     void (*update_cr0)(void *env, uint32_t value);
     void (*update_cr3)(void *env, uint64_t value);
     void (*update_cr4)(void *env, uint32_t value);
+    void (*update_dr7)(void *env, uint32_t value);
     void (*check_io[3])(void *env, uint32_t port); /* byte, word, dword */
 
     /* interposed or replaced in native mode: the originals */
@@ -340,6 +342,11 @@ void reclaim_frame(Core *core);
 
 /* run.c */
 StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoint);
+
+/* snapshot.c: methods of the Python type */
+PyObject *core_save_state(Core *core, PyObject *unused);
+PyObject *core_close_windows(Core *core, PyObject *unused);
+PyObject *core_load_state(Core *core, PyObject *saved);
 
 /* breakpoints.c */
 bool block_is_watched(const Core *core, const void *tb);

@@ -72,6 +72,7 @@ enum {
     ENV_ERROR_CODE = 5384,
     ENV_EXCEPTION_IS_INT = 5388,
     ENV_DR = 5400,
+    ENV_BREAKPOINTS = 5464, /* pointers to those of DR0-DR3 */
     ENV_OLD_EXCEPTION = 5496,
     ENV_FEATURES = 5632, /* 8 bytes each, in the order of QEMU's FeatureWord */
     ENV_FEATURE_WORDS = 34,

@@ -45,6 +45,7 @@ static const Import imports[] = {
     TARGET(update_cr0, "cpu_x86_update_cr0"),
     TARGET(update_cr3, "cpu_x86_update_cr3"),
     TARGET(update_cr4, "cpu_x86_update_cr4"),
+    TARGET(update_dr7, "cpu_x86_update_dr7"),
     TARGET(check_io[0], "helper_check_iob"),
     TARGET(check_io[1], "helper_check_iow"),
     TARGET(check_io[2], "helper_check_iol"),
