@@ -36,6 +36,7 @@ from hillemu.emu.memory import PhysicalMemory
 from hillemu.emu.pc import Pc
 from hillemu.emu.reports import Report, unheard
 from hillemu.emu.stop import Stop, StopReason
+from hillemu.rewinding import Rewinding
 from hillemu.sizes import check_ram_size, parse_ram_size
 from hillemu.symbols import SymbolTable
 from hillemu.watch import TextWatch
@@ -54,7 +55,7 @@ LONGEST_SLEEP_TICKS = 3600 * DEFAULT_FREQUENCY_HZ
 """How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual."""
 
 
-class Machine:
+class Machine(Rewinding):
     """A PC with `mem` of RAM (bytes, or text as ``--mem`` takes it), switched on and waiting for an image.
 
     `cpu` names a processor model, `rtc_base` is the clock chip's date at power-on.  `report` hears, once each, of what

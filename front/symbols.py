@@ -55,6 +55,9 @@ class SymbolTable(Mapping[str, int]):
     with the lowest address; `symbols` has them all.
     """
 
+    HAS_STATE = False
+    """For snapshots: a table never changes, and an image may have 100,000 symbols."""
+
     def __init__(self, elf: bytes = b"", *, name: str = "") -> None:
         """Read the symbols of the ELF file whose bytes are `elf`; anything else has none.  `name` is for messages."""
         self.name = name
