@@ -122,3 +122,18 @@ class Rights:
         if access.write and not self.writable and (access.user or control.cr0 & WP):
             return "the page is read-only (R/W=0" + (")" if access.user else ", and CR0.WP=1)")
         return ""
+
+
+ALL_RIGHTS = Rights()
+_BY_BITS = tuple(
+    Rights(user=bool(number & 2), writable=bool(number & 1), executable=bool(number & 4)) for number in range(8)
+)
+
+
+def rights_of(grants: int) -> Rights:
+    """The rights in a word laid out as an entry: R/W in bit 1, U/S in bit 2, and in bit 63 the opposite of XD.
+
+    >>> rights_of(1 << 63 | 0x2)
+    Rights(user=False, writable=True, executable=True)
+    """
+    return _BY_BITS[grants >> 1 & 3 | grants >> 61 & 4]

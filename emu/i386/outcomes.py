@@ -54,6 +54,10 @@ class Step:
         return f"{self.level}[{self.index:#05x}]"
 
 
+Visit = tuple[str, int, PhysAddr, PagingEntry]
+"""The fields of a `Step`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What all endings have in common."""
@@ -61,7 +65,13 @@ class Outcome:
     at: VirtAddr
     access: Access
     control: ControlState
-    steps: tuple[Step, ...]
+    trail: tuple[Visit, ...]
+    """What `steps` is made from when somebody asks: most walks are asked for `phys` only."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every entry that the walk read."""
+        return tuple(Step(*visit) for visit in self.trail)
 
     @property
     @abstractmethod
@@ -106,7 +116,7 @@ class Mapped(Outcome):
     @property
     def leaf(self) -> LeafEntry | None:
         """The entry that maps the page; `None` when paging is off."""
-        entry = self.steps[-1].entry if self.steps else None
+        entry = self.trail[-1][3] if self.trail else None
         return entry if isinstance(entry, LeafEntry) else None
 
     @property
@@ -124,7 +134,7 @@ class Mapped(Outcome):
 
     @property
     def verdict(self) -> str:
-        if not self.steps:
+        if not self.trail:
             return f"physical 0x{self.phys:08X} ({self.control.mode})"
         words = [
             _SIZES[self.page_size_bytes] + " page",
@@ -139,6 +149,11 @@ class Mapped(Outcome):
 @dataclass(frozen=True, slots=True)
 class PageFault(Outcome):
     """The access raises #PF."""
+
+    @property
+    def phys(self) -> None:
+        """Nothing, so that `outcome.phys` can be compared whatever came out."""
+        return None
 
     @property
     def error_code(self) -> PageFaultError:
@@ -199,6 +214,11 @@ class OutsideRam(Outcome):
     level: str
     index: int
     entry_at: PhysAddr
+
+    @property
+    def phys(self) -> None:
+        """Nothing, as for a page fault."""
+        return None
 
     @property
     def verdict(self) -> str:

@@ -20,10 +20,11 @@ Source: Intel SDM Vol. 3A, "32-Bit Paging", "PAE Paging", "Access Rights".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from hillemu.emu.i386.address import PAGE_MASK, PAGE_SIZE, PhysAddr, VirtAddr
-from hillemu.emu.i386.control import PEEK, PSE, READ, Access, ControlState, PagingMode, Rights
+from hillemu.emu.i386.control import ALL_RIGHTS, PAE, PEEK, PG, PSE, READ, Access, ControlState, rights_of
 from hillemu.emu.i386.entries import (
     LargePageEntry,
     LeafEntry,
@@ -34,7 +35,6 @@ from hillemu.emu.i386.entries import (
     PageDirectoryPointerEntry,
     PageTableEntry,
     PagingEntry,
-    RightsEntry,
 )
 from hillemu.emu.i386.outcomes import (
     Denied,
@@ -42,17 +42,29 @@ from hillemu.emu.i386.outcomes import (
     NotPresent,
     OutsideRam,
     ReservedBit,
-    Step,
     Translation,
+    Visit,
 )
 
-_LARGE = 1 << 7
-_NO_EXECUTE = 1 << 63
+_PRESENT, _LARGE, _NO_EXECUTE = 1, 1 << 7, 1 << 63
+_EVERYTHING = (1 << 64) - 1
 _PDPTE_RESERVED = 0x1E6  # bits 8-5 and 2-1
-_LEVELS = {
-    PagingMode.LEGACY: (("PDE", 22, 0x3FF), ("PTE", 12, 0x3FF)),
-    PagingMode.PAE: (("PDPTE", 30, 0x3), ("PDE", 21, 0x1FF), ("PTE", 12, 0x1FF)),
-}
+_POINTER_SHIFT = 30
+_ADDRESS = 0xFFFFFFFFFF000
+_LARGE_DOUBTFUL = 0x3FE000
+_Kind = Callable[[int], PagingEntry]
+_Level = tuple[str, int, int, _Kind, _Kind | None, int]
+"""The manual's name; where the index lies in the address; the class of an entry, and of one with PS set; low bits that
+may be reserved: most entries have none of them set, and need no closer look."""
+_LEGACY_LEVELS: tuple[_Level, ...] = (
+    ("PDE", 22, 0x3FF, PageDirectoryEntry, LargePageEntry, 0),
+    ("PTE", 12, 0x3FF, PageTableEntry, None, 0),
+)
+_PAE_LEVELS: tuple[_Level, ...] = (
+    ("PDPTE", _POINTER_SHIFT, 0x3, PageDirectoryPointerEntry, None, _PDPTE_RESERVED),
+    ("PDE", 21, 0x1FF, PaeDirectoryEntry, PaeLargePageEntry, 0),
+    ("PTE", 12, 0x1FF, PaeTableEntry, None, 0),
+)
 
 
 class TableMemory(Protocol):
@@ -69,31 +81,41 @@ class ReadableMemory(TableMemory, Protocol):
 
 def translate(memory: TableMemory, at: VirtAddr, control: ControlState, access: Access = READ) -> Translation:
     """Walk the tables for one access to the byte at `at` (0 to 0xFFFFFFFF)."""
-    if control.mode is PagingMode.OFF:
-        return Mapped(at, access, control, (), PhysAddr(at), 1 << 32, Rights())
-    steps: list[Step] = []
-    rights = Rights()
-    table = control.root
-    for level, shift, mask in _LEVELS[control.mode]:
+    cr4 = control.cr4
+    if not control.cr0 & PG:
+        return Mapped(at, access, control, (), PhysAddr(at), 1 << 32, ALL_RIGHTS)
+    pae = cr4 & PAE
+    table = control.cr3 & (0xFFFFFFE0 if pae else 0xFFFFF000)
+    trail: tuple[Visit, ...] = ()
+    grants = _EVERYTHING
+    for level, shift, mask, kind, large_kind, doubtful in _PAE_LEVELS if pae else _LEGACY_LEVELS:
         index = at >> shift & mask
+        entry_at = PhysAddr(table + index * (8 if pae else 4))
         try:
-            entry_at, entry = _load(memory, table, index, level, control)
+            raw = memory.u32(entry_at)
+            if pae:
+                raw |= memory.u32(PhysAddr(entry_at + 4)) << 32
         except IndexError:
-            entry_at = PhysAddr(table + index * _entry_size_bytes(control))
-            return OutsideRam(at, access, control, tuple(steps), level, index, entry_at)
-        steps.append(Step(level, index, entry_at, entry))
-        if not entry.present:
-            return NotPresent(at, access, control, tuple(steps))
-        if reserved := reserved_bits(entry, control):
-            return ReservedBit(at, access, control, tuple(steps), reserved)
-        rights = _narrow(rights, entry)
-        if isinstance(entry, LeafEntry):
+            return OutsideRam(at, access, control, trail, level, index, entry_at)
+        if raw & _LARGE and large_kind is not None and (pae or cr4 & PSE):
+            kind, doubtful = large_kind, _LARGE_DOUBTFUL
+        entry = kind(raw)
+        trail += ((level, index, entry_at, entry),)
+        if not raw & _PRESENT:
+            return NotPresent(at, access, control, trail)
+        if (raw & doubtful or raw >> control.physical_bits) and (reserved := reserved_bits(entry, control)):
+            return ReservedBit(at, access, control, trail, reserved)
+        if shift != _POINTER_SHIFT:  # A PDPTE has no say in rights.
+            grants &= raw ^ _NO_EXECUTE
+        if kind is large_kind:
+            table = entry.base
             break
-        table = entry.base
+        table = raw & _ADDRESS
+    rights = rights_of(grants)
     if reason := rights.refusal(access, control):
-        return Denied(at, access, control, tuple(steps), rights, reason)
+        return Denied(at, access, control, trail, rights, reason)
     size_bytes = 1 << shift
-    return Mapped(at, access, control, tuple(steps), PhysAddr(entry.base + (at & size_bytes - 1)), size_bytes, rights)
+    return Mapped(at, access, control, trail, PhysAddr(table + (at & size_bytes - 1)), size_bytes, rights)
 
 
 def read_virtual(memory: ReadableMemory, at: VirtAddr, count: int, control: ControlState) -> bytes:
@@ -130,35 +152,3 @@ def reserved_bits(entry: PagingEntry, control: ControlState) -> int:
     if isinstance(entry, PaeLargePageEntry):
         reserved |= 0x1FE000  # bits 20-13
     return entry & reserved
-
-
-def _entry_size_bytes(control: ControlState) -> int:
-    return 8 if control.mode is PagingMode.PAE else 4
-
-
-def _load(
-    memory: TableMemory, table: PhysAddr, index: int, level: str, control: ControlState
-) -> tuple[PhysAddr, PagingEntry]:
-    at = PhysAddr(table + index * _entry_size_bytes(control))
-    raw = memory.u32(at)
-    if control.mode is PagingMode.LEGACY:
-        if level == "PTE":
-            return at, PageTableEntry(raw)
-        return at, LargePageEntry(raw) if raw & _LARGE and control.cr4 & PSE else PageDirectoryEntry(raw)
-    raw |= memory.u32(PhysAddr(at + 4)) << 32
-    if level == "PDPTE":
-        return at, PageDirectoryPointerEntry(raw)
-    if level == "PTE":
-        return at, PaeTableEntry(raw)
-    return at, PaeLargePageEntry(raw) if raw & _LARGE else PaeDirectoryEntry(raw)
-
-
-def _narrow(rights: Rights, entry: PagingEntry) -> Rights:
-    """What is left of `rights` after `entry`: every level must agree."""
-    if not isinstance(entry, RightsEntry):
-        return rights
-    return Rights(
-        user=rights.user and entry.user,
-        writable=rights.writable and entry.writable,
-        executable=rights.executable and not (entry.BITS == 64 and bool(entry & _NO_EXECUTE)),
-    )
