@@ -27,7 +27,6 @@ from hillemu.emu.i386.address import PAGE_MASK, PAGE_SIZE, PhysAddr, VirtAddr
 from hillemu.emu.i386.control import ALL_RIGHTS, PAE, PEEK, PG, PSE, READ, Access, ControlState, rights_of
 from hillemu.emu.i386.entries import (
     LargePageEntry,
-    LeafEntry,
     PaeDirectoryEntry,
     PaeLargePageEntry,
     PaeTableEntry,
