@@ -3,8 +3,8 @@
 `Processor` is the only user of the C extension beside it.  It is a register file (`hillemu.emu.guest.Registers`), the
 source of virtual time (`hillemu.emu.clock.TickSource`), and the thing that runs.
 
-Not modelled, because Unicorn does not: segment limits, alignment checks (#AC), data breakpoints in DR0-DR3, #XM, VME,
-machine checks.  Global pages do not survive a write to CR3.
+Not modelled, because Unicorn does not: segment limits, alignment checks (#AC), #XM, VME, machine checks.  Global pages
+do not survive a write to CR3.  Instruction breakpoints in DR0-DR3 compare EIP, as if CS began at 0.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
 from hillemu.emu.cpu.models import PHYSICAL_ADDRESS_BITS, CpuModel
+from hillemu.emu.cpu.observers import Observers
 from hillemu.emu.errors import LayoutMismatch, OptionError
 from hillemu.emu.guest import Segment
 from hillemu.emu.i386.vectors import EXCEPTIONS
@@ -52,6 +53,7 @@ class CoreStop(IntEnum):
     HALT = 4
     TRIPLE_FAULT = 5
     ERROR = 6
+    WATCHPOINT = 7
 
 
 class DeliveryKind(StrEnum):
@@ -166,11 +168,14 @@ class Processor:
         self._memory = memory
         self._mapped: dict[tuple[int, int], Area | None] = {}
         self._still_words = 0
+        self._when_next_stopped: list[Callable[[], None]] = []
         self._map_changed = self._stop_wanted = self._reset_wanted = self._running = False
         self._map()
         memory.on_map_change = self._rearrange_soon
         memory.on_write = self._core.host_wrote
         self.ticks: Callable[[], int] = self._core.ticks
+        self.observers = Observers(self._core, self.mode is CoreMode.NATIVE, self._when_stopped)
+        self.add_watch, self.remove_watch = self.observers.add_watch, self.observers.remove_watch
         self.set_deadline: Callable[[int], None] = self._core.set_deadline
         self.set_interrupt_line: Callable[[bool], None] = self._core.set_interrupt_line
         self.set_a20: Callable[[bool], None] = self._core.set_a20
@@ -211,6 +216,14 @@ class Processor:
         self._map_changed = True
         if self._running:
             self._core.stop()
+
+    def _when_stopped(self, act: Callable[[], None]) -> None:
+        """Act now, or at once behind the current instruction, where the run goes on."""
+        if self._running:
+            self._when_next_stopped.append(act)
+            self._core.stop()
+        else:
+            act()
 
     def data_window(self, port: int) -> DataWindow:
         """The door through which a device lets its data port `port` be read or written without being called."""
@@ -287,7 +300,10 @@ class Processor:
         """
         end = None if instructions is None else self.instructions + instructions
         deadline = None if ticks is None else self.ticks() + ticks
+        self.observers.hits = []
         while True:
+            while self._when_next_stopped:
+                self._when_next_stopped.pop(0)()
             if self._map_changed:
                 self._map()
             if self._reset_wanted:
@@ -299,7 +315,7 @@ class Processor:
                 stop = CoreStop(self._core.run(instructions_left, ticks_left, over_breakpoint))
             finally:
                 self._running = False
-            ours = self._map_changed or self._reset_wanted
+            ours = self._map_changed or self._reset_wanted or bool(self._when_next_stopped)
             if stop is not CoreStop.REQUESTED or self._stop_wanted or not ours:
                 self._stop_wanted = False
                 return stop

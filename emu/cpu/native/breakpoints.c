@@ -1,4 +1,4 @@
-/* Breakpoints: a run leaves in front of an instruction, and the guest cannot tell.
+/* Breakpoints: a run leaves in front of an instruction, or somebody is called there, and the guest cannot tell.
  *
  * No hook is put into translated code, because a block with one has more operations and might end elsewhere, and
  * interrupts with it.  A block that contains a breakpoint asks block_decide() every time it starts; that cuts it in
@@ -11,7 +11,7 @@ static uint32_t offset_in(const void *tb, uint32_t at) { return at - (uint32_t)F
 bool block_is_watched(const Core *core, const void *tb)
 {
     for (size_t i = 0; i < core->breakpoint_count; i++)
-        if (offset_in(tb, core->breakpoints[i]) < FIELD(uint16_t, tb, TB_SIZE))
+        if (offset_in(tb, core->breakpoints[i].at) < FIELD(uint16_t, tb, TB_SIZE))
             return true;
     return false;
 }
@@ -20,32 +20,43 @@ int breakpoint_in_block(const Core *core, void *tb)
 {
     int first = -1;
     for (size_t i = 0; i < core->breakpoint_count && !core->replaying; i++) {
-        uint32_t at = core->breakpoints[i];
+        uint32_t at = core->breakpoints[i].at;
         if (offset_in(tb, at) >= FIELD(uint16_t, tb, TB_SIZE))
             continue;
         int number = find_instruction(tb, 0, at);
-        bool goes_over = number == 0 && core->skip_breakpoint && at == core->resume_eip;
+        bool is_passed = core->breakpoints[i].calls || is_redone(core, at) ||
+                         (core->skip_breakpoint && at == core->resume_eip);
+        bool goes_over = number == 0 && is_passed;
         if (number >= 0 && !goes_over && (first < 0 || number < first))
             first = number;
     }
     return first;
 }
 
-bool breakpoint_add(Core *core, uint32_t at)
+/* Whether somebody is to be called when the instruction at `at` is about to be executed. */
+bool call_is_at(const Core *core, uint32_t at)
 {
-    uint32_t *grown = realloc(core->breakpoints, (core->breakpoint_count + 1) * sizeof *grown);
+    for (size_t i = 0; i < core->breakpoint_count; i++)
+        if (core->breakpoints[i].calls && core->breakpoints[i].at == at)
+            return true;
+    return false;
+}
+
+bool breakpoint_add(Core *core, uint32_t at, bool calls)
+{
+    Breakpoint *grown = realloc(core->breakpoints, (core->breakpoint_count + 1) * sizeof *grown);
     if (!grown)
         return false;
     core->breakpoints = grown;
-    core->breakpoints[core->breakpoint_count++] = at;
+    core->breakpoints[core->breakpoint_count++] = (Breakpoint){at, calls};
     lib.tb_flush(core->cpu); /* blocks translated before do not ask */
     return true;
 }
 
-bool breakpoint_remove(Core *core, uint32_t at)
+bool breakpoint_remove(Core *core, uint32_t at, bool calls)
 {
     for (size_t i = 0; i < core->breakpoint_count; i++) {
-        if (core->breakpoints[i] != at)
+        if (core->breakpoints[i].at != at || core->breakpoints[i].calls != calls)
             continue;
         core->breakpoints[i] = core->breakpoints[--core->breakpoint_count];
         lib.tb_flush(core->cpu);

@@ -100,6 +100,21 @@ void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired)
         charge(core, -(FIELD(uint16_t, tb, TB_ICOUNT) - executed - (retired ? 1 : 0)));
 }
 
+/* The instruction at `host_pc` (or at EIP, if 0) has not begun, and is to be executed in a block of its own.  The place
+ * to look at events stays where its block would have ended.  The caller goes back to the main loop. */
+void leave_before_instruction(Core *core, uintptr_t host_pc)
+{
+    int64_t hold = core->hold > block_ticks(core) ? core->hold : block_ticks(core);
+    if (host_pc)
+        lib.restore_state(core->cpu, host_pc, false);
+    core->host_pc = 0;
+    core->in_access = false;
+    take_back_unexecuted(core, linear_eip(core), false);
+    core->hold = hold;
+    FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = 1;
+    rearm(core);
+}
+
 /* QEMU leaves a block that wrote to its own code, in front of the store, and goes on in new blocks.  Had a stop cut the
  * block before, nothing would have been left; so the place to look at events stays where the old block would have
  * ended. */
@@ -130,7 +145,7 @@ void sync_state(Core *core)
 void rearm(Core *core)
 {
     int64_t now = block_ticks(core), check;
-    if (core->stop_requested)
+    if (core->stop_requested || observe_is_pending(core))
         check = now;
     else if (core->hold > now)
         check = core->hold;
@@ -171,10 +186,19 @@ BlockDecision block_decide(Core *core, void *tb)
     int64_t now = block_ticks(core);
     if (now >= core->poll_at)
         poll_host(core); /* never changes what the guest sees */
+    if (observe_is_pending(core))
+        observe_tell(core);
+    if (core->seen.stop) {
+        core->seen.stop = false;
+        core->stop = STOP_WATCHPOINT;
+        return BLOCK_STOP;
+    }
     if (core->stop_requested && !core->replaying) {
         core->stop = STOP_REQUESTED;
         return BLOCK_STOP;
     }
+    if (debug_trap_is_due(core))
+        return BLOCK_TRAP;
     if (core->hold <= now) {
         core->hold = 0;
         if (core->attention || now >= core->deadline)
@@ -196,6 +220,13 @@ BlockDecision block_decide(Core *core, void *tb)
     int64_t boundary = core->hold && core->hold < core->limit ? core->hold : core->limit;
     if (breakpoint > 0 && now + breakpoint < boundary)
         boundary = now + breakpoint;
+    if (call_is_at(core, linear_eip(core))) {
+        observe_arrival(core);
+        if (core->stop_requested) {
+            core->stop = STOP_REQUESTED;
+            return BLOCK_STOP;
+        }
+    }
     if (now + icount > boundary) {
         if (!core->hold)
             core->hold = now + icount;

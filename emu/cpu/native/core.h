@@ -20,6 +20,7 @@
  *   run.c         the run loop: HLT, limits
  *   snapshot.c    gives the state of the processor, and takes it back
  *   breakpoints.c finds them in blocks
+ *   observe.h     accesses to memory, CR3, page faults and arrivals that are observed: five files
  *   engine.c      makes, registers and ends a core
  *   module.c      the Python type and its methods
  *
@@ -35,6 +36,8 @@
 #include <stdint.h>
 
 #include "layout.h"
+#include "memory_access.h"
+#include "observe.h"
 
 #define NEVER INT64_MAX
 #define HISTORY_LENGTH 16
@@ -48,6 +51,7 @@ typedef enum {
     STOP_HALT,         /* HLT that nothing will end */
     STOP_TRIPLE_FAULT, /* the processor shut down */
     STOP_ERROR,        /* Unicorn gave up: uc_error says why */
+    STOP_WATCHPOINT,   /* behind an instruction that did what a watch waits for */
 } StopCode;
 
 typedef enum { DELIVERY_EXCEPTION, DELIVERY_SOFTWARE, DELIVERY_INTERRUPT } DeliveryKind;
@@ -97,6 +101,11 @@ typedef struct {
     uint64_t at;
     uint32_t value;
 } StillWord;
+
+typedef struct {
+    uint32_t at;
+    bool calls; /* an observer, and the run goes on */
+} Breakpoint;
 
 typedef struct Core {
     PyObject_HEAD
@@ -148,8 +157,9 @@ typedef struct Core {
     bool (*original_tlb_fill)(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra);
     bool (*original_exec_interrupt)(void *cpu, int request);
 
-    uint32_t *breakpoints;
+    Breakpoint *breakpoints;
     size_t breakpoint_count;
+    Observers seen;
 
     PyObject *on_in, *on_out, *on_mmio_read, *on_mmio_write, *on_due, *on_acknowledge, *on_rdmsr, *on_wrmsr;
     PortWindow windows[4];
@@ -187,11 +197,11 @@ typedef struct {
     void (*tb_invalidate)(void *uc, uint64_t start, uint64_t end);
     void (*store_to_code)(void *uc, void *pages, uint64_t ram, int size, uintptr_t ra);
     uint64_t (*ram_address)(void *uc, void *host); /* what translated code is filed under */
+    bool (*physical_address)(void *env, uint64_t at, int access, int mmu, uint64_t *physical);
     void (*set_a20)(void *cpu, int on);
     void (*update_cr0)(void *env, uint32_t value);
     void (*update_cr3)(void *env, uint64_t value);
     void (*update_cr4)(void *env, uint32_t value);
-    void (*update_dr7)(void *env, uint32_t value);
     void (*check_io[3])(void *env, uint32_t port); /* byte, word, dword */
 
     /* interposed or replaced in native mode: the originals */
@@ -203,6 +213,11 @@ typedef struct {
     void *helper_in[3], *helper_out[3];
     void *helper_cpuid, *helper_rdtsc, *helper_rdtscp, *helper_rdmsr, *helper_wrmsr, *helper_sysenter;
     void *helper_write_crN, *helper_read_crN, *helper_write_eflags, *helper_read_eflags;
+    void *helper_set_dr, *helper_get_dr;
+    void (*update_dr7)(void *env, uint32_t value);
+#define MEMBER(name, ...) void *name;
+    SLOW_ACCESSES(MEMBER) DIRECT_ACCESSES(MEMBER) /* memory_access.h */
+#undef MEMBER
 
     /* emitters */
     void *(*temp_new)(void *tcg, int type, bool local);
@@ -231,7 +246,8 @@ void registry_remove(Core *core);
 /* slots.c */
 typedef struct {
     void *original, *replacement;
-    int slots; /* how many were found */
+    int slots;    /* how many were found */
+    bool in_data; /* called through a table in the library's data */
 } Replacement;
 bool slots_redirect(Replacement *replacements, size_t count); /* sets a Python error on failure */
 
@@ -261,7 +277,7 @@ const void *our_helper(const void *theirs); /* NULL where we have none */
 bool portable_install(Core *core);
 
 /* clock.c */
-typedef enum { BLOCK_RUN, BLOCK_ATTEND, BLOCK_CUT, BLOCK_AGAIN, BLOCK_STOP } BlockDecision;
+typedef enum { BLOCK_RUN, BLOCK_ATTEND, BLOCK_CUT, BLOCK_AGAIN, BLOCK_TRAP, BLOCK_STOP } BlockDecision;
 static inline int64_t block_ticks(const Core *core) { return core->check - *core->left; }
 static inline void charge(Core *core, int64_t ticks) { *core->left -= ticks; }
 int64_t clock_ticks(Core *core); /* exact, also inside a device access */
@@ -275,6 +291,7 @@ void *block_of(const Core *core, uint32_t id);
 void *current_block(const Core *core);
 void set_current_block(Core *core, const void *tb);
 void leave_changed_block(Core *core, uint32_t linear_pc);
+void leave_before_instruction(Core *core, uintptr_t host_pc); /* to execute it in a block of its own; does not jump */
 uint32_t last_pc_of_block(void *tb); /* address of the last instruction's first byte */
 bool was_cut_by_own_store(Core *core, void *next_tb);
 void leave_at_block_start(Core *core, BlockDecision decision); /* sets up the exit; does not jump */
@@ -285,6 +302,7 @@ void poll_host(Core *core);
 bool exceptions_install(Core *core);
 void run_due_events(Core *core);
 bool nmi_is_deliverable(const Core *core);
+bool shadow_of_stack_switch(const Core *core); /* behind MOV SS and POP SS */
 void record_delivery(Core *core, DeliveryKind kind, uint32_t vector, uint32_t error_code);
 
 /* io.c */
@@ -318,7 +336,7 @@ void *segment_cache(Core *core, const char *name);
 void segment_load(Core *core, int index, uint32_t selector, uint32_t base, uint32_t limit, uint32_t flags);
 bool segment_set(Core *core, const char *name, uint32_t selector, uint32_t base, uint32_t limit, uint32_t flags);
 void registers_reset(Core *core, uint32_t signature);
-static inline uint32_t linear_eip(Core *core)
+static inline uint32_t linear_eip(const Core *core)
 {
     return (uint32_t)(FIELD(uint64_t, core->env, ENV_EIP) +
                       FIELD(uint64_t, core->env, ENV_SEGS + SEG_CS * SEG_SIZE + SEG_BASE));
@@ -331,6 +349,7 @@ PyObject *core_fpu_set(Core *core, PyObject *args);
 
 /* tlb.c */
 bool tlb_install(Core *core);
+const MemoryArea *area_at(const Core *core, uint64_t at);
 void tlb_host_wrote(Core *core, uint64_t at, uint64_t size);
 int tlb_unmap(Core *core, uint64_t at, uint64_t size); /* Unicorn's error number */
 
@@ -351,8 +370,9 @@ PyObject *core_load_state(Core *core, PyObject *saved);
 /* breakpoints.c */
 bool block_is_watched(const Core *core, const void *tb);
 int breakpoint_in_block(const Core *core, void *tb); /* number of the first instruction that stops a run, or -1 */
-bool breakpoint_add(Core *core, uint32_t at);
-bool breakpoint_remove(Core *core, uint32_t at);
+bool call_is_at(const Core *core, uint32_t at);
+bool breakpoint_add(Core *core, uint32_t at, bool calls);
+bool breakpoint_remove(Core *core, uint32_t at, bool calls);
 
 /* engine.c */
 int core_init(Core *core, PyObject *args, PyObject *kwargs);

@@ -129,6 +129,7 @@ int core_traverse(Core *core, visitproc visit, void *arg)
     Py_VISIT(core->on_acknowledge);
     Py_VISIT(core->on_rdmsr);
     Py_VISIT(core->on_wrmsr);
+    Py_VISIT(core->seen.on_event);
     Py_VISIT(core->buffers);
     Py_VISIT(core->error_type);
     Py_VISIT(core->error_value);
@@ -146,6 +147,7 @@ int core_clear(Core *core)
     Py_CLEAR(core->on_acknowledge);
     Py_CLEAR(core->on_rdmsr);
     Py_CLEAR(core->on_wrmsr);
+    Py_CLEAR(core->seen.on_event);
     Py_CLEAR(core->error_type);
     Py_CLEAR(core->error_value);
     Py_CLEAR(core->error_traceback);
@@ -175,6 +177,7 @@ void core_dealloc(Core *core)
     free(core->cpuid);
     free(core->msrs);
     free(core->breakpoints);
+    observers_end(core);
     type->tp_free(core);
     Py_DECREF(type);
 }

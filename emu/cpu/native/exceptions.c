@@ -8,7 +8,8 @@
 #include "core.h"
 
 enum { HOOK_INTR = 1 << 0, HOOK_INSN_INVALID = 1 << 14 };
-enum { VECTOR_DEBUG = 1, VECTOR_NMI = 2, VECTOR_UNDEFINED_OPCODE = 6, DR6_SINGLE_STEP = 1 << 14 };
+enum { VECTOR_DEBUG = 1, VECTOR_NMI = 2, VECTOR_UNDEFINED_OPCODE = 6, VECTOR_PAGE_FAULT = 14 };
+enum { DR6_SINGLE_STEP = 1 << 14 };
 enum { DR6_BREAKPOINTS = 15, DR6_DEBUG_REGISTER = 1 << 13 };
 enum { EFLAGS_RF = 1 << 16, STI = 0xfb };
 
@@ -27,12 +28,17 @@ void record_delivery(Core *core, DeliveryKind kind, uint32_t vector, uint32_t er
 /* Code breakpoints are not taken behind MOV SS and POP SS, so that the stack switch is not torn apart (Intel SDM Vol.
  * 3A, "Masking Exceptions and Interrupts When Switching Stacks").  QEMU's interrupt shadow is also STI's, which masks
  * no exceptions, but its last byte tells it from the others. */
+bool shadow_of_stack_switch(const Core *core)
+{
+    return FIELD(uint32_t, core->env, ENV_HFLAGS) & HF_INHIBIT_IRQ &&
+           (uint8_t)lib.read_code(core->env, (uint32_t)(linear_eip(core) - 1)) != STI;
+}
+
 static bool is_masked_breakpoint(Core *core, uint32_t vector)
 {
     uint64_t dr6 = FIELD(uint64_t, core->env, ENV_DR + 8 * 6);
-    return vector == VECTOR_DEBUG && FIELD(uint32_t, core->env, ENV_HFLAGS) & HF_INHIBIT_IRQ &&
-           dr6 & DR6_BREAKPOINTS && !(dr6 & (DR6_SINGLE_STEP | DR6_DEBUG_REGISTER)) &&
-           (uint8_t)lib.read_code(core->env, (uint32_t)(linear_eip(core) - 1)) != STI;
+    return vector == VECTOR_DEBUG && dr6 & DR6_BREAKPOINTS && !(dr6 & (DR6_SINGLE_STEP | DR6_DEBUG_REGISTER)) &&
+           shadow_of_stack_switch(core);
 }
 
 static void on_exception(void *uc, uint32_t vector, void *data)
@@ -57,7 +63,13 @@ static void on_exception(void *uc, uint32_t vector, void *data)
         bool is_trap = vector == VECTOR_DEBUG && (FIELD(uint64_t, core->env, ENV_DR + 8 * 6) & DR6_SINGLE_STEP);
         if (is_trap)
             set_current_block(core, NULL); /* the block has ended, and EIP is that of the next one */
+        else
+            watch_forget_instruction(core);
         take_back_unexecuted(core, linear_eip(core), false);
+        if (vector == VECTOR_DEBUG)
+            debug_trap_begins(core);
+        else if (vector == VECTOR_PAGE_FAULT)
+            observe_page_fault(core);
         record_delivery(core, DELIVERY_EXCEPTION, vector, FIELD(uint32_t, core->env, ENV_ERROR_CODE));
     }
     rearm(core);
@@ -128,11 +140,17 @@ static bool on_interrupt_request(void *cpu, int request)
     if (core->hold > block_ticks(core))
         return false; /* a stop cut the block here: the place to look is its end */
 
+    if (observe_is_pending(core))
+        observe_tell(core);
+    if (!core->seen.stop && debug_trap_is_due(core))
+        debug_trap_raise(core); /* before the interrupt, which comes at the handler's first instruction */
     core->attention = false;
-    run_due_events(core);
-    if (core->stop_requested) {
+    if (!core->seen.stop)
+        run_due_events(core);
+    if (core->stop_requested || core->seen.stop) {
         core->attention = true; /* for the next run */
-        core->stop = STOP_REQUESTED;
+        core->stop = core->seen.stop ? STOP_WATCHPOINT : STOP_REQUESTED;
+        core->seen.stop = false;
         leave_at_block_start(core, BLOCK_STOP);
         return false;
     }

@@ -1,5 +1,6 @@
 /* Native mode's own versions of QEMU's helpers: what translated code calls for IN, OUT, CPUID, RDTSC, MSRs, control
- * registers and SYSENTER.  An exception raised here restores EIP and flags from the return address, as QEMU's do.
+ * and debug registers, and SYSENTER.  An exception raised here restores EIP and flags from the return address, as
+ * QEMU's do.
  */
 #include "core.h"
 
@@ -95,6 +96,28 @@ static uint64_t read_cr(void *env, int number)
     return ((uint64_t (*)(void *, int))lib.helper_read_crN)(env, number);
 }
 
+static void check_debug_register(Core *core, int number, uintptr_t ra)
+{
+    enum { CR4_DE = 1 << 3 };
+    if ((number == 4 || number == 5) && FIELD(uint64_t, core->env, ENV_CR + 8 * 4) & CR4_DE)
+        undefined_opcode(core, ra);
+    debug_check_access(core, ra);
+}
+
+static void write_dr(void *env, int number, uint64_t value)
+{
+    Core *core = core_of_env(env);
+    check_debug_register(core, number, RETURN_ADDRESS);
+    ((void (*)(void *, int, uint64_t))lib.helper_set_dr)(env, number, (uint32_t)value);
+    debug_registers_changed(core);
+}
+
+static uint64_t read_dr(void *env, int number)
+{
+    check_debug_register(core_of_env(env), number, RETURN_ADDRESS);
+    return ((uint64_t (*)(void *, int))lib.helper_get_dr)(env, number);
+}
+
 static void write_eflags(void *env, uint64_t value, uint32_t mask)
 {
     Core *core = core_of_env(env);
@@ -130,6 +153,8 @@ const void *our_helper(const void *function)
         {lib.helper_read_crN, read_cr},
         {lib.helper_write_eflags, write_eflags},
         {lib.helper_read_eflags, read_eflags},
+        {lib.helper_set_dr, write_dr},
+        {lib.helper_get_dr, read_dr},
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(pairs); i++)
         if (pairs[i].theirs == function)

@@ -12,6 +12,9 @@
  *   cpu_ldub_code           reads a byte of code: ours makes some instructions undefined, see refuse.c
  *   tb_invalidate_phys_page_fast
  *                           a store to a frame with code: ours counts it, see reclaim.c
+ *   cpu_x86_update_cr3      loads CR3: ours tells observers
+ *   cpu_x86_update_dr7      writes DR7: ours sees data breakpoints, see debug_registers.c
+ *   loads and stores        see memory_access.c
  */
 #include "core.h"
 
@@ -114,14 +117,16 @@ static void block_slow(void *uc, uint32_t id)
     Core *core = core_of_uc(uc);
     void *tb = block_of(core, id);
     charge(core, -block_charge(core, tb));
+    /* Translated code runs on from block to block without storing EIP; the flags are stored at every block's end. */
+    FIELD(uint64_t, core->env, ENV_EIP) = (uint32_t)(FIELD(uint64_t, tb, TB_PC) - FIELD(uint64_t, tb, TB_CS_BASE));
     BlockDecision decision = block_decide(core, tb);
     if (decision == BLOCK_RUN) {
         charge(core, FIELD(uint16_t, tb, TB_ICOUNT));
         return;
     }
+    if (decision == BLOCK_TRAP)
+        debug_trap_raise(core);
     leave_at_block_start(core, decision);
-    /* Translated code runs on from block to block without storing EIP; the flags are stored at every block's end. */
-    FIELD(uint64_t, core->env, ENV_EIP) = (uint32_t)(FIELD(uint64_t, tb, TB_PC) - FIELD(uint64_t, tb, TB_CS_BASE));
     lib.loop_exit_noexc(core->cpu);
 }
 
@@ -196,17 +201,32 @@ static uint32_t read_code(void *env, uint64_t at)
     return block.core && block.core == core ? refuse_byte(core, at, (uint8_t)byte) : byte;
 }
 
+static void update_cr3(void *env, uint64_t value)
+{
+    Core *core = core_of_env(env);
+    if (core && core->native && core->running)
+        observe_cr3(core, FIELD(uint32_t, env, ENV_CR + 8 * 3), (uint32_t)value);
+    lib.update_cr3(env, value);
+}
+
+static void update_dr7(void *env, uint32_t value)
+{
+    Core *core = core_of_env(env);
+    lib.update_dr7(env, value);
+    if (core && core->native)
+        debug_registers_changed(core);
+}
+
+#define REPLACED(name) {.original = (void *)lib.name, .replacement = (void *)name}
+
 bool interpose_install(void)
 {
     static bool installed;
     Replacement replacements[] = {
-        {(void *)lib.check_exit_request, (void *)check_exit_request, 0},
-        {(void *)lib.gen_call, (void *)gen_call, 0},
-        {(void *)lib.gen_block, (void *)gen_block, 0},
-        {(void *)lib.loop_exit_noexc, (void *)loop_exit_noexc, 0},
-        {(void *)lib.read_code, (void *)read_code, 0},
-        {(void *)lib.store_to_code, (void *)store_to_code, 0},
+        REPLACED(check_exit_request), REPLACED(gen_call),      REPLACED(gen_block),  REPLACED(loop_exit_noexc),
+        REPLACED(read_code),          REPLACED(store_to_code), REPLACED(update_cr3), REPLACED(update_dr7),
     };
-    installed = installed || slots_redirect(replacements, Py_ARRAY_LENGTH(replacements));
+    installed = installed ||
+                (slots_redirect(replacements, Py_ARRAY_LENGTH(replacements)) && memory_access_install());
     return installed;
 }

@@ -49,16 +49,9 @@ static void call_write(Core *core, PyObject *handler, uint64_t address, int size
  * they should, and the run stops at the next block start. */
 static void cut_behind_access(Core *core, uint32_t value)
 {
-    int64_t hold = core->hold > block_ticks(core) ? core->hold : block_ticks(core);
-    sync_state(core);
-    core->host_pc = 0;
-    core->in_access = false;
-    take_back_unexecuted(core, linear_eip(core), false);
-    core->hold = hold;
     core->replaying = true;
     core->replay_value = value;
-    FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = 1;
-    rearm(core);
+    leave_before_instruction(core, core->host_pc);
     lib.loop_exit_noexc(core->cpu);
 }
 
@@ -133,7 +126,13 @@ uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *data)
     if (size == 4 && still_word_read(core, region->base + offset, &word))
         return word;
     begin_access(core, FIELD(uintptr_t, core->cpu, CPU_MEM_IO_PC));
-    uint64_t value = call_read(core, core->on_mmio_read, region->base + offset, (int)size);
+    uint64_t value, at = region->base + offset;
+    if (!core->seen.watching) {
+        value = call_read(core, core->on_mmio_read, at, (int)size);
+    } else if (!device_read_again(core, at, size, &value)) {
+        value = call_read(core, core->on_mmio_read, at, (int)size);
+        device_read_keep(core, at, size, value);
+    }
     end_access(core);
     return value;
 }

@@ -144,7 +144,9 @@ enum {
     TLB_ENTRY_WRITE = 8,
     TLB_ENTRY_CODE = 16,
     TLB_ENTRY_PADDR = 24,
+    TLB_ENTRY_READ = 0,
     TLB_DISCARD_WRITE = 64,
+    TLB_WATCHPOINT = 256,
 };
 
 /* Loop exits */
@@ -152,6 +154,8 @@ enum {
     CPU_INTERRUPT_HARD = 2,
     GETPC_ADJ = 2,
     CC_OP_EFLAGS = 1,
+    ACCESS_LOAD = 0, /* MMU_DATA_LOAD */
+    ACCESS_STORE = 1,
     ACCESS_FETCH = 2, /* MMU_INST_FETCH */
 };
 

@@ -12,6 +12,7 @@ typedef struct {
 
 #define PUBLIC(field, name) {&lib.field, "uc_" name}
 #define TARGET(field, name) {&lib.field, name "_x86_64"}
+#define ACCESS(field, name, ...) TARGET(field, name),
 
 static const Import imports[] = {
     PUBLIC(version, "version"),
@@ -41,11 +42,11 @@ static const Import imports[] = {
     TARGET(tb_invalidate, "tb_invalidate_phys_range"),
     TARGET(store_to_code, "tb_invalidate_phys_page_fast"),
     TARGET(ram_address, "qemu_ram_addr_from_host"),
+    TARGET(physical_address, "tlb_vaddr_to_paddr"),
     TARGET(set_a20, "x86_cpu_set_a20"),
     TARGET(update_cr0, "cpu_x86_update_cr0"),
     TARGET(update_cr3, "cpu_x86_update_cr3"),
     TARGET(update_cr4, "cpu_x86_update_cr4"),
-    TARGET(update_dr7, "cpu_x86_update_dr7"),
     TARGET(check_io[0], "helper_check_iob"),
     TARGET(check_io[1], "helper_check_iow"),
     TARGET(check_io[2], "helper_check_iol"),
@@ -69,6 +70,10 @@ static const Import imports[] = {
     TARGET(helper_read_crN, "helper_read_crN"),
     TARGET(helper_write_eflags, "helper_write_eflags"),
     TARGET(helper_read_eflags, "helper_read_eflags"),
+    TARGET(helper_set_dr, "helper_set_dr"),
+    TARGET(helper_get_dr, "helper_get_dr"),
+    TARGET(update_dr7, "cpu_x86_update_dr7"),
+    SLOW_ACCESSES(ACCESS) DIRECT_ACCESSES(ACCESS)
     TARGET(temp_new, "tcg_temp_new_internal"),
     TARGET(temp_free, "tcg_temp_free_internal"),
     TARGET(const_i32, "tcg_const_i32"),

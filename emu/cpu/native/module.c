@@ -101,6 +101,8 @@ static PyObject *core_host_wrote(Core *core, PyObject *args)
     if (!PyArg_ParseTuple(args, "KK", &at, &size))
         return NULL;
     tlb_host_wrote(core, at, size);
+    if (!observer_may_change(core))
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -194,7 +196,7 @@ static PyObject *core_set(Core *core, PyObject *args)
 {
     const char *name;
     unsigned long long value;
-    if (!PyArg_ParseTuple(args, "sK", &name, &value))
+    if (!PyArg_ParseTuple(args, "sK", &name, &value) || !observer_may_change(core))
         return NULL;
     if (core->running && !strcmp(name, "eip"))
         return PyErr_Format(PyExc_RuntimeError, "EIP cannot be set while the processor runs");
@@ -217,7 +219,7 @@ static PyObject *core_set_segment(Core *core, PyObject *args)
 {
     const char *name;
     unsigned selector, base, limit, flags;
-    if (!PyArg_ParseTuple(args, "sIIII", &name, &selector, &base, &limit, &flags))
+    if (!PyArg_ParseTuple(args, "sIIII", &name, &selector, &base, &limit, &flags) || !observer_may_change(core))
         return NULL;
     if (!segment_set(core, name, selector, base, limit, flags))
         return PyErr_Format(PyExc_KeyError, "%s is no segment register", name);
@@ -361,7 +363,7 @@ static PyObject *core_add_breakpoint(Core *core, PyObject *at)
     unsigned long address = PyLong_AsUnsignedLong(at);
     if (PyErr_Occurred() || !stopped(core))
         return NULL;
-    if (!breakpoint_add(core, (uint32_t)address))
+    if (!breakpoint_add(core, (uint32_t)address, false))
         return PyErr_Format(PyExc_RuntimeError, "Unicorn refuses a breakpoint at 0x%x", (unsigned)address);
     Py_RETURN_NONE;
 }
@@ -371,7 +373,7 @@ static PyObject *core_remove_breakpoint(Core *core, PyObject *at)
     unsigned long address = PyLong_AsUnsignedLong(at);
     if (PyErr_Occurred() || !stopped(core))
         return NULL;
-    if (!breakpoint_remove(core, (uint32_t)address))
+    if (!breakpoint_remove(core, (uint32_t)address, false))
         return PyErr_Format(PyExc_KeyError, "no breakpoint at 0x%x", (unsigned)address);
     Py_RETURN_NONE;
 }
@@ -412,6 +414,7 @@ static PyMethodDef methods[] = {
     METHOD(error_text, METH_NOARGS),
     METHOD(add_breakpoint, METH_O),
     METHOD(remove_breakpoint, METH_O),
+    OBSERVER_METHODS,
     {NULL, NULL, 0, NULL},
 };
 

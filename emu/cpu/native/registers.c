@@ -250,4 +250,5 @@ void registers_reset(Core *core, uint32_t signature)
     core->hold = 0;
     core->tsc_offset = 0;
     set_current_block(core, NULL);
+    observe_forget(core);
 }

@@ -65,6 +65,8 @@ StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoi
     core->resume_eip = linear_eip(core);
     core->skip_breakpoint = over_breakpoint;
     core->uc_error = 0;
+    core->seen.stop = false;
+    debug_registers_changed(core);
     rearm(core);
 
     StopCode stop = STOP_NONE;
@@ -79,6 +81,8 @@ StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoi
         else
             stop = enter(core);
     }
+    if (core->seen.count && !core->replaying)
+        observe_tell(core);
     core->running = false;
     core->stop_requested = false;
     core->limit_by_instructions = core->limit_by_time = NEVER;

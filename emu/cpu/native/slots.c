@@ -1,4 +1,5 @@
-/* Redirects calls inside libunicorn: they go through its PLT and GOT, and this writes the slots there. */
+/* Redirects calls inside libunicorn: they go through its PLT and GOT, or through tables in its data, and this writes
+ * the slots there. */
 #define _GNU_SOURCE
 #include "core.h"
 
@@ -23,11 +24,12 @@ static int patch_table(const struct link_map *map, const ElfW(Sym) * symbols, co
 {
     for (size_t i = 0; i < bytes / sizeof(*table); i++) {
         unsigned kind = ELF64_R_TYPE(table[i].r_info);
-        if (kind != R_X86_64_JUMP_SLOT && kind != R_X86_64_GLOB_DAT)
+        bool in_data = kind == R_X86_64_64;
+        if (kind != R_X86_64_JUMP_SLOT && kind != R_X86_64_GLOB_DAT && !in_data)
             continue;
         uintptr_t value = map->l_addr + symbols[ELF64_R_SYM(table[i].r_info)].st_value;
         for (size_t k = 0; k < count; k++) {
-            if (value != (uintptr_t)replacements[k].original)
+            if (value != (uintptr_t)replacements[k].original || in_data != replacements[k].in_data)
                 continue;
             void **slot = (void **)(map->l_addr + table[i].r_offset);
             if (!make_writable(slot))

@@ -153,5 +153,6 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     *core->left = 0;
     rearm(core);
     lib.tlb_flush(core->cpu);
+    observe_forget(core);
     Py_RETURN_NONE;
 }

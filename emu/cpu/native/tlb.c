@@ -20,7 +20,7 @@ static bool was_executed(const Core *core, uint64_t frame)
     return frame >= FRAMES || core->executed[frame >> 3] >> (frame & 7) & 1;
 }
 
-static const MemoryArea *area_at(const Core *core, uint64_t at)
+const MemoryArea *area_at(const Core *core, uint64_t at)
 {
     for (size_t i = 0; i < core->area_count; i++)
         if (at >= core->areas[i].base && at < core->areas[i].end)
@@ -72,6 +72,12 @@ static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool
         const MemoryArea *area = area_at(core, physical);
         if (area && !area->writable)
             FIELD(uint64_t, entry, TLB_ENTRY_WRITE) |= TLB_DISCARD_WRITE;
+    }
+    if (core->seen.watching) {
+        if (FIELD(uint64_t, entry, TLB_ENTRY_READ) != UINT64_MAX)
+            FIELD(uint64_t, entry, TLB_ENTRY_READ) |= watch_tlb_flags(core, at, frame << 12, WATCH_READ);
+        if (FIELD(uint64_t, entry, TLB_ENTRY_WRITE) != UINT64_MAX)
+            FIELD(uint64_t, entry, TLB_ENTRY_WRITE) |= watch_tlb_flags(core, at, frame << 12, WATCH_WRITE);
     }
     return true;
 }

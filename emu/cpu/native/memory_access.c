@@ -1,0 +1,59 @@
+/* Where the library's loads and stores pass.
+ *
+ * Each of them is here once, and asks watch.c before and after.  Not here are the page walk's reads, and its writes of
+ * accessed and dirty bits: they have no linear address.
+ */
+#include "core.h"
+
+enum { MMU_INDEX = 15 }; /* of what translated code hands over: its TCGMemOpIdx */
+
+static Core *watching_core(void *env)
+{
+    Core *core = core_of_env(env);
+    return core && core->native && core->seen.watching ? core : NULL;
+}
+
+static uint64_t as_it_is(uint64_t value) { return value; }
+static uint64_t unsigned_8(uint64_t value) { return (uint8_t)value; }
+static uint64_t unsigned_16(uint64_t value) { return (uint16_t)value; }
+static uint64_t swapped_16(uint64_t value) { return __builtin_bswap16((uint16_t)value); }
+static uint64_t swapped_32(uint64_t value) { return __builtin_bswap32((uint32_t)value); }
+static uint64_t swapped_64(uint64_t value) { return __builtin_bswap64(value); }
+
+/* `how` holds the MMU index in its low bits. */
+#define LOAD(name, symbol, type, bytes, in_memory)                                                                    \
+    static type name(void *env, uint64_t at, uint32_t how, uintptr_t ra)                                              \
+    {                                                                                                                 \
+        Core *core = watching_core(env);                                                                              \
+        Access access;                                                                                                \
+        bool watched = core && watch_begin(core, &access, at, bytes, WATCH_READ, how & MMU_INDEX, ra);                \
+        type value = ((type(*)(void *, uint64_t, uint32_t, uintptr_t))lib.name)(env, at, how, ra);                    \
+        if (watched)                                                                                                  \
+            watch_end(core, &access, in_memory(value));                                                               \
+        return value;                                                                                                 \
+    }
+
+#define STORE(name, symbol, type, bytes, in_memory)                                                                   \
+    static void name(void *env, uint64_t at, type value, uint32_t how, uintptr_t ra)                                  \
+    {                                                                                                                 \
+        Core *core = watching_core(env);                                                                              \
+        Access access;                                                                                                \
+        bool watched = core && watch_begin(core, &access, at, bytes, WATCH_WRITE, how & MMU_INDEX, ra);               \
+        ((void (*)(void *, uint64_t, type, uint32_t, uintptr_t))lib.name)(env, at, value, how, ra);                   \
+        if (watched)                                                                                                  \
+            watch_end(core, &access, in_memory(value));                                                               \
+    }
+
+SLOW_LOADS(LOAD)
+SLOW_STORES(STORE)
+DIRECT_LOADS(LOAD)
+DIRECT_STORES(STORE)
+
+#define IN_TABLE(name, ...) {.original = lib.name, .replacement = (void *)name, .in_data = true},
+#define CALLED(name, ...) {.original = lib.name, .replacement = (void *)name},
+
+bool memory_access_install(void)
+{
+    Replacement replacements[] = {SLOW_ACCESSES(IN_TABLE) DIRECT_ACCESSES(CALLED)};
+    return slots_redirect(replacements, Py_ARRAY_LENGTH(replacements));
+}
