@@ -69,11 +69,12 @@ def _pci(low_ram_end: int, fw_cfg: bool) -> bytes:
 
 def _routing() -> bytes:
     """_PRT: the link of each of the four pins of each of 32 devices."""
+    links, of_power_management = [aml.path(f"LNK{letter}") for letter in "DABC"], aml.path("LNKS")
     rows = []
     for device in range(32):
         for pin in range(4):
-            link = "LNKS" if (device, pin) == (_PM_DEVICE, 0) else "LNK" + "DABC"[(device + pin) & 3]
-            rows.append(aml.package(device << 16 | 0xFFFF, pin, aml.path(link), 0))
+            link = of_power_management if (device, pin) == (_PM_DEVICE, 0) else links[(device + pin) & 3]
+            rows.append(aml.package(device << 16 | 0xFFFF, pin, link, 0))
     return aml.package(*rows)
 
 

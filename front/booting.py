@@ -119,13 +119,14 @@ class Booting:
     def _kind_of_drive(self, image: Image, wanted: str) -> Kind | None:
         """What kind of drive `image` goes into; `None` if it is a kernel."""
         from hillemu.boot.detect import FLOPPY_BYTES, is_disk_kind
-        from hillemu.boot.drive_plan import kind_of_drive
 
         try:
             kind = kind_of(image, wanted)
         except ImageError:
             # A floppy without a boot sector is told so when it is booted, and may be booted all the same.
             if image.size_bytes and (self._options.force_boot or image.size_bytes in FLOPPY_BYTES):
+                from hillemu.boot.drive_plan import kind_of_drive
+
                 return kind_of_drive(image)
             raise
         return kind if is_disk_kind(kind) else None

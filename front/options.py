@@ -7,7 +7,8 @@ Everything here is checked before a machine exists.  Parsing imports nothing hea
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Never
+import os
+from typing import TYPE_CHECKING, Any, Never
 
 from hillemu.display import Display, parse_display
 from hillemu.emu.errors import OptionError, UserMistake
@@ -21,6 +22,7 @@ CPU_MODELS = ("386", "486", "pentium", "qemu32", "max")
 IMAGE_FORMATS = ("auto", "multiboot", "multiboot2", "linux", "linux16", "disk", "floppy", "cd")
 EXTRA_DEVICES = ("fw-cfg", "pc-testdev", "isa-debugcon")
 LIVE_INPUTS = ("keyboard", "serial")
+DEFAULT_COLUMNS = 80
 
 DESCRIPTION = "An i386 PC for people who write, teach and test operating-system memory management."
 BOOT_DESCRIPTION = """\
@@ -91,8 +93,32 @@ class CommandLine(argparse.Namespace):
         return bool(self.floppy or self.disk or self.cdrom)
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal.
+
+    argparse asks for the width when arguments are added, too, and imports `shutil` with three packers for it.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """The terminal's width, which the user may name in `COLUMNS`."""
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named) > 0:
+        return int(named)
+    try:
+        return os.get_terminal_size(1).columns or DEFAULT_COLUMNS
+    except OSError:
+        return DEFAULT_COLUMNS
+
+
 class Parser(argparse.ArgumentParser):
     """An argparse parser whose complaints are `UserMistake`, to be told in one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **settings})
 
     def error(self, message: str) -> Never:
         raise UserMistake(f"{message}; see '{self.prog} --help'")
@@ -100,7 +126,7 @@ class Parser(argparse.ArgumentParser):
 
 def make_parser() -> Parser:
     """The parser for the whole command line; parse into a `CommandLine`."""
-    parser = Parser(prog="hillemu", description=DESCRIPTION, allow_abbrev=False)
+    parser = Parser(prog="hillemu", description=DESCRIPTION)
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_boot(commands)
@@ -114,8 +140,6 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         help="boot a kernel image",
         description=BOOT_DESCRIPTION,
         epilog=EXIT_STATUS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     boot.add_argument(
         "image",
@@ -257,9 +281,8 @@ def _add_kernel_trace(commands: argparse._SubParsersAction[Parser]) -> None:
     trace = commands.add_parser(
         "kernel-trace",
         help="replay an allocation trace through the built-in kernel's kmalloc",
-        description="Replay FILE, with lines 'a ID SIZE', 'r ID SIZE' and 'f ID', and print how kmalloc did.",
+        description="Replay FILE, with lines 'a ID SIZE', 'r ID SIZE' and 'f ID',\nand print how kmalloc did.",
         epilog="exit status: 0, or 1 if the allocators' structures contradict each other afterwards",
-        allow_abbrev=False,
     )
     trace.add_argument("trace", metavar="FILE", help="the trace")
     trace.add_argument(

@@ -76,9 +76,9 @@ class I440Fx(PciFunction):
             self._report("82441FX: the guest opened the SMRAM; system management mode is not modelled")
 
     def config_changed(self, first: int, end: int) -> None:
-        if end <= PAM0 or first >= PAM0 + PAM_COUNT:
-            return
         for n, (register, shift, base, limit) in enumerate(SEGMENTS):
+            if not first <= register < end:
+                continue
             attributes = self.get(register) >> shift & (RE | WE)
             if attributes != self._attributes[n]:
                 self._attributes[n] = attributes

@@ -210,6 +210,25 @@ def test_help_loads_no_processor_no_disassembler_and_no_elf_library() -> None:
     assert done.stdout.endswith("loaded: []\n")
 
 
+def test_a_kernel_starts_without_what_only_drives_debuggers_and_reports_need(root: Path) -> None:
+    program = (
+        "import sys\n"
+        "from hillemu.cli import main\n"
+        "main(['boot', sys.argv[1], '--max-insns', '1', '--quiet', '--display', 'none'])\n"
+        "print(*sys.modules, sep='\\n')\n"
+    )
+    command = [sys.executable, "-c", program, str(root / "images" / "demo.elf")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    loaded = done.stdout.split()
+    assert "hillemu.boot.multiboot1" in loaded
+    libraries = {"shutil", "bz2", "lzma", "json", "numpy", "dataclasses", "inspect", "elftools", "capstone", "keystone"}
+    others_parts = re.compile(
+        r"hillemu\.(kernel|report|inspection|debugging|emu\.gdb|boot\.(drive_plan|disk_boot|el_torito|linux|multiboot2))\b"
+        r"|hillemu\.emu\.devices\.(storage\.(floppy|atapi|ata_disk)|video\.picture)\b"
+    )
+    assert [name for name in loaded if name in libraries or others_parts.match(name)] == []
+
+
 def test_python_m_hillemu_is_the_same_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "hillemu", "boot", "--mem", "1M"],
