@@ -21,9 +21,16 @@ from typing import Any
 
 from hillemu.boot.image import read_file
 from hillemu.emu.errors import HillemuError, UserMistake
+from hillemu.kernel.mm.parts import cannot_take
 from hillemu.kernel.options import KernelOptions
 
-NAMES = ("frame_allocator", "page_replacement", "oom", "on_boot")
+CALLED_WITH = {
+    "frame_allocator": "a Zone",
+    "page_replacement": "Pages",
+    "oom": "the address spaces",
+    "on_boot": "the Kernel",
+}
+NAMES = tuple(CALLED_WITH)
 
 
 def kernel_options(path: str | None, *, check: bool = False) -> KernelOptions:
@@ -38,6 +45,9 @@ def kernel_options(path: str | None, *, check: bool = False) -> KernelOptions:
     for name, part in found.items():
         if not callable(part):
             raise UserMistake(f"{path}: {name} is {part!r}, which cannot be called")
+        why = cannot_take(part, (None,))
+        if why:
+            raise UserMistake(f"{path}: {name} is called with {CALLED_WITH[name]}, which it cannot take: {why}")
     return options._replace(**found)
 
 
@@ -48,6 +58,8 @@ def blaming(path: str) -> Iterator[None]:
         yield
     except HillemuError:
         raise
+    except SystemExit as error:
+        raise UserMistake(f"{path}: it ended Python ({error})") from None
     except Exception as error:
         import traceback
 

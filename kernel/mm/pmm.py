@@ -95,8 +95,11 @@ class Pmm:
         _, first, zone_end = found
         entries = self._entries
         entry = owner << OWNER_SHIFT | info << INFO_SHIFT
-        if not first <= got < zone_end or entries[got]:
-            raise self._two_owners(first, got, order)
+        try:
+            if not first <= got < zone_end or entries[got]:
+                raise self._two_owners(first, got, order)
+        except TypeError:
+            raise self._two_owners(first, got, order) from None
         if order:
             end = got + (1 << order)
             if got & (1 << order) - 1 or end > zone_end:
@@ -171,14 +174,21 @@ class Pmm:
             return WrongSize(f"pmm_free: {what} was allocated with order {record.order}")
         return StillShared(f"pmm_free: {what} is still held {record.references} times")
 
-    def _two_owners(self, zone_first: int, frame: int, order: int) -> Corruption:
+    def _two_owners(self, zone_first: int, frame: object, order: int) -> Corruption:
         zone = next(zone for zone in self.zones if zone.first == zone_first)
-        record = self.table.record(frame)
-        owner = f"belongs to {record.owner_name}" if record.owner else "reaches where it may not"
-        return Corruption(
-            f"pmm_alloc: {type(zone.allocator).__name__} of zone {zone.name} handed out frame {frame:#x} "
-            f"(order {order}), which {owner}"
-        )
+        who = f"pmm_alloc: {type(zone.allocator).__name__} of zone {zone.name}"
+        if not isinstance(frame, int):
+            return Corruption(f"{who} returned {frame!r}: alloc(order) returns a frame's number or OutOfMemory")
+        size = 1 << order
+        if not zone.first <= frame <= zone.end - size:
+            why = f"which is not inside the zone, {zone.first:#x} to {zone.end - 1:#x}"
+        elif frame & size - 1:
+            why = f"which is not at a multiple of {size} frames"
+        else:
+            taken = next(one for one in range(frame, frame + size) if self.table.record(one).owner)
+            which = "which" if taken == frame else f"of which {taken:#x}"
+            why = f"{which} belongs to {self.table.record(taken).owner_name}"
+        return Corruption(f"{who} handed out frame {frame:#x} (order {order}), {why}")
 
     # ---- the seed's functions -------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from hillemu.kernel.mm.direct_map import DirectMap
 from hillemu.kernel.mm.frame_table import Owner
 from hillemu.kernel.mm.page_cache import PageCache
 from hillemu.kernel.mm.page_tables import DIRTY
+from hillemu.kernel.mm.parts import POLICY, must_have
 from hillemu.kernel.mm.pmm import Pmm
 from hillemu.kernel.mm.replacement import PolicyFactory
 from hillemu.kernel.mm.reverse_map import ReverseMap
@@ -88,6 +89,7 @@ class Reclaim:
         self._memory, self._pmm, self._counters = direct.memory, pmm, counters
         self._cache, self._swap, self._reverse, self._flush_tlb = cache, swap, reverse, flush_tlb
         self.policy = policy(PagesView(direct, pmm, reverse, swap, place_for))
+        must_have(self.policy, "page_replacement", POLICY, {"added": (1,)})
         added = getattr(self.policy, "added", None)
         self.added: Callable[[Frame], None] | None = added
         """Tell the policy of a page that got a frame; None if it does not want to know."""
@@ -105,6 +107,11 @@ class Reclaim:
             frame = self.policy.victim()
             if frame is None:
                 break
+            if not isinstance(frame, int):
+                raise InvalidParameters(
+                    f"page_replacement: {type(self.policy).__name__}.victim() returned {frame!r}: "
+                    "it returns a frame's number or None"
+                )
             if frame in refused:
                 # A clock must come by twice before it names a page that was used; longer, it has nothing else to name.
                 named_again += 1

@@ -154,6 +154,8 @@ class VirtualMemory:
     def end_somebody(self, asking: AddressSpace, cause: str) -> str | None:
         """Nothing can be reclaimed: have a program ended.  Why, if it is `asking`; None if it was another."""
         victim = self._oom(self.spaces.values())
+        if not isinstance(victim, AddressSpace) or victim not in self.spaces.values():
+            raise InvalidParameters(f"oom: {victim!r} was picked, which is none of the address spaces that there are")
         reason = sentence(victim, cause)
         self.counters.count(Event.OOM_KILL)
         self.report(reason)

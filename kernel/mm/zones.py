@@ -12,6 +12,7 @@ from hillemu.kernel.mm.boot_memory import BootMemory
 from hillemu.kernel.mm.buddy import Buddy
 from hillemu.kernel.mm.frame_table import FRAME, FrameTable
 from hillemu.kernel.mm.frames import AllocatorFactory, FrameRun
+from hillemu.kernel.mm.parts import ALLOCATOR, must_have
 from hillemu.kernel.mm.pmm import Pmm, PmmZone
 
 
@@ -42,7 +43,8 @@ def build_pmm(
 ) -> Pmm:
     """Give all memory that is left to allocators; `boot` is sealed.
 
-    Frames from `reach_frames` on cannot be mapped and are reported, not managed.
+    Frames from `reach_frames` on cannot be mapped and are reported, not managed.  Raises `UserMistake` if what
+    `allocator` makes is none.
     """
     end = boot.usable[-1].end
     if end > reach_frames:
@@ -61,6 +63,8 @@ def build_pmm(
     # Structures of all zones lie in the first, so its allocator is born last, when its frames are known.
     record_at = boot.take_record()
     allocators = [allocator(birth) for birth in reversed(births)]
+    for one in allocators:
+        must_have(one, "frame_allocator", ALLOCATOR)
     boot.seal(record_at)
     table = FrameTable(boot.memory, table_at, end)
     table.reserve_all_but(tuple(run for birth in births for run in birth.runs()))

@@ -1,0 +1,151 @@
+"""Parts that a user brings with --kernel-module: a mistake in one is answered with a line for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fake_kernel import FakeKernel, program
+
+from hillemu.emu.errors import HillemuError, UserMistake
+from hillemu.kernel_module import blaming, kernel_options
+
+GOOD = """
+from hillemu.kernel.mm.frames import OutOfMemory
+
+class Mine:
+    def __init__(self, zone):
+        self.frames = [frame for run in zone.runs() for frame in run.frames()]
+
+    @property
+    def free_frames(self):
+        return len(self.frames)
+
+    def alloc(self, order=0):
+        if order or not self.frames:
+            return OutOfMemory(order, len(self.frames))
+        return self.frames.pop()
+
+    def free(self, frame, order=0):
+        self.frames.append(frame)
+
+frame_allocator = Mine
+"""
+ONCE_WRONG = """
+def on_boot(kernel):
+    Mine.wrong = True
+    try:
+        kernel.memory.pmm.alloc()
+    finally:
+        Mine.wrong = False
+"""
+POLICY = """
+class Mine:
+    def __init__(self, pages): ...
+    def victim(self): return None
+page_replacement = Mine
+"""
+
+
+def boot(text: str, folder: Path) -> FakeKernel:
+    """Boot with this module, as the command does: its author is blamed for exceptions."""
+    path = folder / "mine.py"
+    path.write_text(text)
+    with blaming(str(path)):
+        return FakeKernel({"prog": program()}, append="swap=1M", options=kernel_options(str(path), check=True))
+
+
+def test_a_good_one_boots(tmp_path: Path) -> None:
+    assert boot(GOOD + POLICY, tmp_path).kernel.check() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = 1", "mine.py: defines none of frame_allocator, page_replacement, oom, on_boot"),
+        ("class A:\n  def f(self order): ...", "mine.py:2: invalid syntax"),
+        ("import nosuchmodule", "mine.py:1: ModuleNotFoundError: No module named 'nosuchmodule'"),
+        ("import sys; sys.exit(3)", "mine.py: it ended Python (3)"),
+        ("frame_allocator = 'Stack'", "mine.py: frame_allocator is 'Stack', which cannot be called"),
+        ("def on_boot(): ...", "mine.py: on_boot is called with the Kernel, which it cannot take: too many"),
+        ("def on_boot(kernel):\n  kernel.kmallok(8)", "mine.py:2: AttributeError: 'Kernel' object has no attribute"),
+        (
+            GOOD.replace("(self, zone)", "(self)"),
+            "mine.py: frame_allocator is called with a Zone, which it cannot take",
+        ),
+        (GOOD.replace("zone.runs()", "zone.run()"), "mine.py:6: AttributeError: 'BootZone' object has no attribute"),
+        (GOOD.replace("def free(", "def fre("), "frame_allocator: Mine has no free(frame, order)"),
+        (GOOD.replace("free_frames", "left"), "frame_allocator: Mine has no free_frames"),
+        (
+            GOOD.replace("alloc(self, order=0)", "alloc(self)"),
+            "frame_allocator: alloc of Mine cannot be called as alloc(o",
+        ),
+        (
+            GOOD.replace("def free(", "free = 3\n    def fre("),
+            "frame_allocator: free of Mine is 3, not a method free(fr",
+        ),
+        (GOOD.replace("self.frames.pop()", "self.frames[-1 << 30]"), "mine.py:15: IndexError: list index out of range"),
+        (POLICY.replace("victim", "victm"), "page_replacement: Mine has no victim()"),
+        (POLICY.replace("(self, pages)", "(self)"), "mine.py: page_replacement is called with Pages, which it cannot"),
+        (POLICY + "    def added(self): ...\n", "mine.py:"),
+    ],
+)
+def test_what_cannot_work_is_told_before_it_is_needed(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(UserMistake) as caught:
+        boot(text, tmp_path)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ("None", "Mine of zone Normal returned None: alloc(order) returns a frame's number or OutOfMemory"),
+        ("1.5", "Mine of zone Normal returned 1.5: "),
+        ("-1", "handed out frame -0x1 (order 0), which is not inside the zone, 0x0 to 0x7df"),
+        ("1 << 40", "handed out frame 0x10000000000 (order 0), which is not inside the zone"),
+        ("0", "handed out frame 0x0 (order 0), which belongs to reserved"),
+        ("0x100", "handed out frame 0x100 (order 0), which belongs to reserved"),
+    ],
+)
+def test_a_frame_that_cannot_be_had_is_a_panic_that_says_why(tmp_path: Path, result: str, told: str) -> None:
+    text = GOOD.replace("return self.frames.pop()", f"return {result} if Mine.wrong else self.frames.pop()")
+    fake = boot(text.replace("class Mine:", "class Mine:\n    wrong = False\n") + ONCE_WRONG, tmp_path)
+    (panic,) = [line for line in fake.kernel.reports if line.startswith("kernel panic")]
+    assert told in panic
+
+
+def test_a_block_that_is_not_aligned_or_partly_somebody_s_is_a_panic_too(tmp_path: Path) -> None:
+    odd = GOOD.replace(
+        "if order or not", "if order == 1: return 0x301\n        if order == 2: return self.last & -4\n        if not"
+    )
+    odd = odd.replace("return self.frames.pop()", "self.last = self.frames.pop()\n        return self.last")
+    fake = boot(odd + "def on_boot(kernel): kernel.kmalloc(8192)\n", tmp_path)
+    assert "frame 0x301 (order 1), which is not at a multiple of 2 frames" in fake.kernel.reports[0]
+    fake = boot(odd + "def on_boot(kernel): kernel.kmalloc(16384)\n", tmp_path)
+    assert "(order 2), of which 0x" in fake.kernel.reports[0]
+
+
+def test_a_victim_that_is_no_frame_is_told() -> None:
+    from kernel_spaces import make_vm
+
+    class Mine:
+        def __init__(self, pages: object) -> None: ...
+
+        def victim(self) -> str:
+            return "the oldest"
+
+    bench = make_vm(policy=Mine)
+    with pytest.raises(
+        HillemuError, match=r"Mine.victim\(\) returned 'the oldest': it returns a frame's number or None"
+    ):
+        bench.vm.reclaim.shrink(1)
+
+
+def test_an_oom_policy_that_picks_nobody_is_told() -> None:
+    from kernel_spaces import make_vm
+
+    bench = make_vm(oom=lambda spaces: None)
+    space = bench.vm.create_space("prog")
+    with pytest.raises(HillemuError, match="oom: None was picked, which is none of the address spaces"):
+        bench.vm.end_somebody(space, "a test")
