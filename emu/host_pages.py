@@ -91,7 +91,9 @@ class HostPages:
                     if runs and runs[-1][1] == start:
                         start = runs.pop()[0]
                     runs.append((start, stop))
-                (at,) = struct.unpack_from("<Q", request, 32)
+                (walked,) = struct.unpack_from("<Q", request, 32)
+                # Linux 6.18 may say that it stopped a page table earlier than it has told of.
+                at = max(walked, self._base + runs[-1][1] if runs else 0)
         return runs
 
     def _read(self, kinds: bytes) -> Iterator[Run]:

@@ -62,6 +62,7 @@ class Medium:
         self._storage = storage
         self._overlay: dict[int, bytes] = {}
         self._overlay_is_kept = False
+        self.is_closed = False
 
     @classmethod
     def open(
@@ -178,6 +179,7 @@ class Medium:
 
     def close(self) -> None:
         """Flush, and let the file go; doing it twice is harmless."""
+        self.is_closed = True
         try:
             self.flush()
         finally:

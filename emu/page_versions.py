@@ -272,9 +272,8 @@ class CopiedVersions:
 
     @property
     def held_bytes(self) -> int:
-        newest = self._last
-        others = (pages for pages in self._kept.values() if pages is not newest)
-        return len({id(page) for pages in others for page in pages.values()}) * PAGE_SIZE
+        newest = {id(page) for page in self._last.values()}
+        return len({id(page) for pages in self._kept.values() for page in pages.values()} - newest) * PAGE_SIZE
 
     def _filled(self) -> Iterator[tuple[int, bytes]]:
         zeros = bytes(COPY_BYTES)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from hillemu.emu.cpu.core import CoreState
 from hillemu.emu.errors import UserMistake, WiringError
 from hillemu.emu.host_pages import Run
+from hillemu.emu.media import Medium
 from hillemu.emu.memory import PhysicalMemory
 from hillemu.emu.page_versions import Version, Versions, versions_of
 from hillemu.emu.pc import Pc
@@ -36,6 +37,8 @@ class Snapshot:
         self._memory = memory
         self._processor = processor
         self._objects = objects
+        self.media = [one for one in objects.objects if isinstance(one, Medium)]
+        """What was in the drives."""
         self.instructions = owner.pc.processor.instructions
         """How many had been executed."""
         self.now_ns = owner.pc.clock.now_ns
@@ -72,8 +75,17 @@ class Snapshots:
         return Snapshot(self, self._memory.keep(), self.pc.processor.state(), objects)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Make the machine as it was at `snapshot`, one of its own; raises `UserMistake` inside an instruction."""
+        """Make the machine as it was at `snapshot`, one of its own.
+
+        Raises `UserMistake` inside an instruction, and when a disk that was there has been closed since.
+        """
         self._check_rest("restored")
+        for medium in snapshot.media:
+            if medium.is_closed:
+                raise UserMistake(
+                    f"{medium.path} was closed since {snapshot!r}, as loading another image does, "
+                    "so the machine cannot go back there"
+                )
         processor = self.pc.processor
         processor.close_windows()
         snapshot._objects.write_back()

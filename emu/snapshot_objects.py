@@ -182,7 +182,13 @@ def _save_partial(one: partial[Any], waiting: list[Any]) -> None:
     waiting += (one.func, *one.args, *one.keywords.values())
 
 
-_EMPTY = object()
+class _Nothing(Enum):
+    """Where a slot or a cell has no value."""
+
+    EMPTY = 0
+
+
+_EMPTY = _Nothing.EMPTY
 
 
 def _save_cell(one: CellType, waiting: list[Any]) -> Any:
