@@ -3,11 +3,11 @@
    The disk has 3000 sectors; dword i of sector n is n * 1000 + i.  It is alone on its channel.
 
    Source: ATA/ATAPI-6 (T13 1410D), "Host and device protocols"; "Programming Interface for Bus Master IDE Controller". */
-#include "pic.h"
+#include "ata.h"
 #include "trap.h"
 
 enum { DATA = 0x1F0, ERROR, COUNT, LOW, MID, HIGH, DEVICE, COMMAND, STATUS = COMMAND, CONTROL = 0x3F6, IRQ_ATA = 14 };
-enum { BSY = 0x80, DRDY = 0x40, DRQ = 0x08, ERR = 0x01, ABRT = 0x04, IDNF = 0x10, SRST = 0x04, NIEN = 0x02, HOB = 0x80 };
+enum { IDNF = 0x10, NIEN = 0x02, HOB = 0x80 };
 enum { READ = 0x20, READ_EXT = 0x24, READ_MULTIPLE = 0xC4, WRITE = 0x30, WRITE_MULTIPLE = 0xC5, SET_MULTIPLE = 0xC6,
        READ_DMA = 0xC8, WRITE_DMA = 0xCA, VERIFY = 0x40, FLUSH = 0xE7, IDENTIFY = 0xEC, RECALIBRATE = 0x10,
        SET_GEOMETRY = 0x91, NATIVE_MAX = 0xF8, SET_FEATURES = 0xEF, CHECK_POWER = 0xE5, DIAGNOSTIC = 0x90 };
@@ -15,14 +15,11 @@ enum { SECTORS = 3000, WORDS = 256, LBA = 0xE0, CHS = 0xA0 };
 enum { BM_COMMAND = 0, BM_STATUS = 2, BM_TABLE = 4, BM_START = 1, BM_READ = 8, BM_ACTIVE = 1, BM_ERROR = 2, BM_IRQ = 4 };
 
 static u32 buffer[128 * 16] __attribute__((aligned(4096)));
-static volatile u32 interrupts, status_seen;
 static u16 bus_master;
 
 static void on_disk(struct trap *trap) {
     (void)trap;
-    interrupts++;
-    status_seen = inb(STATUS);
-    end_of_interrupt(IRQ_ATA);
+    ata_interrupted(STATUS, IRQ_ATA);
 }
 
 static void command(u8 number, u32 lba, u8 count, u8 device) {
@@ -35,25 +32,8 @@ static void command(u8 number, u32 lba, u8 count, u8 device) {
     outb(COMMAND, number);
 }
 
-static void wait_for_interrupts(u32 count) {
-    while (interrupts < count) sleep_until_interrupt();
-}
-
 static u8 settle(void) {
-    while (inb(CONTROL) & BSY) {}
-    return inb(STATUS);
-}
-
-static void insw(void *to, u32 words) {
-    asm volatile("rep insw" : "+D"(to), "+c"(words) : "d"(DATA) : "memory");
-}
-
-static void insd(void *to, u32 dwords) {
-    asm volatile("rep insd" : "+D"(to), "+c"(dwords) : "d"(DATA) : "memory");
-}
-
-static void outsw(const void *from, u32 words) {
-    asm volatile("rep outsw" : "+S"(from), "+c"(words) : "d"(DATA) : "memory");
+    return ata_settled(CONTROL, STATUS);
 }
 
 /* Whether `count` sectors in the buffer are those from `lba` on, plus `change` in each dword. */
@@ -94,7 +74,7 @@ static void identify(void) {
     command(IDENTIFY, 0, 0, CHS);
     wait_for_interrupts(1);
     same("IDENTIFY interrupts with data", status_seen & (BSY | DRDY | DRQ | ERR), DRDY | DRQ);
-    insw(buffer, WORDS);
+    insw(DATA, buffer, WORDS);
     same("its end does not interrupt", interrupts, 1);
     same("no data are left", settle() & DRQ, 0);
     u16 *words = (u16 *)buffer;
@@ -112,13 +92,13 @@ static void identify(void) {
 static void reading(void) {
     command(READ, 1, 1, LBA);
     wait_for_interrupts(1);
-    insw(buffer, WORDS);
+    insw(DATA, buffer, WORDS);
     check("a sector", holds(1, 1, 0));
 
     command(READ, 2000, 3, LBA);
     for (u32 i = 0; i < 3; i++) {
         wait_for_interrupts(i + 1);
-        insd(buffer + 128 * i, 128);
+        insd(DATA, buffer + 128 * i, 128);
     }
     check("three sectors", holds(2000, 3, 0));
     same("with an interrupt each", interrupts, 3);
@@ -129,14 +109,14 @@ static void reading(void) {
     command(READ_MULTIPLE, 70, 10, LBA);
     for (u32 i = 0; i < 3; i++) {
         wait_for_interrupts(i + 1);
-        insw(buffer + 512 * i, i < 2 ? 4 * WORDS : 2 * WORDS);
+        insw(DATA, buffer + 512 * i, i < 2 ? 4 * WORDS : 2 * WORDS);
     }
     check("ten sectors in blocks of four", holds(70, 10, 0));
     same("with an interrupt a block", interrupts, 3);
 
     command(READ, 1 | 1 << 8, 1, CHS | 2); /* cylinder 1, head 2, sector 1 */
     wait_for_interrupts(1);
-    insw(buffer, WORDS);
+    insw(DATA, buffer, WORDS);
     check("a sector by cylinder, head and sector", holds((1 * 16 + 2) * 63, 1, 0));
 
     interrupts = 0;
@@ -151,7 +131,7 @@ static void reading(void) {
     same("HOB shows the high half of the count", inb(COUNT), 0);
     outb(COMMAND, READ_EXT);
     wait_for_interrupts(1);
-    insw(buffer, WORDS);
+    insw(DATA, buffer, WORDS);
     check("the last sector, by 48 bits", holds(2999, 1, 0));
 }
 
@@ -159,24 +139,24 @@ static void writing(void) {
     fill(100, 2, 7);
     command(WRITE, 100, 2, LBA);
     same("writing wants its data without an interrupt", settle() & (BSY | DRQ | ERR), DRQ);
-    outsw(buffer, WORDS);
+    outsw(DATA, buffer, WORDS);
     wait_for_interrupts(1);
     same("the second sector is wanted with one", status_seen & (BSY | DRQ | ERR), DRQ);
-    outsw(buffer + 128, WORDS);
+    outsw(DATA, buffer + 128, WORDS);
     wait_for_interrupts(2);
     same("the end interrupts", status_seen & (BSY | DRDY | DRQ | ERR), DRDY);
     memset(buffer, 0, sizeof buffer);
     command(READ_MULTIPLE, 100, 2, LBA);
     wait_for_interrupts(1);
-    insw(buffer, 2 * WORDS);
+    insw(DATA, buffer, 2 * WORDS);
     check("what was written is there", holds(100, 2, 7));
 
     fill(200, 6, 9);
     command(WRITE_MULTIPLE, 200, 6, LBA);
     (void)settle();
-    outsw(buffer, 4 * WORDS);
+    outsw(DATA, buffer, 4 * WORDS);
     wait_for_interrupts(1);
-    outsw(buffer + 512, 2 * WORDS);
+    outsw(DATA, buffer + 512, 2 * WORDS);
     wait_for_interrupts(2);
     command(FLUSH, 0, 0, LBA);
     wait_for_interrupts(1);
@@ -184,7 +164,7 @@ static void writing(void) {
     for (u32 i = 0; i < 7; i++) {
         command(READ, 199 + i, 1, LBA);
         wait_for_interrupts(1);
-        insw(buffer + 128 * i, WORDS);
+        insw(DATA, buffer + 128 * i, WORDS);
     }
     check("the sector before is as it was", buffer[0] == 199000 && buffer[127] == 199127);
     check("blocks of four were written", buffer[128] == 200009 && buffer[128 * 6 + 127] == 205136);
@@ -213,7 +193,7 @@ static void others(void) {
     same("a geometry of 4 heads and 17 sectors", status_seen & ERR, 0);
     command(READ, 2 | 5 << 8, 1, CHS | 3);
     wait_for_interrupts(1);
-    insw(buffer, WORDS);
+    insw(DATA, buffer, WORDS);
     check("counts so from then on", holds((5 * 4 + 3) * 17 + 1, 1, 0));
     command(DIAGNOSTIC, 0x1234, 1, LBA);
     wait_for_interrupts(1);
@@ -240,7 +220,7 @@ static void errors(void) {
     outb(CONTROL, NIEN);
     command(READ, 5, 1, LBA);
     same("without interrupts: data by asking", settle() & (DRQ | ERR), DRQ);
-    insw(buffer, WORDS);
+    insw(DATA, buffer, WORDS);
     check("they are right", holds(5, 1, 0));
     (void)inb(STATUS);
     sti();
@@ -299,7 +279,7 @@ static void direct_memory(void) {
     for (u32 i = 0; i < 2; i++) {
         command(READ, 300 + i, 1, LBA);
         wait_for_interrupts(1);
-        insw(buffer + 128 * i, WORDS);
+        insw(DATA, buffer + 128 * i, WORDS);
     }
     check("the sectors were written", holds(300, 2, 3));
 }

@@ -3,39 +3,27 @@
    The disc has 400 sectors; dword i of sector n is n * 1000 + i.  The drive is alone on its channel.
 
    Source: ATA/ATAPI-6 (T13 1410D), "PACKET command protocol"; MMC-3 (T10 1363D), "Commands". */
-#include "pic.h"
+#include "ata.h"
 #include "trap.h"
 
 enum { DATA = 0x170, FEATURES, REASON, LOW, MID, HIGH, DEVICE, COMMAND, ERROR = FEATURES, STATUS = COMMAND,
        CONTROL = 0x376, IRQ_CD = 15 };
-enum { BSY = 0x80, DRDY = 0x40, DRQ = 0x08, ERR = 0x01, ABRT = 0x04, SRST = 0x04, COD = 1, IO = 2 };
+enum { COD = 1, IO = 2 };
 enum { PACKET = 0xA0, IDENTIFY_PACKET = 0xA1, IDENTIFY = 0xEC, READ_SECTORS = 0x20, DEVICE_RESET = 0x08 };
 enum { TEST_UNIT_READY = 0x00, REQUEST_SENSE = 0x03, INQUIRY = 0x12, CAPACITY = 0x25, READ_10 = 0x28, READ_TOC = 0x43,
        READ_12 = 0xA8 };
 enum { SECTORS = 400, BM_COMMAND = 8, BM_STATUS = 10, BM_TABLE = 12, BM_START = 1, BM_READ = 8, BM_IRQ = 4 };
 
 static u8 buffer[16384] __attribute__((aligned(4096)));
-static volatile u32 interrupts, status_seen;
 static u8 last_reason;
 
 static void on_cd(struct trap *trap) {
     (void)trap;
-    interrupts++;
-    status_seen = inb(STATUS);
-    end_of_interrupt(IRQ_CD);
-}
-
-static void wait_for_interrupts(u32 count) {
-    while (interrupts < count) sleep_until_interrupt();
+    ata_interrupted(STATUS, IRQ_CD);
 }
 
 static u8 settle(void) {
-    while (inb(CONTROL) & BSY) {}
-    return inb(STATUS);
-}
-
-static void insw(void *to, u32 words) {
-    asm volatile("rep insw" : "+D"(to), "+c"(words) : "d"(DATA) : "memory");
+    return ata_settled(CONTROL, STATUS);
 }
 
 static void send_packet(const u8 packet[12], u16 limit, bool dma) {
@@ -58,7 +46,7 @@ static u32 ask(const u8 packet[12], u16 limit) {
         wait_for_interrupts(blocks);
         if (!(status_seen & DRQ)) return total;
         u32 count = inb(MID) | inb(HIGH) << 8;
-        insw(buffer + total, (count + 1) / 2);
+        insw(DATA, buffer + total, (count + 1) / 2);
         total += count;
     }
 }
@@ -92,7 +80,7 @@ static void the_cable(void) {
     interrupts = 0;
     outb(COMMAND, IDENTIFY_PACKET);
     wait_for_interrupts(1);
-    insw(buffer, 256);
+    insw(DATA, buffer, 256);
     same("IDENTIFY PACKET DEVICE: a removable CD drive, packets of 12 bytes", *(u16 *)buffer & 0xDF83, 0x8580);
     outb(COMMAND, DEVICE_RESET);
     while (inb(CONTROL) & BSY) {}

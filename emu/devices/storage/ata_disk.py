@@ -78,11 +78,7 @@ class AtaDisk(SectorDrive):
             number=self.number,
             is_alone=self.is_alone,
         )
-        self.send(data, self._become_ready)
-        self.interrupt()
-
-    def _become_ready(self) -> None:
-        self.status = ata.READY
+        self.tell(data)
 
     def _seek(self) -> None:
         if self.locate(False):

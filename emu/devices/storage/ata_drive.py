@@ -146,6 +146,14 @@ class Drive:
         self._open_block(bytearray(data), then)
         self.is_sending = True
 
+    def tell(self, data: bytes) -> None:
+        """End the command with one block for the host: the drive is ready when that has been read."""
+        self.send(data, self._become_ready)
+        self.interrupt()
+
+    def _become_ready(self) -> None:
+        self.status = ata.READY
+
     def receive(self, count: int, then: Callable[[], None]) -> None:
         self._open_block(bytearray(count), then)
         self.is_receiving = True

@@ -152,11 +152,7 @@ class AtapiCd(Drive):
             number=self.number,
             is_alone=self.is_alone,
         )
-        self.send(data, self._become_ready)
-        self.interrupt()
-
-    def _become_ready(self) -> None:
-        self.status = ata.READY
+        self.tell(data)
 
     def _set_features(self) -> None:
         feature = self.task[ata.FEATURES]
