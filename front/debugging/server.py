@@ -19,7 +19,8 @@ SCRIPT = Path(__file__).with_name("hillemu.gdb")
 READ_BYTES = 1 << 16
 SEND_TIMEOUT_S = 10
 """A client that takes nothing for so long is gone."""
-_BUSY = frame(b"E.hillemu: another debugger is attached to this machine")
+_MOST_REFUSED = 4
+_BUSY = b"+" + frame(b"E.hillemu: another debugger is attached to this machine")
 
 
 class Event(Enum):
@@ -37,6 +38,7 @@ class Server:
 
     def __init__(self, address: Address, option: str = "--gdb") -> None:
         self._client: socket.socket | None = None
+        self._refused: list[socket.socket] = []
         self._wake_end, self._woken_end = socket.socketpair()
         self._woken_end.setblocking(False)
         self._wake_end.setblocking(False)
@@ -54,7 +56,7 @@ class Server:
 
     def __exit__(self, kind: type[BaseException] | None, value: object, traceback: TracebackType | None) -> None:
         self.hang_up()
-        for end in (self._listener, self._wake_end, self._woken_end):
+        for end in (self._listener, self._wake_end, self._woken_end, *self._refused):
             end.close()
 
     @property
@@ -78,7 +80,7 @@ class Server:
         Another client that comes meanwhile is refused.
         """
         while True:
-            sources = [self._woken_end, self._listener, *([self._client] if self._client else [])]
+            sources = [self._woken_end, self._listener, *([self._client] if self._client else []), *self._refused]
             ready = select.select(sources, [], [], timeout_s)[0]
             if self._woken_end in ready:
                 self._woken_end.recv(READ_BYTES)
@@ -87,6 +89,9 @@ class Server:
                 return self._receive(self._client)
             if self._listener in ready and self._accept():
                 return Event.ATTACHED
+            for caller in self._refused[:]:
+                if caller in ready:
+                    self._answer_refused(caller)
             if not ready:
                 return None
 
@@ -127,13 +132,28 @@ class Server:
         except OSError:  # gone again
             return False
         if self._client is not None:
-            with suppress(OSError):
-                caller.settimeout(0)
-                caller.sendall(_BUSY)
-            caller.close()
+            self._refuse(caller)
             return False
         caller.settimeout(SEND_TIMEOUT_S)
         # Every packet is answered at once, and waited for.
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client = caller
         return True
+
+    def _refuse(self, caller: socket.socket) -> None:
+        """Keep `caller` until it has asked something: GDB does not listen before."""
+        caller.setblocking(False)
+        self._refused.append(caller)
+        if len(self._refused) > _MOST_REFUSED:
+            self._refused.pop(0).close()
+
+    def _answer_refused(self, caller: socket.socket) -> None:
+        """Answer the first packet; close when the caller has understood."""
+        with suppress(OSError):
+            if data := caller.recv(READ_BYTES):
+                if b"$" in data:
+                    caller.sendall(_BUSY)
+                    caller.shutdown(socket.SHUT_WR)
+                return
+        caller.close()
+        self._refused.remove(caller)

@@ -1,0 +1,300 @@
+"""The distribution's GDB debugs our guests: modes, paging, rings, symbols, and its own comings and goings."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import guest_builder
+import pytest
+from gdb_session import INTERRUPT_SOON, DebuggedHillemu
+
+from hillemu.boot.assembler import assemble_text
+from hillemu.boot.shipped import shipped_image
+from hillemu.debugging.server import SCRIPT
+from hillemu.machine import Machine
+
+SUPPORT = Path(__file__).parent.parent / "support"
+HEADER = ".section .multiboot; .long 0x1BADB002, 0, 0xE4524FFE; .text; _start: "
+USER_PROGRAM = 0x400000
+FLOPPY_BYTES = 1440 << 10
+
+
+@pytest.fixture
+def gdb(need_tool: Callable[[str], str]) -> str:
+    return need_tool("gdb")
+
+
+@pytest.fixture(scope="session")
+def modes(gcc_m32: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The boot sector of gdb_modes.s: a floppy's image, and the ELF file with its symbols."""
+    folder = tmp_path_factory.mktemp("modes")
+    image, symbols = folder / "floppy.img", folder / "modes.elf"
+    linker = ("-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x7c00,--build-id=none")
+    subprocess.run([gcc_m32, "-m32", "-g", *linker, SUPPORT / "gdb_modes.s", "-o", symbols], check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", symbols, image], check=True)
+    image.write_bytes(image.read_bytes().ljust(FLOPPY_BYTES, b"\0"))
+    return image, symbols
+
+
+@pytest.fixture(scope="session")
+def c_kernel(gcc_m32: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    kernel = tmp_path_factory.mktemp("kernel") / "kernel.elf"
+    flags = [flag for flag in guest_builder.FLAGS if flag not in ("-O2", "-masm=intel")]
+    script = ["-T", str(guest_builder.SCRIPT)]
+    source = SUPPORT / "gdb_kernel.c"
+    subprocess.run([gcc_m32, *flags, "-O0", "-g", *guest_builder.LINK_FLAGS, *script, source, "-o", kernel], check=True)
+    return kernel
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("demo") / "demo.elf"
+    path.write_bytes(shipped_image("demo.elf"))
+    return path
+
+
+def kernel_of(folder: Path, source: str) -> Path:
+    path = folder / "kernel.elf"
+    path.write_bytes(assemble_text(HEADER + source).data)
+    return path
+
+
+def in_order(text: str, *patterns: str) -> None:
+    """Check that regular expressions are found one behind the other."""
+    at = 0
+    for pattern in patterns:
+        found = re.compile(pattern).search(text, at)
+        assert found, f"{pattern!r} is not behind {text[:at][-200:]!r} in:\n{text}"
+        at = found.end()
+
+
+LIST = "x/i $pc"
+
+
+def test_one_session_shows_right_code_and_registers_in_every_mode(gdb: str, modes: tuple[Path, Path]) -> None:
+    image, symbols = modes
+    names = ("real_mode", "function", "protected_16", "protected_32", "low", "real_again")
+    stops = [command for name in names for command in ("continue", LIST, "p/x $ip")]
+    with DebuggedHillemu(gdb, image) as machine:
+        text = machine.debug(*(f"break {name}" for name in names), *stops, symbols=symbols, scripts=(SCRIPT,))
+        in_order(
+            text,
+            *(r"Breakpoint 1, real_mode", r"=> 0x7c11 <real_mode>:\s+mov +\$0x1234,%ax\n", r"= 0x11\n"),
+            *(r"Breakpoint 2, function", r"mov +\$0x5678,%bx\n"),
+            *(r"Breakpoint 3, protected_16", r"mov +\$0x10,%ax\n", r"= 0x2f\n"),
+            *(r"Breakpoint 4, protected_32", r"mov +\$0x90000,%esp\n", r"= 0x7c3e\n"),
+            *(r"Breakpoint 5, low", r"mov +%cr0,%eax\n"),
+            *(r"Breakpoint 6, real_again", r"mov +\$0x4321,%ax\n"),
+        )
+        assert machine.finish()["stop"] == "halt"
+
+
+def test_without_symbols_real_mode_code_is_shown_as_16_bit_code_from_the_start(
+    gdb: str, modes: tuple[Path, Path]
+) -> None:
+    with DebuggedHillemu(gdb, modes[0]) as machine:
+        text = machine.debug(LIST, "stepi", "stepi", LIST, "break *0x7c2b", "continue", "p/x $bx", "stepi", "p/x $bx")
+    in_order(
+        text, r"ljmp +\$0x7c0,\$0x5", r"=> 0x7c07:\s+mov +%ax,%ds", "Breakpoint 1, 0x00007c2b", "= 0x0", "= 0x5678"
+    )
+
+
+def test_a_machine_that_was_first_seen_in_32_bit_code_shows_16_bit_code_later(
+    gdb: str, modes: tuple[Path, Path]
+) -> None:
+    image, symbols = modes
+    with DebuggedHillemu(gdb, image) as machine:
+        machine.debug("break protected_32", "continue", "disconnect", symbols=symbols)
+        text = machine.debug("break real_again", "continue", LIST, symbols=symbols, scripts=(SCRIPT,))
+    in_order(text, r"protected_32 \(\)", "Breakpoint 1, real_again", r"mov +\$0x4321,%ax\n")
+
+
+def test_the_16_bit_stack_physical_memory_and_page_tables_are_commands_of_the_script(
+    gdb: str, modes: tuple[Path, Path]
+) -> None:
+    image, symbols = modes
+    commands = ("break function", "continue", "stack16", "break low", "continue", "physical", "x/xb 0x7c00", "linear")
+    with DebuggedHillemu(gdb, image) as machine:
+        text = machine.debug(
+            *commands, "x/xb 0xc0007c00", "pt 0xc0007c00", "x/xb 0xa0000000", symbols=symbols, scripts=(SCRIPT,)
+        )
+    in_order(text, r"0x77fe:\t0x0017", r"0x7c00 <_start>:\t0xea", r"0xc0007c00:\t0xea", "Cannot access memory")
+    assert "=> 0xC0007C00: physical 0x00007C00 (4 MiB page" in text
+
+
+def test_breakpoints_hold_across_the_switch_to_paging_and_in_ring_3(gdb: str, demo: Path) -> None:
+    """All are set before the first instruction; the user program is at an address that nothing maps then."""
+    with DebuggedHillemu(gdb, demo) as machine:
+        text = machine.debug(
+            *("break where_am_i", f"break *{USER_PROGRAM + 10}", "break system_call"),
+            *("continue", "p $cr0", "x/i $pc", "continue", "p $cs & 3", "p $cr0", f"x/2i {USER_PROGRAM + 10}"),
+            # int enters the kernel, iret comes back
+            *("stepi", "p $cs & 3", "info symbol $pc", "delete", "break put_string", "continue", "finish"),
+            *("x/i $pc", "stepi", "p $cs & 3", "x/i $pc"),
+            symbols=demo,
+        )
+        assert machine.finish()["status"] == 0
+    in_order(
+        text,
+        *(r"Breakpoint 1, 0x\w+ in where_am_i", r"\[ PG.* PE.*\]|\[ PE.*PG \]"),
+        *(r"Breakpoint 2, 0x0040000a", r"= 3\n", r"=> 0x40000a:\s+int +\$0x80"),
+        *(r"system_call", r"= 0\n", r"system_call in section", r"put_string"),
+        *(r"iret", r"= 3\n", r"=> 0x40000c:"),
+    )
+
+
+def test_a_step_is_one_iteration_of_rep_and_one_more_finds_that_none_is_left(gdb: str, tmp_path: Path) -> None:
+    source = "mov edi, 0x200000; mov ecx, 3; mov al, 0x5A; cld; rep stosb; mov ebx, 7; cli; hlt"
+    with DebuggedHillemu(gdb, kernel_of(tmp_path, source)) as machine:
+        text = machine.debug(
+            "stepi 4", LIST, "stepi", "p $ecx", LIST, "stepi 2", "p $ecx", "stepi", LIST, "x/4xb 0x200000"
+        )
+    in_order(text, "rep stos", r"= 2\n", "rep stos", r"= 0\n", r"mov +\$0x7,%ebx", r"0x5a\t0x5a\t0x5a\t0x00")
+
+
+def test_a_backtrace_locals_and_finish_work_in_a_kernel_in_c(gdb: str, c_kernel: Path) -> None:
+    with DebuggedHillemu(gdb, c_kernel) as machine:
+        text = machine.debug(
+            *("break descend if depth == 1", "continue", "backtrace", "p *where", "up", "info locals"),
+            *("delete", "finish", "next", "tbreak count_to", "continue", "next 3", "p sum", "p i", "set var end = 2"),
+            *("finish", "info line", "continue", "continue"),
+            symbols=c_kernel,
+        )
+        record = machine.finish()
+    in_order(
+        text,
+        *(r"#0 +descend \(depth=1", r"#1 .*descend \(depth=2", r"#2 .*descend \(depth=3", r"#3 .*kernel_main"),
+        *(r"\{x = 42, y = 7\}", r"next = \{x = 42, y = 7\}", r"Value returned is"),
+        *(r"count_to \(end=20000\)", r"= 0\n", r"Value returned is \$\d+ = [01]\n"),
+        *(r"hillemu: exit", "Terminated", r"exited with code 043"),
+    )
+    assert (record["stop"], record["status"]) == ("exit", 0x11 << 1 | 1)
+
+
+SLEEPS_BETWEEN_TIMER_INTERRUPTS = """
+    mov eax, offset handler; mov [0x200040], ax; mov dword ptr [0x200042], 0x8E000008; shr eax, 16; mov [0x200046], ax
+    lidt [pointer]; sti
+1:  hlt
+    jmp 1b
+handler:
+    inc dword ptr [0x201000]; push eax; mov al, 0x20; out 0x20, al; pop eax; iretd
+pointer: .word 0x7F; .long 0x200000"""
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("1: inc eax; jmp 1b", r"inc +%eax|jmp"),
+        ("1: in al, 0x61; jmp 1b", r"in +\$0x61,%al|jmp"),
+        (SLEEPS_BETWEEN_TIMER_INTERRUPTS, r"jmp|hlt"),
+    ],
+    ids=["busy with interrupts off", "busy with a port", "hlt"],
+)
+def test_ctrl_c_stops_a_guest_that_never_ends_and_it_can_go_on(
+    gdb: str, tmp_path: Path, source: str, place: str
+) -> None:
+    commands = (INTERRUPT_SOON, "continue", "x/i $pc", "p *(int *)0x201000")
+    with DebuggedHillemu(gdb, kernel_of(tmp_path, source)) as machine:
+        text = machine.debug(*commands, *commands, "kill")
+        in_order(text, "SIGINT", f"=> .*({place})", r"\$1 = ", "SIGINT", f"=> .*({place})", r"\$2 = ")
+        assert machine.finish()["stop"] == "interrupted"
+    if "hlt" in source:
+        first, second = (int(value) for value in re.findall(r"\$\d = (\d+)", text))
+        assert 0 < first < second
+
+
+# ---- the end of a run, and the debugger's comings and goings
+
+
+def test_a_hang_can_be_looked_at_and_left_by_a_jump(gdb: str, tmp_path: Path) -> None:
+    image = kernel_of(tmp_path, "cli; jmp .; there: mov al, 0x20; out 0xF4, al; cli; hlt")
+    with DebuggedHillemu(gdb, image) as machine:
+        text = machine.debug("continue", "p $pc", "set $pc = $pc + 2", "continue", "continue")
+        assert machine.finish()["stop"] == "exit"
+    in_order(
+        text, r"hillemu: hang \(a jump to itself", "SIGSTOP", r"hillemu: exit", "SIGTERM", r"exited with code 0101"
+    )
+
+
+def test_a_triple_fault_leaves_everything_to_look_at_and_then_the_crash_status(gdb: str, tmp_path: Path) -> None:
+    image = kernel_of(tmp_path, "lidt [none]; mov eax, 0x1234; bad: ud2; none: .word 0; .long 0")
+    with DebuggedHillemu(gdb, image) as machine:
+        text = machine.debug("continue", "p/x $eax", LIST, "monitor deliveries", "continue")
+        assert machine.finish()["status"] == 126
+    in_order(text, "hillemu: triple-fault", "SIGSEGV", "= 0x1234", "ud2")
+    assert "#UD" in text
+    assert "exited with code 0176" in text
+
+
+def test_a_debugger_can_detach_and_another_attach_while_the_machine_runs(gdb: str, tmp_path: Path) -> None:
+    with DebuggedHillemu(gdb, kernel_of(tmp_path, "1: inc eax; jmp 1b"), wait=False) as machine:
+        values = [
+            int(re.findall(r"= (\d+)", machine.debug("p (unsigned)$eax", *leave))[0])
+            for leave in (["detach"], ["disconnect"], ["kill"])
+        ]
+        assert machine.finish()["stop"] == "interrupted"
+        assert "has detached; the machine goes on" in machine.said
+        assert "has vanished; the machine stands still" in machine.said
+    assert 0 < values[0] < values[1]
+    assert values[1] == values[2], "it ran although its debugger had vanished"
+
+
+def test_a_second_debugger_is_told_why_it_is_refused(gdb: str, tmp_path: Path) -> None:
+    with DebuggedHillemu(gdb, kernel_of(tmp_path, "cli; hlt")) as machine:
+        host, _, port = machine.address.rpartition(":")
+        with socket.create_connection((host, int(port)), 10):
+            machine.wait_until_said("has attached")
+            text = machine.debug()
+            assert "another debugger is attached" in text
+        machine.wait_until_said("has vanished")
+        assert "hillemu: halt" in machine.debug("continue", "continue")
+
+
+def test_monitor_quit_and_sigterm_end_a_machine_that_stands_still(gdb: str, tmp_path: Path) -> None:
+    image = kernel_of(tmp_path, "cli; hlt")
+    with DebuggedHillemu(gdb, image) as machine:
+        machine.debug("monitor quit")
+        assert machine.finish()["status"] == 0
+    with DebuggedHillemu(gdb, image) as machine:
+        machine.process.terminate()
+        assert (machine.finish()["stop"], machine.finish()["instructions"]) == ("interrupted", 0)
+
+
+def test_system_reset_boots_again_from_anywhere(gdb: str, c_kernel: Path) -> None:
+    commands = ("break kernel_main", "continue", "next", "monitor system_reset", "flushregs", "p $eip", "continue")
+    with DebuggedHillemu(gdb, c_kernel) as machine:
+        text = machine.debug(*commands, symbols=c_kernel)
+    in_order(text, "Breakpoint 1, kernel_main", r"<_start>", "Breakpoint 1, kernel_main")
+
+
+# ---- what debugging must not do
+
+
+def test_breakpoints_and_a_thousand_steps_change_nothing(gdb: str, demo: Path) -> None:
+    """The demo takes timer interrupts, page faults and system calls; a breakpoint is in the code that it reads."""
+    with DebuggedHillemu(gdb, demo) as machine:
+        text = machine.debug(
+            *(
+                "break put_char",
+                "ignore 1 1000000",
+                "break page_fault",
+                "continue",
+                "stepi 500",
+                "break timer_interrupt",
+            ),
+            *("commands 3", "silent", "info registers", "x/64xb $pc", "continue", "end", "stepi 500", "continue"),
+            *("delete", "continue"),
+            symbols=demo,
+        )
+        watched = machine.finish()
+    assert "Breakpoint 2" in text
+    plain = Machine()
+    plain.load(str(demo))
+    stop = plain.run()
+    assert (watched["stop"], watched["instructions"]) == (stop.reason.value, plain.cpu.instructions)
+    assert watched["serial"] == plain.serial.text
+    assert watched["ram_sha256"] == plain.memory.sha256()

@@ -1,0 +1,83 @@
+"""`hillemu boot --gdb` as a process, and the distribution's GDB driven by scripts against it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+TIMEOUT_S = 60
+"""Far more than any session needs."""
+LISTENING = re.compile(r"target remote ([^']+)'")
+INTERRUPT_SOON = "shell (sleep 0.4; kill -INT $PPID) &"
+"""A GDB command: Ctrl-C will be typed while the next command runs."""
+
+
+class DebuggedHillemu:
+    """A machine that waits for debuggers; a context manager.  `arguments` are for `hillemu boot`."""
+
+    def __init__(self, gdb: str, *arguments: object, wait: bool = True) -> None:
+        self._gdb = gdb
+        self._folder = tempfile.TemporaryDirectory()
+        self._errors = Path(self._folder.name) / "stderr"
+        self._record = Path(self._folder.name) / "run.json"
+        options = ["--gdb", "0", "--display", "none", "--json", self._record, *(["--wait"] if wait else [])]
+        with self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "hillemu", "boot", *map(str, arguments), *map(str, options)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        self.address = self._wait_for(LISTENING)[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, traceback: TracebackType | None) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self._folder.cleanup()
+
+    @property
+    def said(self) -> str:
+        """What hillemu itself told so far."""
+        return self._errors.read_text()
+
+    def _wait_for(self, pattern: re.Pattern[str]) -> re.Match[str]:
+        deadline = time.monotonic() + TIMEOUT_S
+        while (found := pattern.search(self.said)) is None:
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.02)
+        return found
+
+    def wait_until_said(self, pattern: str) -> None:
+        self._wait_for(re.compile(pattern))
+
+    def debug(self, *commands: str, symbols: Path | None = None, scripts: tuple[Path, ...] = ()) -> str:
+        """Have GDB attach and carry out `commands`; all that it printed."""
+        first = ["set pagination off", "set confirm off", f"target remote {self.address}"]
+        options = [option for script in scripts for option in ("-x", str(script))]
+        options += [option for command in (*first, *commands) for option in ("-ex", command)]
+        done = subprocess.run(
+            [self._gdb, "-nx", "-batch", *options, *([str(symbols)] if symbols else [])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        return done.stdout.decode()
+
+    def finish(self) -> dict[str, Any]:
+        """Wait for the end of the run; its record, with hillemu's exit `status`."""
+        status = self.process.wait(TIMEOUT_S)
+        record: dict[str, Any] = json.loads(self._record.read_text())
+        return record | {"status": status}
