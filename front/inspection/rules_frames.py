@@ -13,7 +13,12 @@ from hillemu.inspection.subject import Spot, Subject
 
 def outside_ram(subject: Subject) -> Iterator[Spot]:
     """Pages whose frames nobody answers for; video memory, ROM and devices are fine."""
-    for region in subject.regions:
+    columns = subject.regions.columns
+    for number, (phys, size_bytes) in enumerate(zip(columns.phys, columns.size_bytes, strict=True)):
+        place = subject.physical_map.find(phys)
+        if place is not None and phys + size_bytes <= place.end:
+            continue
+        region = subject.regions[number]
         for base, end in subject.physical_map.gaps(region.phys, region.phys_end):
             text = f"leads to physical 0x{base:09X}-0x{end - 1:09X}, where nobody answers"
             yield Spot(Severity.WARNING, VirtAddr(region.start + base - region.phys), end - base, text)
@@ -25,6 +30,8 @@ def aliases(subject: Subject) -> Iterator[Spot]:
     A sweep over physical memory: at each border it is known which runs cover what follows, by their rights.  The spot
     is the stricter of two mappings.
     """
+    if len(set(subject.regions.columns.rights)) < 2:
+        return
     regions = [region for region in subject.regions if not subject.in_window(region)]
     borders: list[tuple[int, bool, int]] = [(region.phys, True, number) for number, region in enumerate(regions)]
     borders += [(region.phys_end, False, number) for number, region in enumerate(regions)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hillemu.emu.i386.address import VirtAddr
 from hillemu.emu.i386.control import WP
-from hillemu.emu.i386.spaces import Region, size_text
+from hillemu.emu.i386.spaces import EXECUTABLE, WRITABLE, Region, size_text
 from hillemu.inspection.findings import Severity
 from hillemu.inspection.subject import Spot, Subject
 
@@ -33,28 +33,36 @@ def user_kernel_pages(subject: Subject) -> Iterator[Spot]:
 
 def writable_executable(subject: Subject) -> Iterator[Spot]:
     """Pages that can be written and executed; one spot for all of them where nothing can be made no-execute."""
-    both = [region for region in subject.regions if region.rights.writable and region.rights.executable]
-    if not both:
-        return
     if not subject.control.no_execute:
-        total = sum(region.size_bytes for region in both)
-        text = f"no-execute is not in use, so all {size_text(total)} of writable pages can be executed"
-        yield Spot(Severity.INFO, both[0].start, both[-1].end - both[0].start, text)
+        yield from _as_one(
+            subject,
+            WRITABLE | EXECUTABLE,
+            WRITABLE | EXECUTABLE,
+            "no-execute is not in use, so all {size} of writable pages can be executed",
+        )
         return
-    for region in both:
-        who = "user mode" if region.rights.user else "the kernel"
-        yield Spot(Severity.WARNING, region.start, region.size_bytes, f"{who} can write and execute {_pages(region)}")
+    for region in subject.regions:
+        if region.rights.writable and region.rights.executable:
+            who = "user mode" if region.rights.user else "the kernel"
+            text = f"{who} can write and execute {_pages(region)}"
+            yield Spot(Severity.WARNING, region.start, region.size_bytes, text)
 
 
 def write_protect_off(subject: Subject) -> Iterator[Spot]:
     """Read-only pages that do not stop the kernel."""
-    if subject.control.cr0 & WP:
-        return
-    read_only = [region for region in subject.regions if not region.rights.writable]
-    if read_only:
-        total = sum(region.size_bytes for region in read_only)
-        text = f"CR0.WP is 0: the kernel can write {size_text(total)} of read-only pages"
-        yield Spot(Severity.INFO, read_only[0].start, read_only[-1].end - read_only[0].start, text)
+    if not subject.control.cr0 & WP:
+        yield from _as_one(subject, WRITABLE, 0, "CR0.WP is 0: the kernel can write {size} of read-only pages")
+
+
+def _as_one(subject: Subject, mask: int, rights: int, text: str) -> Iterator[Spot]:
+    """One spot from the first to the last run that has just `rights` of those in `mask`."""
+    columns = subject.regions.columns
+    chosen = [number for number, granted in enumerate(columns.rights) if granted & mask == rights]
+    if chosen:
+        total = sum(columns.size_bytes[number] for number in chosen)
+        start, last = columns.start[chosen[0]], chosen[-1]
+        end = columns.start[last] + columns.size_bytes[last]
+        yield Spot(Severity.INFO, VirtAddr(start), end - start, text.format(size=size_text(total)))
 
 
 def global_user(subject: Subject) -> Iterator[Spot]:

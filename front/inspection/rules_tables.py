@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from hillemu.emu.i386.address import Frame, base_of
+from hillemu.emu.i386.address import PAGE_SHIFT, Frame, base_of
 from hillemu.emu.i386.control import PagingMode
 from hillemu.emu.i386.entries import RightsEntry
 from hillemu.emu.i386.spaces import Region
@@ -77,10 +77,12 @@ def recursive_maps(subject: Subject) -> Iterator[Spot]:
 def _tables_in_pages(subject: Subject) -> Iterator[tuple[Region, str]]:
     """Every run that maps tables, and how many, in words."""
     frames = subject.table_frames
-    for region in subject.regions:
-        first = bisect_left(frames, region.phys >> 12)
-        behind = bisect_left(frames, region.phys_end >> 12)
+    columns = subject.regions.columns
+    for number, (phys, size_bytes) in enumerate(zip(columns.phys, columns.size_bytes, strict=True)):
+        first = bisect_left(frames, phys >> PAGE_SHIFT)
+        behind = bisect_left(frames, phys + size_bytes >> PAGE_SHIFT)
         if behind > first:
+            region = subject.regions[number]
             at = region.start + base_of(frames[first]) - region.phys
             count = behind - first
             what = "a page table or directory" if count == 1 else f"{count} page tables or directories, the first"
