@@ -235,10 +235,10 @@ _KINDS: dict[type, _Kind] = dict(_CONTAINERS)
 def _kind_of(cls: type) -> _Kind:
     """Decide about a class that was not seen before."""
     ours = cls.__module__.partition(".")[0] == OURS
-    if ours and hasattr(cls, "save_state"):
-        return _Kind(_save_itself, _load_itself)
     if issubclass(cls, _LEAVES) or not getattr(cls, "HAS_STATE", True) or cls.__module__ == NATIVE_CORE:
         return _LEAF
+    if ours and hasattr(cls, "save_state"):
+        return _Kind(_save_itself, _load_itself)
     if issubclass(cls, tuple):
         return _CONTAINERS[tuple]
     if ours and not issubclass(cls, tuple(_CONTAINERS)):
