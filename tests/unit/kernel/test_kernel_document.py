@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_kernel import FakeKernel, program
@@ -15,7 +16,7 @@ from hillemu.kernel.mm.structure import Structure
 from hillemu.kernel.options import CommandLine
 from hillemu.kernel.process import TASK
 from hillemu.kernel.trap_frame import FRAME
-from hillemu.kernel_module import kernel_options
+from hillemu.kernel_module import NAMES, kernel_options
 from hillemu.machine import Machine
 
 
@@ -61,6 +62,23 @@ def test_the_example_from_python_runs(text: str, capsys: pytest.CaptureFixture[s
     assert " 8192 memory_test.elf[1]\n" in out
     assert re.search(r"^00400000-00401000 r-xp 00001000 memory_test.elf$", out, re.MULTILINE)
     assert re.search(r"-c0000000 rw-p 00000000 \[stack\]$", out, re.MULTILINE)
+
+
+def test_the_guide_s_example_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    guide = (root / "docs" / "guide.md").read_text(encoding="utf-8")
+    (example,) = [one for one in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "load_kernel(append" in one]
+    names: dict[str, Any] = {}
+    exec(compile(example, "guide.md", "exec"), names)
+    assert "\nMemFree:  " in capsys.readouterr().out
+    assert "check: all is well" not in names["machine"].serial.text, "nobody has asked for it"
+    assert names["machine"].serial.text.endswith("kernel: power off\n")
+    assert len(names["kernel"].reports) == 1
+
+
+def test_the_guide_names_what_a_module_may_define(root: Path) -> None:
+    guide = (root / "docs" / "guide.md").read_text(encoding="utf-8")
+    section = guide.partition("### Your own memory manager")[2].partition("###")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == NAMES
 
 
 def test_the_allocator_of_one_s_own_boots_as_told(text: str, tmp_path: Path) -> None:
