@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from hillemu.emu.bus import Bus
 from hillemu.emu.guest import GuestMemory
+from hillemu.emu.i386.address import page_down, page_up
 from hillemu.emu.memory import VIDEO_BASE, WINDOW_BYTES, PhysicalMemory
 
 _VIDEO_END = VIDEO_BASE + 2 * WINDOW_BYTES
@@ -37,7 +38,8 @@ class PhysicalMap:
         """The map as it is now: base address registers move it.  Memory answers before devices."""
         places = [Place(area.base, area.end, _name(memory, area.base, area.buffer)) for area in memory.areas]
         for item in devices.ranges:
-            places += _not_covered(Place(item.base, item.end, item.name), places)
+            # A device that answers in a part of a frame owns the frame: nothing else can be mapped there.
+            places += _not_covered(Place(page_down(item.base), page_up(item.end), item.name), places)
         return cls(places)
 
     @classmethod

@@ -138,7 +138,7 @@ def kernel_source(faults: Iterable[Fault]) -> str:
         mov eax, {CR4:#x}; mov cr4, eax
         mov ecx, 0xC0000080; mov eax, {EFER:#x}; xor edx, edx; wrmsr
         mov eax, {POINTERS:#x}; mov cr3, eax
-        mov eax, {cr0:#x}; mov cr0, eax
+        mov eax, {cr0:#x}; mov cr0, eax; jmp 3f; 3:
     .globl in_the_space
     in_the_space: hlt; jmp in_the_space
     """
