@@ -23,6 +23,8 @@ class StopReason(StrEnum):
     """The instruction limit of this run is reached, exactly."""
     BREAKPOINT = "breakpoint"
     """EIP is at a breakpoint; the instruction there has not run yet."""
+    WATCHPOINT = "watchpoint"
+    """An instruction did what a watchpoint waits for; it has just been executed."""
     INTERRUPTED = "interrupted"
     """Ctrl-C, or `Machine.stop` called from a device or an observer."""
     RESET = "reset"

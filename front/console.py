@@ -81,6 +81,11 @@ class CpuView:
         """Up to `count` bytes at EIP."""
         return self.read_virtual(memory, self.linear_eip, count)
 
+    def jumps_to_itself(self, memory: GuestMemory) -> bool:
+        """Whether the instruction at EIP is a jump to itself."""
+        code = self.peek_code(memory, 5)
+        return code[:2] == b"\xeb\xfe" or code == b"\xe9\xfb\xff\xff\xff"
+
 
 class SerialPort:
     """One serial port from the outside."""

@@ -40,6 +40,7 @@ from hillemu.rewinding import Rewinding
 from hillemu.sizes import check_ram_size, parse_ram_size
 from hillemu.symbols import SymbolTable
 from hillemu.watch import TextWatch
+from hillemu.watching import Watching
 
 if TYPE_CHECKING:
     from hillemu.emu.devices.video.picture import Picture
@@ -55,7 +56,7 @@ LONGEST_SLEEP_TICKS = 3600 * DEFAULT_FREQUENCY_HZ
 """How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual."""
 
 
-class Machine(Rewinding):
+class Machine(Rewinding, Watching):
     """A PC with `mem` of RAM (bytes, or text as ``--mem`` takes it), switched on and waiting for an image.
 
     `cpu` names a processor model, `rtc_base` is the clock chip's date at power-on.  `report` hears, once each, of what
@@ -297,6 +298,8 @@ class Machine(Rewinding):
                 return self._halt(input_may_come)
             case CoreStop.BREAKPOINT:
                 return Stop(StopReason.BREAKPOINT, self._place())
+            case CoreStop.WATCHPOINT:
+                return Stop(StopReason.WATCHPOINT, self.watchpoints.told)
             case CoreStop.TRIPLE_FAULT:
                 if self._pc.is_resumed_by_firmware:
                     self._pc.processor.reset()
@@ -328,13 +331,9 @@ class Machine(Rewinding):
 
     def _hang(self) -> Stop | None:
         """A jump to itself with interrupts disabled never ends."""
-        if self.cpu.eflags & 0x200:
+        if self.cpu.eflags & 0x200 or not self.cpu.jumps_to_itself(self.memory):
             return None
-        at = self.cpu.linear_eip
-        code = self.cpu.peek_code(self.memory, 5)
-        if code[:2] == b"\xeb\xfe" or code == b"\xe9\xfb\xff\xff\xff":
-            return Stop(StopReason.HANG, f"a jump to itself with interrupts disabled, at {self.symbols.describe(at)}")
-        return None
+        return Stop(StopReason.HANG, f"a jump to itself with interrupts disabled, {self._place()}")
 
     def _place(self) -> str:
         return f"at {self.symbols.describe(self.cpu.linear_eip)}"

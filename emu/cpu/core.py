@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
 from hillemu.emu.cpu.models import PHYSICAL_ADDRESS_BITS, CpuModel
-from hillemu.emu.cpu.observers import Observers
 from hillemu.emu.errors import LayoutMismatch, OptionError
 from hillemu.emu.guest import Segment
 from hillemu.emu.i386.vectors import EXCEPTIONS
@@ -28,6 +27,7 @@ from hillemu.emu.memory import USUAL_VIDEO_RAM, VIDEO_RAM_BYTES, Area, PhysicalM
 
 if TYPE_CHECKING:
     from hillemu.emu.cpu._core import Core
+    from hillemu.emu.cpu.observers import Observers
 
 UNICORN_VERSION = "2.1.4"
 PHYSICAL_SPACE_END = 1 << PHYSICAL_ADDRESS_BITS
@@ -123,7 +123,7 @@ class Processor:
     Raises `LayoutMismatch` when the Unicorn found is not the one that the core knows.
     """
 
-    OUTSIDE_STATE = frozenset({"_core", "_mapped", "_map_changed", "_running"})
+    OUTSIDE_STATE = frozenset({"_core", "_mapped", "_map_changed", "_observers", "_running", "_when_next_stopped"})
     """For snapshots: the native core has a state of its own, and mapping follows the memory's wishes."""
 
     def __init__(
@@ -168,14 +168,13 @@ class Processor:
         self._memory = memory
         self._mapped: dict[tuple[int, int], Area | None] = {}
         self._still_words = 0
+        self._observers: Observers | None = None
         self._when_next_stopped: list[Callable[[], None]] = []
         self._map_changed = self._stop_wanted = self._reset_wanted = self._running = False
         self._map()
         memory.on_map_change = self._rearrange_soon
         memory.on_write = self._core.host_wrote
         self.ticks: Callable[[], int] = self._core.ticks
-        self.observers = Observers(self._core, self.mode is CoreMode.NATIVE, self._when_stopped)
-        self.add_watch, self.remove_watch = self.observers.add_watch, self.observers.remove_watch
         self.set_deadline: Callable[[int], None] = self._core.set_deadline
         self.set_interrupt_line: Callable[[bool], None] = self._core.set_interrupt_line
         self.set_a20: Callable[[bool], None] = self._core.set_a20
@@ -300,7 +299,8 @@ class Processor:
         """
         end = None if instructions is None else self.instructions + instructions
         deadline = None if ticks is None else self.ticks() + ticks
-        self.observers.hits = []
+        if self._observers is not None:
+            self._observers.hits = []
         while True:
             while self._when_next_stopped:
                 self._when_next_stopped.pop(0)()
@@ -374,6 +374,15 @@ class Processor:
 
     def remove_breakpoint(self, at: int) -> None:
         self._core.remove_breakpoint(at)
+
+    @property
+    def observers(self) -> Observers:
+        """Who watches memory, CR3, page faults and calls."""
+        if self._observers is None:
+            from hillemu.emu.cpu.observers import Observers  # most runs are not watched
+
+            self._observers = Observers(self._core, self.mode is CoreMode.NATIVE, self._when_stopped)
+        return self._observers
 
 
 class DataWindow:

@@ -8,6 +8,7 @@ from hillemu.emu.stop import Stop, StopReason
 _SIGNALS = {
     StopReason.INTERRUPTED: HostSignal.INT,
     StopReason.BREAKPOINT: HostSignal.TRAP,
+    StopReason.WATCHPOINT: HostSignal.TRAP,
     StopReason.HALT: HostSignal.STOP,
     StopReason.HANG: HostSignal.STOP,
     StopReason.TRIPLE_FAULT: HostSignal.SEGV,

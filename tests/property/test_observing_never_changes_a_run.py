@@ -59,7 +59,7 @@ def test_a_watched_run_is_the_same_run(
     assert finish(plain) == 0
     told: list[Any] = []
     for at, length, kind, physical in watched:
-        lab.processor.add_watch(at, length, kind, physical=physical, on_hit=None if stops else told.append)
+        lab.processor.observers.add_watch(at, length, kind, physical=physical, on_hit=None if stops else told.append)
     lab.processor.observers.on_cr3(told.append)
     lab.processor.observers.on_page_fault(told.append)
     for name in ("start", "round", "vector_14", "vector_32"):
@@ -86,7 +86,7 @@ def test_every_write_is_told_with_what_was_there_before(
         assert hit.address == hit.physical
         assert hit.at == lab.count
 
-    lab.processor.add_watch(place, size, Watch.WRITE, physical=physical, on_hit=apply)
+    lab.processor.observers.add_watch(place, size, Watch.WRITE, physical=physical, on_hit=apply)
     finish(lab)
     if place != PAGE_TABLE:  # where the processor sets accessed and dirty bits, which is not told
         assert copy[8:-8] == lab.memory.read(PhysAddr(place), size)
