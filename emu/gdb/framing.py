@@ -136,8 +136,13 @@ _RUNS = [
 """The longest first; the counts of 7 and 8 would be ``#`` and ``$``.  98 is the longest that is printable."""
 
 
+_WORTH_SHORTENING = 200
+"""GDB sends and waits for tiny packets by the ten thousand."""
+
+
 def _shorten(payload: bytes) -> bytes:
     """Shorten runs of zeros and of all ones, which memory is full of (and ``x``, for registers that are not there)."""
-    for run, short in _RUNS:
-        payload = payload.replace(run, short)
+    if len(payload) >= _WORTH_SHORTENING:
+        for run, short in _RUNS:
+            payload = payload.replace(run, short)
     return payload

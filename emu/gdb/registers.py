@@ -70,5 +70,5 @@ LAYOUT = _layout()
 BY_NAME = {register.name: register for register in LAYOUT}
 G_BYTES = sum(register.size_bytes for register in LAYOUT)
 """The length of a whole register file, in bytes."""
-EXPEDITED = tuple(BY_NAME[name] for name in ("ebp", "esp", "eip"))
-"""What GDB wants to know after every stop."""
+EXPEDITED = LAYOUT[: BY_NAME["eflags"].number + 1]
+"""What GDB wants to know after every stop: frames, and what conditions of breakpoints are mostly about."""

@@ -62,6 +62,7 @@ class DebuggedRun:
         self._stopping = False
         self._held = False
         """The machine is to stand still though nobody asked it to: a debugger has come, or vanished."""
+        self._has_moved = False
         self._final: Stop | None = None
         """Why the run would be over without the debugger."""
 
@@ -116,6 +117,7 @@ class DebuggedRun:
                 return Stop(StopReason.BREAKPOINT)
 
     def _run(self, max_insns: int | None, *, over_breakpoint: bool) -> Stop:
+        self._has_moved = False
         return self._machine.run(
             until=self._watch, max_insns=max_insns, between=self._look, over_breakpoint=over_breakpoint
         )
@@ -125,11 +127,12 @@ class DebuggedRun:
 
     def _look(self) -> bool:
         """See what the debugger wants while the machine runs; whether input may come from elsewhere."""
-        event = self._server.next(0)
-        if event is not None:
+        # Not before the first instruction: GDB's steps and conditions are short runs, and it waits for their end.
+        if self._has_moved and (event := self._server.next(0)) is not None:
             self._handle(event)
-            if self._held or self._stopping:
-                self._machine.stop()
+        self._has_moved = True
+        if self._held or self._stopping:
+            self._machine.stop()
         return self._between()
 
     # ---- standing still -----------------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ virtual-8086 mode.  LDTR and TR can be looked at only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
-from hillemu.emu.gdb.registers import FPU, SEGMENTS, X87_CONTROL, Register
+from hillemu.emu.gdb.registers import FPU, LAYOUT, SEGMENTS, X87_CONTROL, Register
 from hillemu.emu.gdb.target import ErrorNumber, TargetError
 from hillemu.emu.guest import GuestMemory, Segment
 from hillemu.emu.i386.address import VirtAddr
@@ -46,21 +47,12 @@ class RegisterFile(Protocol):
 
 def read(cpu: RegisterFile, register: Register) -> bytes:
     """The register's value, little-endian, as long as GDB wants it."""
-    name = register.name
-    if name == "eip":
-        value = linear_pc(cpu)
-    elif name == "ip":
-        value = cpu.get("eip")
-    elif name == "code_size":
-        value = code_size(cpu)
-    elif name in _BASES:
-        value = cpu.segment(_BASES[name]).base
-    elif name in FPU:
-        # GDB gives 16-bit control words 32 bits.
-        return cpu.fpu_get(_X87_CONTROL.get(name, name))[: register.size_bytes].ljust(register.size_bytes, b"\0")
-    else:
-        value = cpu.get(name)
-    return value.to_bytes(register.size_bytes, "little")
+    reader = _READERS.get(register.name)
+    if reader is not None:
+        return reader(cpu).to_bytes(register.size_bytes, "little")
+    # GDB gives 16-bit control words 32 bits.
+    value = cpu.fpu_get(_X87_CONTROL.get(register.name, register.name))
+    return value[: register.size_bytes].ljust(register.size_bytes, b"\0")
 
 
 def write(cpu: RegisterFile, memory: GuestMemory, register: Register, data: bytes) -> None:
@@ -93,6 +85,21 @@ def linear_pc(cpu: RegisterFile) -> int:
 def code_size(cpu: RegisterFile) -> int:
     """How many bits operands and addresses of the code that runs now have: 16 or 32."""
     return 32 if cpu.segment("cs").attributes & DEFAULT_32 else 16
+
+
+def _reader_of(name: str) -> Callable[[RegisterFile], int]:
+    if name in _BASES:
+        return lambda cpu: cpu.segment(_BASES[name]).base
+    return lambda cpu: cpu.get(name)
+
+
+_READERS: dict[str, Callable[[RegisterFile], int]] = {
+    **{register.name: _reader_of(register.name) for register in LAYOUT if register.name not in FPU},
+    "eip": linear_pc,
+    "ip": lambda cpu: cpu.get("eip"),
+    "code_size": code_size,
+}
+"""How each register outside the FPU is read; tables are quicker than questions, and GDB reads all after every stop."""
 
 
 def _loaded(cpu: RegisterFile, memory: GuestMemory, name: str, selector: int) -> Segment:

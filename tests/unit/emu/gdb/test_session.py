@@ -157,7 +157,10 @@ def test_a_jump_sets_the_program_counter_first(client: Client) -> None:
 
 def test_a_stop_reply_carries_the_registers_that_gdb_asks_for_first(client: Client) -> None:
     client.target.values["eip"] = bytes.fromhex("10321000")
-    assert client.ask(b"?") == b"T0505:00000000;04:00000000;08:10321000;thread:1;"
+    answer = client.ask(b"?") or b""
+    assert (answer[:3], answer[-9:]) == (b"T05", b"thread:1;")
+    assert b"04:00000000;05:00000000;" in answer
+    assert b";08:10321000;" in answer
 
 
 @pytest.mark.parametrize(("announced", "told"), [(b"swbreak+", True), (b"xmlRegisters=i386", False)])
