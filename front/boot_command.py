@@ -72,7 +72,10 @@ def boot(options: CommandLine) -> int:
         lost = [fault for fault in (_fault_of(serial), _fault_of(machine)) if fault]
 
     if picture is not None:
-        machine.save_picture(picture)
+        try:
+            machine.save_picture(picture)
+        except UserMistake as fault:  # told after the summary, as all that was lost
+            lost.append(fault)
     _tell(machine, stop, wall_s, options, was_typed_live=typist is not None and typist.has_typed)
     if record_file is not None:
         _write_record(record_file, machine, stop, wall_s, typed)

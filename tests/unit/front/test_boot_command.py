@@ -15,7 +15,7 @@ import pytest
 
 from hillemu.booting import DriveOptions
 from hillemu.cli import main
-from hillemu.emu.errors import UserMistake
+from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.emu.stop import Stop, StopReason
 
 Fake = Any
@@ -253,3 +253,18 @@ def test_the_files_in_the_drives_are_let_go_however_the_run_ends(fake: Fake) -> 
 def test_a_picture_is_saved_where_it_was_asked_for(fake: Fake, tmp_path: Path) -> None:
     main(["boot", "--display", str(tmp_path / "screen.png")])
     assert fake.made[-1].pictures == [str(tmp_path / "screen.png")]
+
+
+def test_a_picture_that_cannot_be_saved_costs_neither_the_summary_nor_the_record(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(machine: object, path: str) -> None:
+        raise OptionError("--display", f"{path}: No space left on device")
+
+    monkeypatch.setattr(fake, "save_picture", full)
+    picture, record = tmp_path / "screen.png", tmp_path / "run.json"
+    assert main(["boot", "--display", str(picture), "--json", str(record)]) == 125
+    told = capfd.readouterr().err.splitlines()
+    assert "hillemu: stopped: halt (cli; hlt at 0x00100010)" in told
+    assert told[-1] == f"hillemu: --display: {picture}: No space left on device"
+    assert json.loads(record.read_text())["stop"] == "halt"
