@@ -50,6 +50,9 @@ class Owner(IntEnum):
     """A kernel stack."""
 
 
+_OWNERS: dict[int, Owner | int] = {int(owner): owner for owner in Owner}
+
+
 class FrameRecord(NamedTuple):
     """One entry, taken apart; `order` is None unless a block starts here."""
 
@@ -82,7 +85,7 @@ class FrameTable:
         """What is known of `frame`; a frame beyond the table is reserved."""
         entry = self.entries[frame] if 0 <= frame < self.end else Owner.RESERVED << OWNER_SHIFT
         order, owner = entry >> ORDER_SHIFT & 0xFF, entry >> OWNER_SHIFT & 0xFF
-        known = Owner(owner) if owner in Owner.__members__.values() else owner
+        known = _OWNERS.get(owner, owner)
         return FrameRecord(entry & REFERENCES_MASK, order - HEAD if order & HEAD else None, known, entry >> INFO_SHIFT)
 
     def block_of(self, frame: int) -> tuple[Frame, int] | None:

@@ -162,8 +162,7 @@ class KernelSpace:
     def count_tables(self) -> int:
         """How many tables of the kernel half are from the page allocator: the others are the boot code's."""
         tables, count = self.tables, 0
-        for at in range(KERNEL_BASE, _FOUR_GIB, 1 << tables.format.shift):
-            pde = tables.words[tables.directory_slot(at)]
+        for pde in tables.kernel_half():
             if pde & (PRESENT | LARGE) == PRESENT:
                 count += self.pmm.table.record((pde & tables.frame_mask) >> PAGE_SHIFT).owner is Owner.PAGE_TABLE
         return count
@@ -173,10 +172,11 @@ class KernelSpace:
         found = []
         tables = self.tables
         told = ~(ACCESSED | DIRTY)  # the processor writes these into whichever directory it uses
+        half = tables.kernel_half()
         for follower in self._followers:
-            for at in range(KERNEL_BASE, _FOUR_GIB, 1 << tables.format.shift):
-                ours, theirs = tables.words[tables.directory_slot(at)], follower.words[follower.directory_slot(at)]
-                if (ours ^ theirs) & told:
+            for number, (ours, theirs) in enumerate(zip(half, follower.kernel_half(), strict=True)):
+                if ours != theirs and (ours ^ theirs) & told:
+                    at = KERNEL_BASE + (number << tables.format.shift)
                     found.append(f"paging: CR3 {follower.cr3:#x} has {theirs:#x} at 0x{at:08X}, the kernel {ours:#x}")
         for at, entry in tables.walk(KERNEL_BASE, _FOUR_GIB):
             if entry & USER and entry & PRESENT and tables.words[tables.directory_slot(at)] & USER:

@@ -39,6 +39,8 @@ NO_EXECUTE = PaeTableEntry.no_execute.mask
 """Only in PAE's entries, and reserved unless EFER.NXE is set."""
 _PAT_OF_LARGE = LargePageEntry.pat.mask
 _EMPTY_PAGE = bytes(PAGE_SIZE)
+_PIECE = 64
+"""Directory entries that are looked at together."""
 _FOUR_GIB = 1 << 32
 
 
@@ -240,11 +242,25 @@ class PageTables:
         for gib in range(at >> 30, (end - 1 >> 30) + 1) if at < end else ():
             first = max(at, gib << 30) >> shift & mask
             last = min(end, gib + 1 << 30) - 1 >> shift & mask
-            base = self._directories[gib] + first << self._to_slot
-            raw = bytes(self.direct.bytes[base : base + (last - first + 1) * self.format.entry_bytes])
-            for number, pde in enumerate(array(self.format.typecode, raw), first):
-                if pde & PRESENT:
-                    yield gib << 30 | number << shift, pde
+            for start in range(first, last + 1, _PIECE):
+                raw = self._directory_bytes(gib, start, min(start + _PIECE, last + 1))
+                if raw == _EMPTY_PAGE[: len(raw)]:
+                    continue  # most of a directory is
+                for number, pde in enumerate(array(self.format.typecode, raw), start):
+                    if pde & PRESENT:
+                        yield gib << 30 | number << shift, pde
+
+    def kernel_half(self) -> array[int]:
+        """The directory entries for 0xC0000000 and above."""
+        return array(self.format.typecode, self._directory_bytes(3, 0, 1 << 30 - self._shift))
+
+    def _directory_bytes(self, gib: int, first: int, end: int) -> bytes:
+        """The directory entries number `first` up to `end` of those for a GiB; zeros if it has no directory."""
+        entry_bytes = self.format.entry_bytes
+        if not self._directories[gib]:
+            return bytes((end - first) * entry_bytes)
+        base = self._directories[gib] << self._to_slot
+        return bytes(self.direct.bytes[base + first * entry_bytes : base + end * entry_bytes])
 
     def _find_directories(self) -> tuple[int, ...]:
         """The slot of the first directory entry of each GiB."""

@@ -305,8 +305,8 @@ class AddressSpaceModel(RuleBasedStateMachine):
 
 TestAddressSpaces = AddressSpaceModel.TestCase
 TestAddressSpaces.settings = settings(
-    max_examples=125,
-    stateful_step_count=100,
+    max_examples=65,  # of some 160 steps each
+    stateful_step_count=200,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
