@@ -17,7 +17,7 @@ FAULTS = """; hlt
     vector_13: mov ebp, 13; mov ebx, [esp]; mov esi, [esp + 4]; cli; hlt
     vector_128: cli; hlt
 """
-RING3 = "push 0x23; push 0x70000; pushfd; push 0x1B; push offset user; iretd; user: "
+RING3 = "push 0x23; push 0x70000; pushfd; push 0x1B; push offset user; iretd; user: push 0x23; pop ds; "
 UMIP = "mov eax, 0x800; mov cr4, eax; "
 STORES = ["sgdt [0x200000]", "sidt [0x200000]", "smsw [0x200000]", "smsw eax", "sldt eax", "str ax", "str [0x200000]"]
 

@@ -4,7 +4,11 @@
  *   library.c     finds the library's functions
  *   slots.c       redirects calls inside the library
  *   interpose.c   what they are redirected to: the inline clock (native mode only)
+ *   ops.c         the list of a block's operations
  *   fixups.c      mends what is translated wrongly (native mode only)
+ *   enter.c       ENTER (native mode only)
+ *   descriptors.c what QEMU reads of them (native mode only)
+ *   limits.c      segment limits and rights (native mode only)
  *   refuse.c      faults of instructions that QEMU executes (native mode only)
  *   helpers.c     what IN, OUT, CPUID, MSRs, ... call (native mode only)
  *   clock.c       counts instructions, finds the position inside a block, decides at block starts
@@ -192,6 +196,7 @@ typedef struct {
     bool (*restore_state)(void *cpu, uintptr_t host_pc, bool will_exit);
     void *(*tb_lookup)(void *tcg, uintptr_t host_pc);
     uint32_t (*read_code)(void *env, uint64_t at); /* one byte */
+    void *(*probe_access)(void *env, uint64_t at, int size, int access, int mmu, uintptr_t ra);
     void (*tlb_flush)(void *cpu);
     void (*tb_flush)(void *cpu);
     void (*tb_invalidate)(void *uc, uint64_t start, uint64_t end);
@@ -211,7 +216,9 @@ typedef struct {
     void (*loop_exit_noexc)(void *cpu); /* back to the main loop, without an exception */
     void *helper_check_exit_request;
     void *helper_in[3], *helper_out[3];
+    void *helper_rcl[3], *helper_rcr[3]; /* byte, word, dword */
     void *helper_cpuid, *helper_rdtsc, *helper_rdtscp, *helper_rdmsr, *helper_wrmsr, *helper_sysenter;
+    void *helper_bound, *helper_segments[6]; /* BOUND; those that load segment registers in protected mode */
     void *helper_write_crN, *helper_read_crN, *helper_write_eflags, *helper_read_eflags;
     void *helper_set_dr, *helper_get_dr;
     void (*update_dr7)(void *env, uint32_t value);
@@ -228,6 +235,7 @@ typedef struct {
     void (*op3)(void *tcg, int opcode, uintptr_t, uintptr_t, uintptr_t);
     void (*brcondi_i64)(void *tcg, int condition, uintptr_t value, int64_t constant, void *label);
     void *(*new_label)(void *tcg);
+    void (*deposit_i64)(void *tcg, uintptr_t result, uintptr_t into, uintptr_t from, unsigned at, unsigned bits);
 } Library;
 
 extern Library lib;
@@ -254,21 +262,32 @@ bool slots_redirect(Replacement *replacements, size_t count); /* sets a Python e
 /* interpose.c */
 bool interpose_install(void); /* once a process; sets a Python error on failure */
 
+/* ops.c */
+void *last_op(void *tcg);
+void *previous_op(void *tcg, void *op); /* NULL in front of the first */
+void op_move_behind(void *tcg, void *op, void *place);
+
 /* fixups.c */
 void fix_translation(Core *core, const void *tb);
 void fixups_install(Core *core);
-static inline void *last_op(void *tcg)
-{
-    /* QTAILQ_LAST: the head's second word points to the last element's `next` field, which starts its link. */
-    return FIELD(char *, tcg, TCG_OPS + 8) - OP_LINK;
-}
 
 /* refuse.c */
 bool is_prefix(uint8_t byte);
 static inline uint8_t code_at(Core *core, uint64_t linear) { return (uint8_t)lib.read_code(core->env, linear); }
 uint8_t refuse_byte(Core *core, uint64_t at, uint8_t byte); /* at translation */
-void refuse_raise(Core *core);                              /* at execution; returns where the fault is #UD */
-void refuse_by_cr4(Core *core, uint32_t value);             /* before CR4 is written */
+void refuse_raise(Core *core);                  /* at execution; returns where the fault is #UD */
+void refuse_by_cr4(Core *core, uint32_t value); /* before CR4 is written */
+
+/* enter.c */
+void enter_fix(Core *core, const void *tb, uint64_t pc, bool wide, void *op);
+
+/* descriptors.c */
+uint32_t descriptor_half(void *env, uint64_t at, uint32_t value); /* read by QEMU itself */
+
+/* limits.c */
+void limits_changed(void *env);
+void limits_translate_access(void *tcg, const void *tb);
+void limits_translate_call(void *tcg, const void *helper);
 
 /* helpers.c */
 const void *our_helper(const void *theirs); /* NULL where we have none */

@@ -41,6 +41,12 @@ static bool is_masked_breakpoint(Core *core, uint32_t vector)
            shadow_of_stack_switch(core);
 }
 
+static void deliver(Core *core)
+{
+    lib.do_interrupt(core->cpu);
+    limits_changed(core->env);
+}
+
 static void on_exception(void *uc, uint32_t vector, void *data)
 {
     Core *core = data;
@@ -73,7 +79,7 @@ static void on_exception(void *uc, uint32_t vector, void *data)
         record_delivery(core, DELIVERY_EXCEPTION, vector, FIELD(uint32_t, core->env, ENV_ERROR_CODE));
     }
     rearm(core);
-    lib.do_interrupt(core->cpu);
+    deliver(core);
 }
 
 static bool on_undefined_opcode(void *uc, void *data)
@@ -84,7 +90,7 @@ static bool on_undefined_opcode(void *uc, void *data)
     take_back_unexecuted(core, linear_eip(core), false);
     record_delivery(core, DELIVERY_EXCEPTION, VECTOR_UNDEFINED_OPCODE, 0);
     rearm(core);
-    lib.do_interrupt(core->cpu);
+    deliver(core);
     return true;
 }
 
@@ -129,6 +135,7 @@ static void deliver_interrupt(Core *core, int vector)
     record_delivery(core, DELIVERY_INTERRUPT, (uint32_t)vector, 0);
     rearm(core);
     lib.do_hardware_interrupt(core->env, vector, 1);
+    limits_changed(core->env);
 }
 
 /* Takes the place of x86_cpu_exec_interrupt(): runs between blocks, when CPU_INTERRUPT_HARD is set. */

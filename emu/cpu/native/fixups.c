@@ -6,11 +6,14 @@
  * A 128-bit operand in memory must be aligned, or gives #GP(0) (Intel SDM Vol. 2, "SSE Exceptions"; exempt are the
  * instructions that say so, and those whose operand is only 64 bits for a processor).  The translator moves it in two
  * halves, as no other instruction does; the first half's access is told to ask for alignment.
+ *
+ * ARPL stores only what it changed (Intel SDM Vol. 2A, ARPL); the translator stores always, behind the label that it
+ * jumps to where there is nothing to change.  The label goes behind the store.
  */
 #include "core.h"
 
 enum { GENERAL_PROTECTION = 13 };
-enum { LONGEST_INSTRUCTION = 15 };
+enum { LONGEST_INSTRUCTION = 15, ARPL = 0x63 };
 enum { MEMOP_SIZE = 3, MEMOP_8_BYTES = 3, MEMOP_ALIGN_16 = 4 << 4, MEMOP_SHIFT = 4 }; /* TCGMemOpIdx: MMU index below */
 
 typedef struct {
@@ -31,12 +34,16 @@ static Prefixes prefixes_at(Core *core, uint64_t pc)
     return prefixes;
 }
 
+static bool has_32_bit_operand(const void *tb, Prefixes prefixes)
+{
+    return (FIELD(uint32_t, tb, TB_FLAGS) & HF_CS32 ? true : false) != prefixes.operand_size;
+}
+
 /* Whether the instruction at `pc` is SMSW with a 32-bit register: 0F 01 /4, mod 3. */
 static bool is_smsw_r32(Core *core, const void *tb, uint64_t pc)
 {
-    bool wide = FIELD(uint32_t, tb, TB_FLAGS) & HF_CS32;
     Prefixes prefixes = prefixes_at(core, pc);
-    return wide != prefixes.operand_size && (code_at(core, pc + prefixes.length + 2) & 0xf8) == 0xe0;
+    return has_32_bit_operand(tb, prefixes) && (code_at(core, pc + prefixes.length + 2) & 0xf8) == 0xe0;
 }
 
 /* Whether the instruction at `pc`, which moves 128 bits, may find them anywhere. */
@@ -57,6 +64,8 @@ static bool needs_no_alignment(Core *core, uint64_t pc)
     }
 }
 
+static bool is_arpl(Core *core, uint64_t pc) { return code_at(core, pc + prefixes_at(core, pc).length) == ARPL; }
+
 static bool moves_8_bytes(const void *op)
 {
     uint8_t opcode = FIELD(uint8_t, op, OP_OPCODE);
@@ -66,16 +75,24 @@ static bool moves_8_bytes(const void *op)
 
 void fix_translation(Core *core, const void *tb)
 {
-    uint64_t pc = 0;
+    uint64_t pc = 0, esp = (uint64_t)core->tcg + FIELD(uintptr_t, core->tcg, TCG_REGISTERS + 8 * REG_ESP);
     bool smsw = false;
-    char *first_half = NULL;
+    char *first_half = NULL, *label = NULL;
     for (char *op = FIELD(void *, core->tcg, TCG_OPS); op; op = FIELD(void *, op, OP_LINK)) {
         uint64_t *args = (uint64_t *)(op + OP_ARGS);
         uint8_t *opcode = (uint8_t *)op + OP_OPCODE;
         if (*opcode == OPC_INSN_START) {
             pc = args[0];
             smsw = false;
-            first_half = NULL;
+            first_half = label = NULL;
+        } else if (*opcode == OPC_SUB_I64 && args[1] == esp) {
+            Prefixes prefixes = prefixes_at(core, pc);
+            enter_fix(core, tb, pc + prefixes.length, has_32_bit_operand(tb, prefixes), op);
+        } else if (*opcode == OPC_SET_LABEL) {
+            label = op;
+        } else if (*opcode == OPC_QEMU_ST_I64 && label && is_arpl(core, pc)) {
+            op_move_behind(core->tcg, label, op);
+            label = NULL;
         } else if (*opcode == OPC_LD_I64 && args[2] == ENV_CR) {
             smsw = is_smsw_r32(core, tb, pc);
         } else if (smsw && *opcode == OPC_DEPOSIT_I64) {

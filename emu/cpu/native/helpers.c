@@ -131,6 +131,36 @@ static uint64_t read_eflags(void *env)
     return ((uint64_t (*)(void *))lib.helper_read_eflags)(env) & ~(uint64_t)RF_AND_VM;
 }
 
+/* OF behind rotates through CF by more than 1 is undefined in the manuals.  Processors compute it from the result, as
+ * for 1, and so does this; QEMU compares the result's sign with the operand's. */
+static void set_overflow(void *env, bool overflow)
+{
+    enum { OF_BIT = 11 };
+    uint64_t flags = FIELD(uint64_t, env, ENV_CC_SRC);
+    FIELD(uint64_t, env, ENV_CC_SRC) = (flags & ~(UINT64_C(1) << OF_BIT)) | (uint64_t)overflow << OF_BIT;
+}
+
+static uint64_t rotate_through_carry(void *env, const void *helper, int bits, bool left, uint64_t value, uint64_t count)
+{
+    uint64_t result = ((uint64_t(*)(void *, uint64_t, uint64_t))helper)(env, value, count);
+    bool carry = FIELD(uint64_t, env, ENV_CC_SRC) & 1, top = result >> (bits - 1) & 1, next = result >> (bits - 2) & 1;
+    if ((count & 31) % (bits == 32 ? 32 : bits + 1)) /* how often the bits come round: 9, 17, 33 */
+        set_overflow(env, top ^ (left ? carry : next));
+    return result;
+}
+
+#define ROTATE(name, slot, bits, left) \
+    static uint64_t name(void *env, uint64_t value, uint64_t count) \
+    { \
+        return rotate_through_carry(env, lib.slot, bits, left, value, count); \
+    }
+ROTATE(rcl_byte, helper_rcl[0], 8, true)
+ROTATE(rcl_word, helper_rcl[1], 16, true)
+ROTATE(rcl_dword, helper_rcl[2], 32, true)
+ROTATE(rcr_byte, helper_rcr[0], 8, false)
+ROTATE(rcr_word, helper_rcr[1], 16, false)
+ROTATE(rcr_dword, helper_rcr[2], 32, false)
+
 /* The library's helper whose address is `function`, as ours; NULL where we have none. */
 const void *our_helper(const void *function)
 {
@@ -143,6 +173,12 @@ const void *our_helper(const void *function)
         {lib.helper_out[0], out_byte},
         {lib.helper_out[1], out_word},
         {lib.helper_out[2], out_dword},
+        {lib.helper_rcl[0], rcl_byte},
+        {lib.helper_rcl[1], rcl_word},
+        {lib.helper_rcl[2], rcl_dword},
+        {lib.helper_rcr[0], rcr_byte},
+        {lib.helper_rcr[1], rcr_word},
+        {lib.helper_rcr[2], rcr_dword},
         {lib.helper_cpuid, cpuid},
         {lib.helper_rdtsc, rdtsc},
         {lib.helper_rdtscp, rdtscp},

@@ -137,6 +137,8 @@ static void check_exit_request(void *tcg)
     Core *core = core_of_uc(FIELD(void *, tcg, TCG_UC));
     if (!core || !core->native)
         lib.check_exit_request(tcg);
+    else if (block.core)
+        limits_translate_access(tcg, block.tb);
 }
 
 static void gen_call(void *tcg, void *function, void *ret, int nargs, void **args)
@@ -155,6 +157,7 @@ static void gen_call(void *tcg, void *function, void *ret, int nargs, void **arg
     const void *ours = our_helper(function);
     if (ours)
         FIELD(uintptr_t, last_op(tcg), OP_ARGS + (nargs + (ret ? 1 : 0)) * sizeof(uintptr_t)) = (uintptr_t)ours;
+    limits_translate_call(tcg, function);
 }
 
 static void gen_block(void *cpu, void *tb, int max_insns)

@@ -30,6 +30,11 @@ static const char *first_mismatch(Core *core)
     uintptr_t env_temp = FIELD(uintptr_t, core->tcg, TCG_CPU_ENV);
     if (env_temp == 0 || env_temp > TCG_OPS)
         return "the translator's env is not among its temporaries";
+    for (int i = 0; i < 6; i++) {
+        uintptr_t base = FIELD(uintptr_t, core->tcg, TCG_SEG_BASES + 8 * i);
+        if (base == 0 || base > TCG_OPS || FIELD(uintptr_t, core->tcg, TCG_REGISTERS + 8 * i) >= base)
+            return "the translator's registers and segment bases are not among its temporaries";
+    }
     if (!reads_back(core, UC_X86_REG_EBX, 0x5EED1234, &FIELD(uint64_t, env, ENV_REGS + 8 * 3)))
         return "EBX is not where expected";
     if (!reads_back(core, UC_X86_REG_CR2, 0x5EED5678, &FIELD(uint64_t, env, ENV_CR + 8 * 2)))

@@ -81,6 +81,7 @@ enum {
 
 /* SegmentCache */
 enum { SEG_SELECTOR = 0, SEG_BASE = 8, SEG_LIMIT = 16, SEG_FLAGS = 20, SEG_SIZE = 24 };
+enum { REG_ESP = 4, REG_EBP = 5 };
 enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
 
 /* env->hflags: facts that the translator depends on */
@@ -102,6 +103,8 @@ enum {
     TCG_OPS = 29576, /* QTAILQ_HEAD(, TCGOp) */
     TCG_CPU_ENV = 39152,
     TCG_UC = 39280,
+    TCG_REGISTERS = 39320, /* 8 bytes each: where the temporaries of eax, ecx, ... are */
+    TCG_SEG_BASES = 39768, /* 8 bytes each: where the temporaries of es, cs, ss, ds, fs, gs bases are */
 };
 
 /* TCGOp and opcodes that the clock's prologue is made of */
@@ -112,10 +115,14 @@ enum {
     OPC_ST_I32 = 16,
     OPC_LD_I64 = 73,
     OPC_ST_I64 = 77,
+    OPC_ADD_I64 = 78,
     OPC_SUB_I64 = 79,
     OPC_MOV_I64 = 63,
     OPC_DEPOSIT_I64 = 95,
+    OPC_EXT32U_I64 = 109,
     OPC_INSN_START = 129,
+    OPC_QEMU_LD_I32 = 133,
+    OPC_QEMU_ST_I32 = 134,
     OPC_QEMU_LD_I64 = 135,
     OPC_QEMU_ST_I64 = 136,
 };

@@ -1,7 +1,7 @@
 /* Where the library's loads and stores pass.
  *
- * Each of them is here once, and asks watch.c before and after.  Not here are the page walk's reads, and its writes of
- * accessed and dirty bits: they have no linear address.
+ * Each of them is here once, and asks watch.c before and after; descriptors.c corrects what QEMU reads of descriptors.
+ * Not here are the page walk's reads, and its writes of accessed and dirty bits: they have no linear address.
  */
 #include "core.h"
 
@@ -49,11 +49,22 @@ SLOW_STORES(STORE)
 DIRECT_LOADS(LOAD)
 DIRECT_STORES(STORE)
 
+/* QEMU reads descriptors by words of 32 bits, and not all as a processor does. */
+static uint32_t load_4_as_descriptor(void *env, uint64_t at, uint32_t how, uintptr_t ra)
+{
+    uint32_t value = direct_load_4(env, at, how, ra);
+    const Core *core = core_of_env(env);
+    return core && core->native ? descriptor_half(env, at, value) : value;
+}
+
 #define IN_TABLE(name, ...) {.original = lib.name, .replacement = (void *)name, .in_data = true},
 #define CALLED(name, ...) {.original = lib.name, .replacement = (void *)name},
 
 bool memory_access_install(void)
 {
     Replacement replacements[] = {SLOW_ACCESSES(IN_TABLE) DIRECT_ACCESSES(CALLED)};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(replacements); i++)
+        if (replacements[i].replacement == (void *)direct_load_4)
+            replacements[i].replacement = (void *)load_4_as_descriptor;
     return slots_redirect(replacements, Py_ARRAY_LENGTH(replacements));
 }

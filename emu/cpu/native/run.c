@@ -67,6 +67,7 @@ StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoi
     core->uc_error = 0;
     core->seen.stop = false;
     debug_registers_changed(core);
+    limits_changed(core->env);
     rearm(core);
 
     StopCode stop = STOP_NONE;

@@ -7,7 +7,7 @@
  */
 #include "core.h"
 
-enum { CR0_PG = 1u << 31 };
+enum { CR0_PG = 1u << 31, CR4_PAE = 1 << 5, ENTRY_PRESENT = 1, ENTRY_ACCESSED = 1 << 5, PAGE_FAULT = 14 };
 
 static void *tlb_entry(Core *core, uint64_t at, int mmu)
 {
@@ -50,19 +50,45 @@ static void end_block_before_faulting_fetch(Core *core, uint64_t at, int size, i
     lib.loop_exit_noexc(core->cpu);
 }
 
+/* The 32-bit directory entry of `at`; NULL where there is none, as with PAE. */
+static uint32_t *directory_entry(Core *core, uint64_t at)
+{
+    uint64_t cr0 = FIELD(uint64_t, core->env, ENV_CR), cr3 = FIELD(uint64_t, core->env, ENV_CR + 8 * 3);
+    if (!(cr0 & CR0_PG) || FIELD(uint64_t, core->env, ENV_CR + 8 * 4) & CR4_PAE)
+        return NULL;
+    uint64_t entry = (cr3 & 0xfffff000) + ((at >> 22) & 0x3ff) * 4;
+    const MemoryArea *area = area_at(core, entry);
+    return area ? (uint32_t *)(area->host + (entry - area->base)) : NULL;
+}
+
+/* An access that faults sets no accessed bit (Intel386 Programmer's Reference Manual, "Page-Level Protection": they are
+ * set before an access that is made).  QEMU sets the directory entry's before it looks at the table's. */
+static bool fill(Core *core, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
+{
+    uint32_t *entry = probe ? NULL : directory_entry(core, at);
+    if (!entry || (*entry & (ENTRY_PRESENT | ENTRY_ACCESSED)) != ENTRY_PRESENT)
+        return core->original_tlb_fill(core->cpu, at, size, access, mmu, probe, ra);
+    uint32_t before = *entry;
+    if (core->original_tlb_fill(core->cpu, at, size, access, mmu, true, ra))
+        return true;
+    *entry = before;
+    lib.raise_exception_err_ra(core->env, PAGE_FAULT, FIELD(uint32_t, core->env, ENV_ERROR_CODE), ra);
+    return false;
+}
+
 static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
 {
     Core *core = core_of_cpu(cpu);
     if (access == ACCESS_FETCH && !probe && FIELD(void *, core->tcg, TCG_CPU))
         end_block_before_faulting_fetch(core, at, size, mmu, ra);
-    if (!core->original_tlb_fill(cpu, at, size, access, mmu, probe, ra))
+    if (!fill(core, at, size, access, mmu, probe, ra))
         return false;
     void *entry = tlb_entry(core, at, mmu);
     uint64_t physical = FIELD(uint64_t, entry, TLB_ENTRY_PADDR), frame = physical >> 12;
     if (access == ACCESS_FETCH && !was_executed(core, frame)) {
         core->executed[frame >> 3] |= 1 << (frame & 7);
         lib.tlb_flush(cpu);
-        if (!core->original_tlb_fill(cpu, at, size, access, mmu, probe, ra))
+        if (!fill(core, at, size, access, mmu, probe, ra))
             return false;
         entry = tlb_entry(core, at, mmu);
     } else if (!was_executed(core, frame)) {
