@@ -43,7 +43,10 @@ _NO_BIOS_MODE = 0xFF
 
 _VERSION = 0x0300
 _DAC_SWITCHES, _REVISION = 0x01, 0x0100
-_INFO_BYTES, _LONG_INFO_BYTES, _OEM_FIELDS = 256, 512, 20
+_INFO_BYTES, _LONG_INFO_BYTES = 256, 512
+_MODE_POINTER, _OEM_FIELDS, _RESERVED = 14, 20, 34
+"""Offsets in the controller's information."""
+_END_OF_LIST = 0xFFFF
 
 _PLANAR_SETUP, _PACKED_SETUP = 0x12, 0x13
 """The VGA modes whose registers lie beneath the card's own."""
@@ -148,10 +151,15 @@ class VbeService:
 
 def _tell_controller(call: BiosCall) -> int:
     knows_vbe_2 = call.read("es", call.di, 4) == b"VBE2"
-    info = controller_info(call.guest)
-    if not knows_vbe_2:
-        info = info[:_OEM_FIELDS].ljust(_INFO_BYTES, b"\0")
-    call.write("es", call.di, info)
+    told = controller_info(call.guest)
+    info = bytearray(told if knows_vbe_2 else told[:_OEM_FIELDS].ljust(_INFO_BYTES, b"\0"))
+    # The standard lets the list be in the block, and SeaBIOS has it there: a 32-bit caller who takes the far pointer
+    # for a linear address finds it all the same if its ES was 0, but would not find a list in the ROM.
+    numbers = [number for number in BY_NUMBER if _offered(call.guest, number)]
+    struct.pack_into(f"<{len(numbers) + 1}H", info, _RESERVED, *numbers, _END_OF_LIST)
+    segment = call.guest.registers.segment("es").selector
+    struct.pack_into("<HH", info, _MODE_POINTER, call.di + _RESERVED & 0xFFFF, segment)
+    call.write("es", call.di, bytes(info))
     return DONE
 
 

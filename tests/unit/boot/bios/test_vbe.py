@@ -67,11 +67,21 @@ class TestController:
         listed = guest.memory.read(PhysAddr((modes >> 16 << 4) + (modes & 0xFFFF)), 2 * len(MODES) + 2)
         assert struct.unpack(f"<{len(MODES) + 1}H", listed) == (*(mode.number for mode in MODES), 0xFFFF)
 
+    @pytest.mark.parametrize("signature", [b"VBE2", b"old?"])
+    def test_a_32_bit_caller_with_es_0_may_take_the_pointer_to_the_modes_for_an_address(
+        self, guest: VideoGuest, signature: bytes
+    ) -> None:
+        guest.memory.write(PhysAddr(BUFFER), signature)
+        vbe(guest, 0x00)
+        (address,) = struct.unpack_from("<I", buffer(guest, 18), 14)
+        listed = guest.memory.read(PhysAddr(address), 4)
+        assert listed == struct.pack("<HH", *(mode.number for mode in MODES[:2]))
+
     def test_an_older_caller_gets_256_bytes_and_no_more(self, guest: VideoGuest) -> None:
         guest.memory.write(PhysAddr(BUFFER), b"\xcc" * 512)
         vbe(guest, 0x00)
         assert buffer(guest, 4) == b"VESA"
-        assert not any(buffer(guest, 256)[20:])
+        assert not any(buffer(guest, 34)[20:]), "the names that only VBE 2.0 has"
         assert buffer(guest, 512)[256:] == b"\xcc" * 256
 
     def test_without_a_card_there_is_no_vbe(self) -> None:
