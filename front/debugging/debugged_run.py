@@ -98,7 +98,7 @@ class DebuggedRun:
 
     def _move(self, how: Resume) -> Stop:
         """Set the machine in motion, and return why it stopped."""
-        self._target.was_changed = self._held = False
+        self._target.was_changed = self._held = self._has_moved = False
         if how.motion is Motion.STEP:
             return self._step(*how.stay_in)
         self._target.insert_points()
@@ -117,7 +117,6 @@ class DebuggedRun:
                 return Stop(StopReason.BREAKPOINT)
 
     def _run(self, max_insns: int | None, *, over_breakpoint: bool) -> Stop:
-        self._has_moved = False
         return self._machine.run(
             until=self._watch, max_insns=max_insns, between=self._look, over_breakpoint=over_breakpoint
         )

@@ -1,0 +1,257 @@
+"""A machine behind the protocol, without sockets: what GDB's packets do to a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from gdb_target import packet, packets_in
+
+from hillemu.debugging.debugged_run import DebuggedRun
+from hillemu.debugging.server import Event
+from hillemu.emu.gdb.registers import BY_NAME, LAYOUT
+from hillemu.emu.stop import Stop, StopReason
+from hillemu.machine import Machine
+
+Boot = Callable[..., Machine]
+COM1 = "mov dx, 0x3F8; "
+EXIT = "mov al, 0x10; out 0xF4, al; "
+
+
+class ScriptedServer:
+    """Plays a debugger that attaches, sends `packets` one after the other, each when the last is answered, and stays.
+
+    A packet may also be an `Event`.  When the script is through, the debugger is `Event.GONE` and the run woken.
+    """
+
+    def __init__(self, *packets: bytes | Event) -> None:
+        self._script: Iterator[bytes | Event] = iter((Event.ATTACHED, packet(b"QStartNoAckMode"), *packets))
+        self.answers: list[bytes] = []
+        self.on_end: Callable[[], None] = lambda: None
+
+    def next(self, timeout_s: float | None) -> bytes | Event | None:
+        if timeout_s == 0:
+            return None
+        item = next(self._script, None)
+        if item is None:
+            self.on_end()
+            return Event.WOKEN
+        return item if isinstance(item, Event) else packet(item) if not item.startswith(b"$") else item
+
+    def send(self, data: bytes) -> None:
+        self.answers += packets_in(data)
+
+    def hang_up(self) -> None:
+        pass
+
+    def wake(self) -> None:
+        pass
+
+
+def debug(machine: Machine, *packets: bytes | Event, **options: Any) -> tuple[list[bytes], Stop]:
+    """The answers to `packets`, and how the run ended; it is stopped at the end of the script."""
+    server = ScriptedServer(*packets)
+    run = DebuggedRun(machine, server, **options)  # type: ignore[arg-type]
+    server.on_end = run.stop
+    stop = run.run(wait=True)
+    return server.answers[1:], stop
+
+
+def value(hexadecimal: bytes) -> int:
+    return int.from_bytes(bytes.fromhex(hexadecimal.decode()), "little")
+
+
+def p(name: str) -> bytes:
+    return b"p%x" % BY_NAME[name].number
+
+
+def set_to(name: str, number: int) -> bytes:
+    register = BY_NAME[name]
+    return b"P%x=%b" % (register.number, number.to_bytes(register.size_bytes, "little").hex().encode())
+
+
+def test_every_register_of_the_description_can_be_read_and_shows_the_processor(boot: Boot) -> None:
+    machine = boot("cli; hlt")
+    machine.cpu.ebx = 0x12345678
+    machine.cpu.processor.fpu_set("xmm3", bytes(range(16)))
+    answers, _ = debug(machine, *(p(register.name) for register in LAYOUT), b"g")
+    assert b"".join(answers[:-1]) == answers[-1]
+    shown = {register.name: answer for register, answer in zip(LAYOUT, answers, strict=False)}
+    assert value(shown["ebx"]) == 0x12345678
+    assert bytes.fromhex(shown["xmm3"].decode()) == bytes(range(16))
+    assert value(shown["fctrl"]) == 0x37F
+    for name, number in machine.registers().items():
+        if name in shown:
+            assert value(shown[name]) == number, name
+
+
+@pytest.mark.parametrize("name", ["eax", "esp", "ip", "eflags", "cr2", "dr0", "fctrl", "fioff", "mxcsr", "idtr_base"])
+def test_a_register_that_is_written_reads_back(boot: Boot, name: str) -> None:
+    number = {"eflags": 0x246, "fctrl": 0x27F, "mxcsr": 0x1F80}.get(name, 0xC0105678)
+    answers, _ = debug(boot("cli; hlt"), set_to(name, number), p(name))
+    assert answers[0] == b"OK"
+    assert value(answers[1]) == number
+
+
+def test_x87_registers_hold_what_the_guest_computed(boot: Boot) -> None:
+    machine = boot("fninit; fld1; fldpi; hlt")
+    answers, _ = debug(machine, b"s", b"s", b"s", p("st0"), p("st1"), p("fstat"))
+    # Intel SDM Vol. 1, "x87 FPU Constants": pi to 64 bits; 1.0 has an exponent of 3FFFh.
+    assert answers[3:] == [b"35c26821a2da0fc90040", b"0000000000000080ff3f", b"00300000"]
+
+
+def test_a_segment_register_is_loaded_by_its_descriptor(boot: Boot) -> None:
+    machine = boot("cli; hlt")
+    answers, _ = debug(
+        machine, set_to("fs", 0), p("fs"), set_to("fs", 0x10), set_to("fs", 0x2000), set_to("cs", 0x3), set_to("tr", 8)
+    )
+    assert answers == [b"OK", b"00000000", b"OK", b"E16", b"E16", b"E16"]
+    assert machine.cpu.segment("fs") == machine.cpu.segment("ds")
+
+
+def test_in_real_mode_the_program_counter_is_linear_and_a_segment_is_its_selector_times_16(boot: Boot) -> None:
+    machine = boot("cli; hlt")
+    machine.cpu.processor.reset()
+    answers, _ = debug(
+        machine,
+        *(p("eip"), p("ip"), p("code_size"), set_to("cs", 0x07C0), p("cs_base"), set_to("eip", 0x7C05), p("ip")),
+    )
+    assert [value(answers[n]) for n in (0, 1, 2)] == [0xFFFFFFF0, 0xFFF0, 16]
+    assert value(answers[4]) == 0x7C00
+    assert value(answers[6]) == 5
+    assert machine.cpu.linear_eip == 0x7C05
+
+
+def test_a_write_to_memory_reaches_code_that_ran_and_read_only_pages_change_all_or_nothing(boot: Boot) -> None:
+    machine = boot("1: mov al, 1; jmp 1b")
+    at = machine.cpu.eip
+    answers, _ = debug(
+        machine, b"s", b"s", b"s", b"s", b"M%x,1:42" % (at + 1), b"s", p("eax"), b"Mffffff,2:ffff", b"mffffff,2"
+    )
+    assert answers[4] == b"OK"
+    assert value(answers[6]) & 0xFF == 0x42
+    assert answers[7:] == [b"E0e", b"00"]
+
+
+def test_a_range_of_steps_ends_behind_the_range_and_at_a_breakpoint_in_it(boot: Boot) -> None:
+    machine = boot("mov ecx, 5; 1: inc eax; dec ecx; jnz 1b; hlt")
+    at = machine.cpu.eip
+    range_step = b"vCont;r%x,%x:1" % (at, at + 9)
+    answers, _ = debug(
+        machine, b"Z0,%x,1" % (at + 6), range_step, p("ecx"), b"z0,%x,1" % (at + 6), range_step, p("ecx")
+    )
+    assert [value(answers[n]) for n in (2, 5)] == [5, 0]
+    assert machine.cpu.linear_eip == at + 9
+
+
+def test_a_range_of_steps_that_never_ends_can_be_interrupted(boot: Boot) -> None:
+    machine = boot("1: inc eax; jmp 1b")
+    at = machine.cpu.eip
+    server = ScriptedServer(b"vCont;r%x,%x:1" % (at, at + 3))
+    looks = iter(range(1000))
+    typed = server.next
+    server.next = lambda timeout_s: (  # type: ignore[method-assign]
+        typed(timeout_s) if timeout_s != 0 else b"\x03" if next(looks) == 100 else None
+    )
+    run = DebuggedRun(machine, server)  # type: ignore[arg-type]
+    server.on_end = run.stop
+    run.run(wait=True)
+    assert server.answers[-1].startswith(b"T02")
+
+
+def test_a_breakpoint_that_the_debugger_leaves_at_the_program_counter_stops_at_once(boot: Boot) -> None:
+    machine = boot("nop; nop; hlt")
+    at = machine.cpu.eip
+    answers, _ = debug(machine, b"qSupported:hwbreak+", b"Z1,%x,1" % at, b"c", b"z1,%x,1" % at, b"s")
+    assert b"hwbreak:;" in answers[2]
+    assert machine.cpu.instructions == 1
+
+
+def test_the_users_own_breakpoints_stay_and_do_not_hold_a_machine_for_ever(boot: Boot) -> None:
+    machine = boot("nop; here: nop; " + EXIT + "hlt")
+    at = machine.breakpoints.add(machine.cpu.eip + 1)
+    answers, _ = debug(machine, b"c", b"Z0,%x,1" % at, b"z0,%x,1" % at, b"c")
+    assert answers[0].startswith(b"T05")
+    assert answers[-1].startswith(b"T0f"), "it went on to the exit"
+    assert at in machine.breakpoints
+
+
+def test_the_end_of_a_run_is_a_stop_and_going_on_is_the_end(boot: Boot) -> None:
+    machine = boot(EXIT + "hlt")
+    answers, stop = debug(machine, b"c", p("eax"), b"c")
+    assert answers[0].startswith(b"O")
+    assert answers[1].startswith(b"T0f")
+    assert value(answers[2]) & 0xFF == 0x10
+    assert answers[3] == b"W21"
+    assert (stop.reason, stop.exit_code) == (StopReason.EXIT, 0x21)
+
+
+def test_a_limit_counts_the_debuggers_steps(boot: Boot) -> None:
+    machine = boot("1: inc eax; jmp 1b")
+    answers, stop = debug(machine, b"s", b"s", b"c", b"c", max_insns=10)
+    assert machine.cpu.instructions == 10
+    assert answers[-1] == b"W7c"
+    assert stop.reason is StopReason.MAX_INSNS
+
+
+def test_until_sees_a_text_that_a_stop_cuts_in_two(boot: Boot) -> None:
+    letters = "".join(f"mov al, {ord(letter)}; out dx, al; " for letter in "ready")
+    machine = boot(COM1 + letters + "1: jmp 1b")
+    answers, stop = debug(machine, *[b"s"] * 7, b"c", b"c", until="ready")
+    assert machine.serial.text == "ready"
+    assert stop.reason is StopReason.UNTIL
+    assert answers[-1] == b"W00"
+
+
+def test_a_debugger_that_vanishes_leaves_a_machine_that_stands_still(boot: Boot) -> None:
+    machine = boot("1: inc eax; jmp 1b")
+    answers, _ = debug(machine, b"s", Event.GONE, Event.ATTACHED, b"?", b"s")
+    assert machine.cpu.instructions == 2
+    assert answers[-1].endswith(b"thread:1;")
+
+
+@pytest.mark.parametrize("ending", ["cli; jmp .", "cli; hlt", EXIT + "hlt"])
+def test_where_a_run_ends_does_not_depend_on_the_debuggers_stops(boot: Boot, ending: str) -> None:
+    source = "mov ecx, 700000; 1: inc dword ptr [0x200000]; loop 1b; " + ending
+    plain = boot(source)
+    stop = plain.run()
+    watched = boot(source)
+    at = watched.cpu.eip
+    _, ended = debug(watched, *[b"s"] * 333, b"Z0,%x,1" % (at + 5), b"c", b"z0,%x,1" % (at + 5), b"c", b"c")
+    assert ended == stop
+    assert watched.cpu.instructions == plain.cpu.instructions
+    assert watched.memory.sha256() == plain.memory.sha256()
+
+
+# ---- monitor commands
+
+
+def monitor(machine: Machine, command: str) -> str:
+    answers, _ = debug(machine, b"qRcmd," + command.encode().hex().encode())
+    return bytes.fromhex(answers[0].decode()).decode()
+
+
+def test_monitor_commands_show_the_machine_and_a_mistake_is_told_in_a_line(boot: Boot) -> None:
+    machine = boot("cli; hlt")
+    assert "page tables" in monitor(machine, "help")
+    assert monitor(machine, "pt 0x1234") == "=> 0x00001234: physical 0x00001234 (paging is off)\n"
+    assert monitor(machine, "xp 0x100000 4").startswith("00100000: ")
+    assert "neither RAM nor ROM" in monitor(machine, "xp 0xD0000000")
+    assert "GDT[1] 0x0008 code 32-bit, ring 0" in monitor(machine, "gdt")
+    assert monitor(machine, "info registers").startswith("protected mode, ring 0, 32-bit code, paging is off\n")
+    assert monitor(machine, "instructions") == "0\n"
+    assert "'nonsense'" in monitor(machine, "nonsense")
+    assert "an address is missing" in monitor(machine, "pt")
+    assert "no symbol 'mian'" in monitor(machine, "pt mian")
+
+
+def test_no_monitor_command_changes_the_run(boot: Boot) -> None:
+    source = "mov ecx, 1000; 1: inc dword ptr [0x200000]; loop 1b; " + EXIT + "hlt"
+    plain, watched = boot(source), boot(source)
+    stop = plain.run()
+    names = ("help", "info registers", "pt 0", "xp 0", "gdt", "idt", "deliveries", "instructions")
+    looks = [b"qRcmd," + name.encode().hex().encode() for name in names]
+    _, ended = debug(watched, *[b"s"] * 50, *looks, b"g", b"m0,1000", b"c", *looks, b"c")
+    assert (ended, watched.cpu.instructions) == (stop, plain.cpu.instructions)
+    assert watched.memory.sha256() == plain.memory.sha256()

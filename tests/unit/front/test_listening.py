@@ -1,0 +1,83 @@
+"""Where a debugger may come from, and what is refused in one line."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from hillemu.cli import main
+from hillemu.debugging.listening import Address, parse_address
+from hillemu.debugging.server import Event, Server
+from hillemu.emu.errors import OptionError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "is_local"),
+    [
+        ("1234", Address("127.0.0.1", 1234), True),
+        (":1234", Address("127.0.0.1", 1234), True),
+        ("localhost:0", Address("localhost", 0), True),
+        ("0.0.0.0:65535", Address("0.0.0.0", 65535), False),
+        ("[::1]:1234", Address("::1", 1234), True),
+        ("[::]:1234", Address("::", 1234), False),
+    ],
+)
+def test_an_address_is_this_hosts_own_unless_another_is_given(text: str, expected: Address, is_local: bool) -> None:
+    assert parse_address(text) == expected
+    assert parse_address(text).is_local is is_local
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", "65536", "-1", "12 34", "1234:", "x:y", "١٢"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match=r"--gdb: .* is not \[HOST:\]PORT"):
+        parse_address(text)
+
+
+def test_a_port_in_use_is_one_clear_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["boot", "--gdb", str(port)]) == 125
+    line = f"hillemu: --gdb: cannot listen at 127.0.0.1:{port}: Address already in use; choose another port\n"
+    assert capfd.readouterr().err == line
+
+
+def test_an_unknown_host_is_one_clear_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["boot", "--gdb", "256.0.0.1.:1"]) == 125
+    assert capfd.readouterr().err.startswith("hillemu: --gdb: cannot listen at 256.0.0.1.:1: ")
+
+
+def test_there_is_nothing_to_wait_for_without_a_debugger(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["boot", "--wait"]) == 125
+    assert capfd.readouterr().err == "hillemu: --wait: needs --gdb: it is a debugger that is waited for\n"
+
+
+def test_who_listens_to_the_world_is_warned() -> None:
+    with Server(Address("0.0.0.0", 0)) as server:
+        assert any("warning" in line for line in server.greeting(wait=False))
+    with Server(parse_address("0")) as server:
+        assert not any("warning" in line for line in server.greeting(wait=True))
+
+
+def test_a_client_that_leaves_makes_room_for_another_and_nobody_else_can_come_meanwhile() -> None:
+    with Server(parse_address("0")) as server:
+        first = socket.create_connection(server.address)
+        assert server.next(5) is Event.ATTACHED
+        first.sendall(b"$g#67")
+        assert server.next(5) == b"$g#67"
+        with socket.create_connection(server.address, 5) as second:
+            second.sendall(b"$?#3f")
+            assert server.next(0.2) is None
+            assert b"another debugger is attached" in second.recv(200)
+            first.close()
+            assert server.next(5) is Event.GONE
+        with socket.create_connection(server.address, 5):
+            assert server.next(5) is Event.ATTACHED
+
+
+def test_waking_ends_the_waiting_and_sending_to_nobody_is_harmless() -> None:
+    with Server(parse_address("0")) as server:
+        server.send(b"lost")
+        server.wake()
+        assert server.next(None) is Event.WOKEN
+        assert server.next(0) is None
