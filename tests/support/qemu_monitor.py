@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+
+from qmp import Qmp
 
 PATIENCE_S = 30
 
@@ -27,11 +28,10 @@ class QemuMonitor:
             stdin=subprocess.DEVNULL,
         )
         try:
-            self._qmp = _connect(qmp_path)
             self._gdb = _connect(gdb_path)
-            self._answers = self._qmp.makefile("r")
-            json.loads(self._answers.readline())
-            self._ask("qmp_capabilities")
+            with _connect(qmp_path) as qmp:
+                self._stream = qmp.makefile("rw")
+            self._qmp = Qmp(self._stream, self._stream)
         except BaseException:
             self._process.kill()
             raise
@@ -43,8 +43,7 @@ class QemuMonitor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._gdb.close()
-        self._answers.close()
-        self._qmp.close()
+        self._stream.close()
         self._process.kill()
         self._process.wait()
 
@@ -57,14 +56,7 @@ class QemuMonitor:
 
     def human(self, command: str) -> str:
         """What the monitor prints for `command`, with plain line ends."""
-        return str(self._ask("human-monitor-command", {"command-line": command})).replace("\r\n", "\n")
-
-    def _ask(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
-        request = {"execute": command} | ({"arguments": arguments} if arguments else {})
-        self._qmp.sendall(json.dumps(request).encode())
-        while "return" not in (answer := json.loads(self._answers.readline())):
-            assert "error" not in answer, answer
-        return answer["return"]
+        return self._qmp.human(command)
 
     def _gdb_says(self, packet: str) -> str:
         """Source: GDB's manual, "Remote Protocol", "Overview"."""

@@ -1,18 +1,16 @@
-"""A PC on QEMU that is typed at and looked at while it runs: the second opinion on boot loaders and firmware.
-
-It is driven over QMP (QEMU's docs/interop/qmp-spec.txt) on QEMU's standard input and output.
-"""
+"""A PC on QEMU that is typed at and looked at while it runs: the second opinion on boot loaders and firmware."""
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
+
+from qmp import Qmp
 
 TEXT_AT, COLUMNS, ROWS = 0xB8000, 80, 25
 TIMEOUT_S = 40
@@ -37,8 +35,13 @@ class QemuSession:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self._answer()
-        self._tell("qmp_capabilities")
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._qmp = Qmp(self._process.stdout, self._process.stdin)
+        except BaseException:
+            self._end()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -46,8 +49,7 @@ class QemuSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.communicate()
+        self._end()
 
     def wait_for_screen(self, pattern: str) -> None:
         """Return as soon as the text screen matches; `AssertionError` if it never does."""
@@ -67,13 +69,13 @@ class QemuSession:
     def type(self, *keys: str) -> None:
         """Press and release keys by QEMU's names, as ``ret`` and ``ctrl-b``."""
         for key in keys:
-            self._monitor(f"sendkey {key} 10")
+            self._qmp.human(f"sendkey {key} 10")
             time.sleep(0.1)  # they are pressed one after another only so
 
     def memory(self, at: int, count: int) -> bytes:
         """`count` bytes at physical address `at`."""
         file = self._folder / "memory.bin"
-        self._tell("pmemsave", val=at, size=count, filename=str(file))
+        self._qmp.ask("pmemsave", val=at, size=count, filename=str(file))
         return file.read_bytes()
 
     def text_memory(self) -> bytes:
@@ -88,7 +90,7 @@ class QemuSession:
     def picture(self) -> tuple[int, int, bytes]:
         """Width, height and pixels, three bytes each, of what the screen shows."""
         file = self._folder / "screen.ppm"
-        self._tell("screendump", filename=str(file))
+        self._qmp.ask("screendump", filename=str(file))
         found = re.match(rb"P6\n(\d+) (\d+)\n255\n", data := file.read_bytes())
         assert found, data[:20]
         return int(found[1]), int(found[2]), data[found.end() :]
@@ -106,20 +108,6 @@ class QemuSession:
             )
             before = now
 
-    def _monitor(self, line: str) -> None:
-        self._tell("human-monitor-command", **{"command-line": line})
-
-    def _tell(self, command: str, **arguments: Any) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self._process.stdin.flush()
-        while "event" in (answer := self._answer()):
-            pass
-        assert "return" in answer, answer
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line.startswith("{"), f"QEMU says: {line}{self._process.stdout.read()}"
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
