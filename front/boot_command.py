@@ -37,6 +37,11 @@ def boot(options: CommandLine) -> int:
 
     Raises `UserMistake` for everything that is wrong with an option or a file.
     """
+    with _listening(options) as server:
+        return _boot(options, server)
+
+
+def _boot(options: CommandLine, server: Server | None) -> int:
     _check_built_in(options)
     _check_keys(options)
     terminal = _terminal_to_type_on(options)
@@ -48,7 +53,6 @@ def boot(options: CommandLine) -> int:
     if picture is not None:
         check_png(picture)
 
-    server = _listen(options)
     machine = _power_on(options)
     machine.serial.send(serial_input)
     for text, at_insns in zip(options.keys, chain(options.keys_at, repeat(0)), strict=False):
@@ -56,12 +60,12 @@ def boot(options: CommandLine) -> int:
     typed = _schedule(machine, script)
     live = _live_screen(machine, serial) if options.shows_screen and not options.quiet else None
     _connect_serial(machine, serial, live)
+    run, end = _running(machine, options, server)
 
     started = time.perf_counter()
     try:
         with (
             _typing(machine, terminal, options.live, typed, live) as typist,
-            _running(machine, options, server) as (run, end),
             stopping_on_signals(end),
             live.redrawing() if live else nullcontext(),
             _blaming(options.kernel_module),
@@ -134,35 +138,30 @@ def _boots_the_built_in_kernel(options: CommandLine) -> bool:
     return options.image is None and not options.has_drives and options.bios is None
 
 
-def _listen(options: CommandLine) -> Server | None:
+def _listening(options: CommandLine) -> AbstractContextManager[Server | None]:
     """Listen for a debugger, if that is wanted."""
     if options.gdb is None:
         _refuse("needs --gdb: it is a debugger that is waited for", {"--wait": options.wait})
-        return None
+        return nullcontext()
     from hillemu.debugging.listening import parse_address
     from hillemu.debugging.server import Server
 
     return Server(parse_address(options.gdb))
 
 
-@contextmanager
-def _running(machine: Machine, options: CommandLine, server: Server | None) -> Iterator[tuple[Run, Callable[[], None]]]:
+def _running(machine: Machine, options: CommandLine, server: Server | None) -> tuple[Run, Callable[[], None]]:
     """How to run `machine`, and how to end that from a signal handler."""
     if server is None:
-        yield (
-            lambda between: machine.run(until=options.until, max_insns=options.max_insns, between=between),
-            machine.stop,
-        )
-        return
+        until, max_insns = options.until, options.max_insns
+        return lambda between: machine.run(until=until, max_insns=max_insns, between=between), machine.stop
     from hillemu.debugging.debugged_run import DebuggedRun
 
-    with server:
-        debugged = DebuggedRun(
-            machine, server, until=options.until, max_insns=options.max_insns, tell=lambda text: say(f"gdb: {text}")
-        )
-        for line in server.greeting(wait=options.wait):
-            say(f"gdb: {line}")
-        yield lambda between: debugged.run(wait=options.wait, between=between), debugged.stop
+    debugged = DebuggedRun(
+        machine, server, until=options.until, max_insns=options.max_insns, tell=lambda text: say(f"gdb: {text}")
+    )
+    for line in server.greeting(wait=options.wait):
+        say(f"gdb: {line}")
+    return lambda between: debugged.run(wait=options.wait, between=between), debugged.stop
 
 
 def _blaming(kernel_module: str | None) -> AbstractContextManager[None]:

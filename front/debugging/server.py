@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from contextlib import suppress
@@ -39,16 +40,14 @@ class Server:
     def __init__(self, address: Address, option: str = "--gdb") -> None:
         self._client: socket.socket | None = None
         self._refused: list[socket.socket] = []
-        self._wake_end, self._woken_end = socket.socketpair()
-        self._woken_end.setblocking(False)
-        self._wake_end.setblocking(False)
         try:
             family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
             self._listener = socket.create_server(address, family=family, backlog=4)
         except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise OptionError(option, f"cannot listen at {address}: {why}; choose another port") from None
-        self._listener.setblocking(False)
+            raise OptionError(option, f"cannot listen at {address}: {_why(error)}; choose another port") from None
+        self._wake_end, self._woken_end = socket.socketpair()
+        for end in (self._listener, self._wake_end, self._woken_end):
+            end.setblocking(False)
         self.address = Address(*self._listener.getsockname()[:2])
 
     def __enter__(self) -> Self:
@@ -157,3 +156,9 @@ class Server:
                 return
         caller.close()
         self._refused.remove(caller)
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)  # Python adds what we have said already
+    return getattr(error, "strerror", None) or str(error)
