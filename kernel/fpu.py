@@ -9,7 +9,8 @@ boot/asm/kernel_fpu.inc loads and saves the registers, by these words of the ima
     fpu_owner    in whose area the registers belong that the processor has now; 0: in nobody's
     fpu_copy     an area that gets a copy of them at the next return; 0: none
 
-So an area in memory is only as new as its owner's last turn; while its owner runs, the registers are ahead of it.
+So an area in memory is only as new as its owner's last turn; while its owner runs, the registers are ahead of it.  (The
+switch of tasks at a double fault sets TS too.  That ends whoever ran, so nobody goes on for whom TS was clear.)
 
 Source: Intel SDM Vol. 2A, "FSAVE/FNSAVE" and "FXSAVE" (layouts); Vol. 1, "Programming with the x87 FPU", for the state
 after FNINIT, in which every program starts.
@@ -99,10 +100,6 @@ class Fpu:
                 words[word] = 0
         words[self._ready] = _NOT_READY
         self._areas.free(VirtAddr(at))
-
-    def distrust(self) -> None:
-        """CR0.TS may have changed behind the stub's back: a switch of tasks sets it."""
-        self._words[self._ready] = _NOT_READY
 
     def check(self, processes: Iterable[Process]) -> list[str]:
         """Contradictions between processes and areas; none if all is well."""

@@ -248,7 +248,6 @@ class Kernel:
     def end_in_double_fault(self, process: Process, signal: int) -> None:
         """As the end of any process, while the double-fault task runs."""
         own_frame = self.words[self._trap_frame]
-        self.fpu.distrust()
         self.processes.end(process, signal)
         self.scheduler.leave_double_fault(own_frame)
 

@@ -64,6 +64,15 @@ def test_the_example_from_python_runs(text: str, capsys: pytest.CaptureFixture[s
     assert re.search(r"-c0000000 rw-p 00000000 \[stack\]$", out, re.MULTILINE)
 
 
+def test_every_test_that_the_document_names_is_there(text: str, root: Path) -> None:
+    section = text.partition("## What holds, and which tests say so")[2]
+    named = re.findall(r"`(\w+/[\w/]*test_\w+\.py)(?:::(\w+))?`", section)
+    assert len(named) > 30
+    for file, name in named:
+        source = (root / "tests" / file).read_text(encoding="utf-8")
+        assert not name or re.search(rf"^(?:def|class) {name}\b", source, re.MULTILINE), f"{file}::{name}"
+
+
 def test_the_guide_s_example_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     guide = (root / "docs" / "guide.md").read_text(encoding="utf-8")
     (example,) = [one for one in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "load_kernel(append" in one]
