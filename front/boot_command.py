@@ -54,7 +54,12 @@ def _boot(options: CommandLine, server: Server | None) -> int:
         check_png(picture)
 
     machine = _power_on(options)
-    machine.serial.send(serial_input)
+    if options.serial_input_after is None:
+        machine.serial.send(serial_input)
+    else:
+        from hillemu.held_input import send_after
+
+        send_after(machine, options.serial_input_after, serial_input)
     for text, at_insns in zip(options.keys, chain(options.keys_at, repeat(0)), strict=False):
         machine.schedule_keys(text, at_insns)
     typed = _schedule(machine, script)
@@ -200,6 +205,8 @@ def _refuse(why: str, given: dict[str, object]) -> None:
 def _check_keys(options: CommandLine) -> None:
     if len(options.keys_at) > len(options.keys):
         raise OptionError("--keys-at", "is given more often than --keys; each belongs to one --keys, in order")
+    if options.serial_input_after is not None and options.serial_input is None:
+        raise OptionError("--serial-input-after", "there is no --serial-input to hold back")
 
 
 def _terminal_to_type_on(options: CommandLine) -> int | None:

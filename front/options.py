@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Never
 
 from hillemu.display import Display, parse_display
@@ -62,6 +63,7 @@ class CommandLine(argparse.Namespace):
     rtc_base: datetime | None
     serial: str
     serial_input: str | None
+    serial_input_after: re.Pattern[str] | None
     display: Display | None
     keys: list[str]
     keys_at: list[int]
@@ -222,6 +224,12 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         "--serial-input", metavar="FILE", help="bytes that COM1 receives, as fast as it reads them; - is standard input"
     )
     terminal.add_argument(
+        "--serial-input-after",
+        type=_pattern("--serial-input-after"),
+        metavar="REGEX",
+        help="hold --serial-input back until what the guest sent matches, as a shell's prompt [from the start]",
+    )
+    terminal.add_argument(
         "--display",
         type=parse_display,
         metavar="none|text|FILE.png",
@@ -263,7 +271,7 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
     ending = boot.add_argument_group("when to stop, and what to tell")
     ending.add_argument("--max-insns", type=_count("--max-insns"), metavar="N", help="stop after N instructions")
     ending.add_argument(
-        "--until", type=_pattern, metavar="REGEX", help="stop when the serial text or the screen matches"
+        "--until", type=_pattern("--until"), metavar="REGEX", help="stop when the serial text or the screen matches"
     )
     ending.add_argument("--json", metavar="FILE", help="write what happened to FILE")
     ending.add_argument("--quiet", action="store_true", help="say nothing but errors and crash reports")
@@ -317,13 +325,17 @@ def _module(text: str) -> tuple[str, str]:
     return name, arguments
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def _pattern(option: str) -> Callable[[str], re.Pattern[str]]:
+    return lambda text: _compiled(option, text)
+
+
+def _compiled(option: str, text: str) -> re.Pattern[str]:
     import re
 
     try:
         return re.compile(text, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
-        raise OptionError("--until", f"{text!r} is not a regular expression: {error}") from None
+        raise OptionError(option, f"{text!r} is not a regular expression: {error}") from None
 
 
 def _moment(text: str) -> datetime:

@@ -122,6 +122,8 @@ def test_the_processors_offered_are_those_that_there_are() -> None:
 # Mistakes
 
 MISTAKES = {
+    "boot --serial-input-after $": "--serial-input-after: there is no --serial-input to hold back",
+    "boot --serial-input x --serial-input-after [": "--serial-input-after: '[' is not a regular expression",
     "": "no command; 'hillemu boot' boots the built-in kernel, 'hillemu --help' lists the rest",
     "bot": "argument COMMAND: invalid choice: 'bot'",
     "boot --mem lots": "--mem: 'lots' is not a size; write it like 512M, 4G or 65536K",
