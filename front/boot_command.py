@@ -83,8 +83,8 @@ def _boot(options: CommandLine, server: Server | None) -> int:
     if picture is not None:
         try:
             machine.save_picture(picture)
-        except UserMistake as fault:  # told after the summary, as all that was lost
-            lost.append(fault)
+        except UserMistake as unsaved:  # told after the summary, as all that was lost
+            lost.append(unsaved)
     _tell(machine, stop, wall_s, options, was_typed_live=typist is not None and typist.has_typed)
     if record_file is not None:
         _write_record(record_file, machine, stop, wall_s, typed)
