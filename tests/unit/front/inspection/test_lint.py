@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 
 import pytest
-from faulty_spaces import CLEAN, FAULTS, Fault, P, U, guest_with
+from faulty_spaces import CLEAN, FAULTS, GDT, IDT, NOBODY, SPARE, Fault, P, U, W, guest_with
 
 from hillemu.emu.errors import UserMistake
-from hillemu.emu.guest import FakeGuest
+from hillemu.emu.guest import FakeGuest, Segment
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.inspection.findings import Findings, Severity
 from hillemu.inspection.lint import MOST_PER_RULE, RULES
@@ -97,6 +97,43 @@ def test_a_range_that_makes_no_sense_is_refused(kernel: int | tuple[int, int]) -
 def test_an_unknown_severity_is_refused_with_those_there_are() -> None:
     with pytest.raises(UserMistake, match="info, warning, error"):
         paging_of(guest_with([])).lint(severity="bad")
+
+
+def test_the_handlers_of_the_idt_say_where_the_kernel_is_while_a_program_runs() -> None:
+    guest = guest_with([])
+    gdt = [0, 0x00CF9B000000FFFF, 0x00CF93000000FFFF]
+    guest.memory.write(PhysAddr(GDT), struct.pack("<3Q", *gdt))
+    guest.memory.write(PhysAddr(IDT), struct.pack("<Q", 0x40008E0000080000))
+    guest.registers.segments["cs"] = Segment(0x1B, 0, 0xFFFFFFFF, 0xC0FB00)
+    guest.registers.set("eip", 0x40000000)
+    (finding,) = paging_of(guest).lint().of_rule("user-kernel-page")
+    assert "handler of vector 0" in finding.what
+    assert (finding.severity, finding.start) == (Severity.ERROR, 0x40000000)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "severities"),
+    [
+        (U, W | U, ["warning"]),
+        (0, W, ["warning"]),
+        (0, W | U, ["warning"]),
+        (U, W, ["info"]),
+        (W | U, W, ["info"]),
+        (W, W, []),
+    ],
+    ids=["user r/rw", "kernel r/rw", "kernel r, user rw", "user r, kernel rw", "user rw, kernel rw", "the same"],
+)
+def test_an_alias_is_bad_where_it_defeats_the_stricter_mapping(here: int, there: int, severities: list[str]) -> None:
+    findings = legacy(0, {0x1000: 0x2007, 0x2004: 0x5001 | here, 0x2010: 0x5001 | there})
+    assert [finding.severity for finding in findings.of_rule("alias")] == severities
+
+
+@pytest.mark.parametrize("word", [NOBODY | P, 0])
+def test_what_is_no_page_table_is_not_taken_for_one(word: int) -> None:
+    lost = next(fault for fault in FAULTS if fault.rule == "unreachable-table")
+    guest = guest_with([lost])
+    guest.memory.write(PhysAddr(SPARE), struct.pack("<Q", word))
+    assert not paging_of(guest).lint().of_rule("unreachable-table")
 
 
 def legacy(cr4: int, entries: dict[int, int]) -> Findings:
