@@ -10,6 +10,7 @@ import pytest
 from fake_kernel import FakeKernel, program
 from hosted_programs import spoken
 
+from hillemu.kernel import layout
 from hillemu.kernel.errno import Errno
 from hillemu.kernel.kernel_calls import FUNCTIONS
 from hillemu.kernel.mm.structure import Structure
@@ -62,6 +63,20 @@ def test_the_example_from_python_runs(text: str, capsys: pytest.CaptureFixture[s
     assert " 8192 memory_test.elf[1]\n" in out
     assert re.search(r"^00400000-00401000 r-xp 00001000 memory_test.elf$", out, re.MULTILINE)
     assert re.search(r"-c0000000 rw-p 00000000 \[stack\]$", out, re.MULTILINE)
+
+
+def test_the_address_map_is_the_layout_s(text: str) -> None:
+    """The numbers are in the document, in the layout and, those that a user was promised, here."""
+    section = text.partition("## Virtual addresses")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(0x\w+)` \| `(0x\w+)` \|", section, re.MULTILINE)
+    starts = [int(start, 16) for start, _ in rows]
+    assert [int(end, 16) + 1 for _, end in rows[:-2]] == starts[1:-1], "nothing is left out below the kernel stacks"
+    assert starts == [
+        layout.PROGRAM_BASE & -layout.HEAP_BASE, layout.HEAP_BASE, layout.MMAP_BASE, layout.MMAP_END,
+        layout.KERNEL_BASE, layout.DEVICES_BASE, layout.HIGH_WINDOW_BASE, layout.FIXMAP_BASE, layout.STACKS_BASE,
+    ]  # fmt: skip
+    assert starts[1:2] + starts[4:8] == [0x08000000, 0xC0000000, 0xD0000000, 0xE0000000, 0xF0000000]
+    assert layout.STACK_END == layout.KERNEL_BASE == 0xC0000000
 
 
 def test_every_test_that_the_document_names_is_there(text: str, root: Path) -> None:
