@@ -100,6 +100,31 @@ def test_a_program_that_does_what_it_may_not_dies_and_the_kernel_goes_on(tmp_pat
     assert machine.kernel.reports == [next(one for one in said if one.startswith(line))]
 
 
+@pytest.mark.parametrize(
+    ("call", "access", "line"),
+    [
+        ("SYS_MUNMAP, ebp, 4096", "mov eax, [ebp]", "prog[1]: read of 0x0C000000: nothing is mapped there"),
+        ("SYS_MPROTECT, ebp, 4096, 1", "mov [ebp], eax", "prog[1]: write to 0x0C000000: its area is r--"),
+        ("SYS_MPROTECT, ebp, 4096, 0", "mov eax, [ebp]", "prog[1]: read of 0x0C000000: its area is ---"),
+    ],
+)
+def test_the_processor_forgets_at_once_what_a_call_takes_away(
+    tmp_path: Path, call: str, access: str, line: str
+) -> None:
+    """It has just used the page, for reading and for writing, so it remembers the translation."""
+    body = f"""
+        system_call SYS_MMAP2, 0, 4096, 3, 0x22, -1, 0
+        mov ebp, eax
+        mov dword ptr [ebp], 1
+        mov eax, [ebp]
+        system_call {call}
+        {access}
+        tell "it is still there\\n"
+    """
+    said = run_to_the_end(kernel_with(tmp_path, {"prog": body}))
+    assert said[0].startswith(line), said
+
+
 def test_a_null_data_segment_in_a_program_does_not_hurt_the_kernel(tmp_path: Path) -> None:
     body = """
         xor eax, eax
