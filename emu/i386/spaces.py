@@ -120,7 +120,7 @@ def size_text(size_bytes: int) -> str:
     """A size in the largest binary unit that divides it: ``4 KiB``, ``12 MiB``, ``4 GiB``."""
     for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if size_bytes >= 1 << shift and not size_bytes & (1 << shift) - 1:
-            return f"{size_bytes >> shift} {unit}"
+            return f"{size_bytes >> shift:,} {unit}"
     return f"{size_bytes} bytes"
 
 
@@ -172,6 +172,9 @@ class Regions(Sequence[Region]):
         if index < 0 or at >= self.columns.start[index] + self.columns.size_bytes[index]:
             return None
         return self[index]
+
+    def __str__(self) -> str:
+        return "\n".join(str(region) for region in self)
 
     def __repr__(self) -> str:
         return f"<Regions: {len(self)} runs, {sum(self.columns.size_bytes) >> 10} KiB>"
