@@ -9,7 +9,7 @@ from gdb_target import FakeTarget, packet, packets_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hillemu.emu.gdb.registers import G_BYTES
+from hillemu.emu.gdb.registers import G_BYTES, LAYOUT
 from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import HostSignal, Stopped
 
@@ -82,3 +82,24 @@ def test_arbitrary_bytes_are_survived(pieces: list[bytes]) -> None:
     for piece in pieces:
         packets_in(session.receive(piece))
         session.stopped(Stopped(HostSignal.TRAP))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_a_real_machine_survives_mutated_packets_and_values_in_all_registers(seed: int) -> None:
+    from hillemu.debugging.machine_target import MachineTarget
+    from hillemu.machine import Machine
+
+    dice = random.Random(seed)
+    machine = Machine(mem="4M")
+    machine.load_demo()
+    session = Session(target := MachineTarget(machine))
+    for _ in range(PACKETS):
+        if session.closed:
+            session = Session(target)
+        wild = packet(b"P%x=%08x" % (dice.randrange(len(LAYOUT)), dice.randrange(1 << 32)))
+        for answer in packets_in(session.receive(wild if dice.random() < 0.3 else mutated(dice))):
+            assert not answer.startswith(b"E") or re.fullmatch(rb"E[0-9a-f]{2}", answer), answer
+        if session.running:
+            session.stopped(Stopped(HostSignal.TRAP))
+            target.insert_points()
