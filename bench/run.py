@@ -18,12 +18,13 @@ import kernel_mm
 import kernel_vm
 import loops
 import ports
+import snapshots
 import startup
 from machines import QEMU, qemu_path
 from processes import BenchError
 
-PARTS = ("loops", "start", "ports", "mm", "kernel")
-WITHOUT_QEMU = {"ports", "mm", "kernel"}
+PARTS = ("loops", "start", "ports", "mm", "kernel", "snapshot")
+WITHOUT_QEMU = {"ports", "mm", "kernel", "snapshot"}
 
 
 def main() -> int:
@@ -77,6 +78,9 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if "kernel" in options.part:
         measured["kernel"] = kernel_machine.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
         goals += _show(*kernel_machine.report(measured["kernel"]))
+    if "snapshot" in options.part:
+        measured["snapshot"] = snapshots.measure(rounds=rounds, tell=_tell)
+        goals += _show(*snapshots.report(measured["snapshot"]))
     print(*goals, sep="\n")
     return {**measured, "goals": [goal.record() for goal in goals]}
 

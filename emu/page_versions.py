@@ -33,7 +33,7 @@ import mmap
 import os
 import sys
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from hillemu.emu.host_pages import PAGE_SIZE, HostPages, Run, address_of
@@ -304,8 +304,8 @@ def _merged(runs: Iterable[Run]) -> list[Run]:
     return merged
 
 
-def _united(runs: list[Run], pages: Iterable[int]) -> list[Run]:
-    return _merged([*runs, *((at, at + PAGE_SIZE) for at in pages)])
+def _united(runs: list[Run], pages: Collection[int]) -> list[Run]:
+    return _merged([*runs, *((at, at + PAGE_SIZE) for at in pages)]) if pages else runs
 
 
 def _without(runs: Iterable[Run], pages: dict[int, bytes]) -> Iterator[Run]:

@@ -90,8 +90,7 @@ class Snapshots:
         processor.close_windows()
         snapshot._objects.write_back()
         for buffer, runs in self._memory.go_to(snapshot._memory):
-            for start, end in runs:
-                processor.host_changed(buffer, start, end)
+            processor.host_changed(buffer, runs)
         processor.set_state(snapshot._processor)
 
     @property

@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum, StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -361,13 +361,19 @@ class Processor:
         self._core.load_state(state)
         self._map_changed = True
 
-    def host_changed(self, buffer: memoryview, start: int, end: int) -> None:
-        """Forget translated code of `buffer` from `start` up to `end`, wherever that is mapped."""
+    def host_changed(self, buffer: memoryview, runs: Sequence[tuple[int, int]]) -> None:
+        """Forget translated code of `runs` of `buffer` (offsets of start and end), wherever they are mapped."""
+        host_wrote = self._core.host_wrote
         for area in self._mapped.values():
-            if area is not None and area.buffer is buffer:
-                first, last = max(start, area.offset), min(end, area.offset + area.size_bytes)
-                if first < last:
-                    self._core.host_wrote(area.base + first - area.offset, last - first)
+            if area is None or area.buffer is not buffer:
+                continue
+            low, high, to_physical = area.offset, area.offset + area.size_bytes, area.base - area.offset
+            for start, end in runs:
+                if low <= start and end <= high:
+                    host_wrote(start + to_physical, end - start)
+                elif start < high and end > low:
+                    first = max(start, low)
+                    host_wrote(first + to_physical, min(end, high) - first)
 
     def add_breakpoint(self, at: int) -> None:
         self._core.add_breakpoint(at)
