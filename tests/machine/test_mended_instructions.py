@@ -147,6 +147,19 @@ def test_a_16_bit_gate_has_16_bits_of_offset(kind: int, lab_of: Any) -> None:
     assert machine.get("ecx") - machine.get("edx") == 6  # IP, CS and FLAGS
 
 
+@pytest.mark.parametrize("frame_at", [GDT + 0x1004, 0x7F84])
+def test_a_return_address_is_no_gate_though_it_lies_in_a_tables_limit(frame_at: int, lab_of: Any) -> None:
+    # As with a GDT of 64 KiB around the stack; at 0x7F84, with an LDTR that was never loaded.
+    machine = lab_of(
+        "native", f"lgdt [0x7800]; mov esp, {frame_at + 12}; pushfd; push 8; push 0x1260C; mov ecx, esp; iretd"
+    )
+    limit = 0xFFFF if frame_at > GDT else 0x37
+    machine.memory.write(PhysAddr(0x7800), limit.to_bytes(2, "little") + GDT.to_bytes(4, "little"))
+    machine.memory.write(PhysAddr(0x1260C), b"\xfa\xf4")  # cli; hlt
+    machine.run()
+    assert (machine.get("eip"), machine.get("ecx")) == (0x1260E, frame_at)
+
+
 def test_a_task_may_begin_in_conforming_code_of_an_inner_ring(lab_of: Any) -> None:
     machine = lab_of(
         "native", "lgdt [0x7800]; ljmp 0x38, 0; task: mov ecx, cs; mov edx, 0x5555; int 0x82; vector_130: cli; hlt"
