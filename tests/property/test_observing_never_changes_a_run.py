@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from random_programs import programs
+from random_programs import FRAME, programs
 
 from hillemu.emu.cpu.core import CoreStop
 from hillemu.emu.cpu.observers import Watch, WatchHit
 from hillemu.emu.i386.address import PhysAddr
 
 IDT, PAGE_TABLE, STACK_PAGE, CODE, DATA, UNMAPPED = 0x2000, 0x12000, 0x7F000, 0x100000, 0x500000, 0x600000
-PLACES = [IDT, PAGE_TABLE, STACK_PAGE, CODE, DATA, UNMAPPED]
+PLACES = [IDT, PAGE_TABLE, STACK_PAGE, CODE, DATA, DATA, DATA, UNMAPPED]
 
 PROPERTY = settings(
     max_examples=40,
@@ -50,7 +50,15 @@ def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
         assert other[key] == value, key
 
 
+LONG_BLOCK = FRAME.format(
+    body="sti\n.rept 50; add dword ptr [DATA + 4], eax; add eax, ebx; inc ebx; .endr", timer=5, rounds=12
+)
+"""Interrupts fall due in the middle of a block that each hit cuts."""
+
+
 @PROPERTY
+@example(source=LONG_BLOCK, watched=[(DATA + 4, 4, Watch.ACCESS, False)], stops=True)
+@example(source=LONG_BLOCK, watched=[(DATA + 4, 4, Watch.ACCESS, True)], stops=False)
 @given(source=programs, watched=st.lists(watches(), min_size=1, max_size=3), stops=st.booleans())
 def test_a_watched_run_is_the_same_run(
     lab_of: Callable[..., Any], source: str, watched: list[tuple[int, int, Watch, bool]], stops: bool

@@ -130,7 +130,8 @@ def bodies(draw: st.DrawFn) -> str:
 
 
 programs = st.builds(
-    lambda body, timer, rounds: FRAME.format(body=body, timer=timer, rounds=rounds),
+    lambda start, body, timer, rounds: FRAME.format(body=f"{start}\n{body}", timer=timer, rounds=rounds),
+    start=st.sampled_from(["sti", "nop"]),
     body=bodies(),
     timer=st.integers(3, 20),
     rounds=st.integers(1, 12),
