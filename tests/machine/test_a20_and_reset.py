@@ -54,6 +54,16 @@ def test_the_state_after_reset_is_the_manuals(lab: Any) -> None:
     assert (cpu.get("dr6"), cpu.get("dr7")) == (0xFFFF0FF0, 0x400)
 
 
+def test_reset_disarms_the_debug_registers(lab: Any) -> None:
+    machine = lab("mov eax, offset target; mov dr0, eax; mov eax, 2; mov dr7, eax; hlt; target: nop; hlt")
+    assert machine.run() is CoreStop.HALT
+    machine.processor.reset()
+    machine._flat(machine["target"])
+    machine.run(1)
+    assert machine.vectors == []
+    assert machine.get("eip") == machine["target"] + 1
+
+
 def test_code_in_rom_runs_from_the_reset_vector_into_protected_mode(lab: Any) -> None:
     machine = lab("hlt")
     rom(

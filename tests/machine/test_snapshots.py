@@ -225,6 +225,34 @@ def test_the_guests_code_breakpoints_come_and_go(boot: Callable[..., Machine]) -
     assert machine.run(max_insns=50) == stop
 
 
+def test_a_data_breakpoint_that_was_hit_is_raised_after_every_restore(lab_of: Callable[..., Any]) -> None:
+    lab = lab_of(
+        "native",
+        """
+        mov eax, 0x300000; mov dr0, eax
+        mov eax, 0xD0002; mov dr7, eax              # four bytes, writes
+        xor ecx, ecx
+    1:  mov dword ptr [0x300000], 5
+        inc ecx; cmp ecx, 5; jne 1b
+        cli; hlt
+        vector_1: inc dword ptr [0x300100]; iretd
+        """,
+    )
+    snapshots = Snapshots(lab.pc, lab.pc)
+    kept = []
+    for _ in range(30):
+        kept.append((snapshots.take(), lab.outcome()))
+        lab.run(1)
+    lab.run()
+    assert lab.word(0x300100) == 5
+    end = lab.outcome()
+    for snapshot, then in reversed(kept):
+        snapshots.restore(snapshot)
+        assert lab.outcome() == then
+        lab.run()
+        assert lab.outcome() == end
+
+
 def test_keys_and_calls_that_were_due_are_due_again(boot: Callable[..., Machine]) -> None:
     machine = boot("1: in al, 0x60; mov [0x300000], al; jmp 1b")
     calls: list[int] = []

@@ -228,6 +228,7 @@ void registers_reset(Core *core, uint32_t signature)
     set_cache((char *)env + ENV_IDT, 0, 0, 0x3ff, 0); /* as on hardware after INIT: a real-mode table of 256 vectors */
     set_cache((char *)env + ENV_LDT, 0, 0, 0xffff, LDT);
     set_cache((char *)env + ENV_TR, 0, 0, 0xffff, TSS);
+    lib.update_dr7(env, 0); /* QEMU forgets its breakpoints */
     memset((char *)env + ENV_DR, 0, 8 * 8);
     FIELD(uint64_t, env, ENV_DR + 8 * 6) = 0xffff0ff0;
     FIELD(uint64_t, env, ENV_DR + 8 * 7) = 0x400;

@@ -1,7 +1,7 @@
 /* The processor's part of a snapshot: QEMU's CPU state, the clock and what is on its way to the guest.
  *
  * Left as they are, because no run depends on them: translated code, the soft TLB (restoring flushes it), the marks of
- * frames that hold code, breakpoints of the host.
+ * frames that hold code, breakpoints and watches of the host.
  */
 #include <string.h>
 
@@ -15,6 +15,7 @@ typedef struct {
     uint64_t invalid_address, deliveries;
     Delivery history[HISTORY_LENGTH];
     StillWord still_words[2];
+    Observers seen; /* only what an instruction has done and not finished: the rest is the host's */
     uint8_t env[ENV_UC]; /* all but the pointer behind it is data, or, for the breakpoints, handled apart */
 } State;
 
@@ -32,6 +33,20 @@ static PyObject *saved_windows(const Core *core)
         Py_XDECREF(item);
     }
     return result;
+}
+
+/* A data breakpoint that was hit and has not raised #DB yet; an instruction that is to be executed again; what the host
+ * was told of and will not be told twice. */
+static void copy_unfinished(Observers *to, const Observers *from)
+{
+    to->debug_hits = from->debug_hits;
+    to->debug_eip = from->debug_eip;
+    to->redo_ticks = from->redo_ticks;
+    to->redo_eip = from->redo_eip;
+    memcpy(to->device_reads, from->device_reads, sizeof to->device_reads);
+    to->device_read_count = from->device_read_count;
+    to->told_ticks = from->told_ticks;
+    to->told_eip = from->told_eip;
 }
 
 /* (state, model-specific registers, CPUID leaves, windows): bytes that only core_load_state understands. */
@@ -64,6 +79,7 @@ PyObject *core_save_state(Core *core, PyObject *unused)
     state->deliveries = core->deliveries;
     memcpy(state->history, core->history, sizeof state->history);
     memcpy(state->still_words, core->still_words, sizeof state->still_words);
+    copy_unfinished(&state->seen, &core->seen);
     memcpy(state->env, core->env, sizeof state->env);
     return Py_BuildValue("(Ny#y#N)", bytes, (char *)core->msrs, (Py_ssize_t)(core->msr_count * sizeof *core->msrs),
                          (char *)core->cpuid, (Py_ssize_t)(core->cpuid_count * sizeof *core->cpuid),
@@ -154,5 +170,6 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     rearm(core);
     lib.tlb_flush(core->cpu);
     observe_forget(core);
+    copy_unfinished(&core->seen, &state->seen);
     Py_RETURN_NONE;
 }
