@@ -12,16 +12,26 @@ from hillemu.inspection.subject import Spot, Subject
 
 
 def outside_ram(subject: Subject) -> Iterator[Spot]:
-    """Pages whose frames nobody answers for; video memory, ROM and devices are fine."""
+    """Pages whose frames nobody answers for, one spot a run; video memory, ROM and devices are fine."""
     columns = subject.regions.columns
     for number, (phys, size_bytes) in enumerate(zip(columns.phys, columns.size_bytes, strict=True)):
         place = subject.physical_map.find(phys)
         if place is not None and phys + size_bytes <= place.end:
             continue
         region = subject.regions[number]
-        for base, end in subject.physical_map.gaps(region.phys, region.phys_end):
-            text = f"leads to physical 0x{base:09X}-0x{end - 1:09X}, where nobody answers"
-            yield Spot(Severity.WARNING, VirtAddr(region.start + base - region.phys), end - base, text)
+        gaps = list(subject.physical_map.gaps(region.phys, region.phys_end))
+        if gaps:
+            (base, end), last = gaps[0], gaps[-1][1]
+            total = size_text(sum(end - base for base, end in gaps))
+            text = f"{total} lead to physical 0x{base:09X}-0x{end - 1:09X}"
+            if len(gaps) > 1:
+                text += f" and {len(gaps) - 1} more range{'s' * (len(gaps) > 2)} up to 0x{last - 1:09X}"
+            yield Spot(
+                Severity.WARNING,
+                VirtAddr(region.start + base - region.phys),
+                last - base,
+                f"{text}, where nobody answers",
+            )
 
 
 def aliases(subject: Subject) -> Iterator[Spot]:

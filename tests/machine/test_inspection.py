@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from faulty_spaces import FAULTS, TABLE, guest_with, kernel_source
+from faulty_spaces import DIRECTORY, FAULTS, PS, TABLE, guest_with, kernel_source
 
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.i386.outcomes import Mapped, NotPresent, ReservedBit
@@ -52,6 +52,18 @@ def test_devices_and_rom_are_no_findings(boot: Any) -> None:
     assert not machine.paging.lint().of_rule("outside-ram")
     machine.memory.write(PhysAddr(table), (1 << 63 | 0xFEC01000 | 3).to_bytes(8, "little"))
     assert [one.start for one in machine.paging.lint().of_rule("outside-ram")] == [0x40000000]
+
+
+def test_the_holes_between_devices_are_one_finding(boot: Any) -> None:
+    machine = boot(kernel_source([]))
+    machine.run()
+    # 2 MiB with the I/O APIC's frame at the start and the HPET's in the middle
+    machine.memory.write(PhysAddr(DIRECTORY + 8), (1 << 63 | 0xFEC00000 | PS | 3).to_bytes(8, "little"))
+    (finding,) = machine.paging.lint().of_rule("outside-ram")
+    assert (finding.start, finding.end) == (0x40201000, 0x40400000)
+    assert finding.what == (
+        "2,040 KiB lead to physical 0x0FEC01000-0x0FECFFFFF and 1 more range up to 0x0FEDFFFFF, where nobody answers"
+    )
 
 
 def test_the_view_is_live_and_a_capture_is_not(faulty: Machine) -> None:
