@@ -12,8 +12,9 @@ fault's handler, in front of a function's first instruction.  They see the machi
 at everything and call `Machine.stop`, and must not change anything.  What they raise ends the run, and `Machine.run`
 raises it.  Being watched never changes a run.
 
-What it costs: nothing while nothing is watched.  A callback takes about a microsecond of Python's time.  An access to
-a page in which something is watched takes some 30 ns more, and nothing else does.
+What it costs: nothing while nothing is watched.  An access to a page in which something is watched takes some 75 ns,
+and nothing else becomes slower.  A callback for an access takes 1.4 us, for a page fault 1.1 us, for CR3 0.8 us, for a
+call 0.3 us, and what it does itself.
 
 What is seen are the processor's accesses; see `hillemu.emu.cpu.observers` for those that are not.
 """

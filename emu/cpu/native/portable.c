@@ -3,7 +3,8 @@
  * Slower, same counts: the block hook runs before the block's own exit check, so an exit that it asks for is taken
  * before the first instruction.  Not there without interposition: #GP for unknown MSRs and for reserved bits of CR0
  * and CR4, TSC and SYSENTER registers by MSR beyond what Unicorn keeps, #UD for CR4 on a 386, RF and VM clear in what
- * PUSHF stores, the upper half of CR0 by SMSW, the faults of refuse.c, #GP for misaligned SSE operands.
+ * PUSHF stores, the upper half of CR0 by SMSW, the faults of refuse.c, #GP for misaligned SSE operands,
+ * data breakpoints in DR0-DR3 and DR7.GD, watches on memory, who loads CR3.
  */
 #include "core.h"
 
