@@ -81,7 +81,7 @@ class DebuggedRun:
         finally:
             if self._watch is not None:
                 self._watch.close()
-            self._target.forget_points()
+            self._target.points.clear()
         stop = self._final or self._interrupted()
         if self._session is not None:
             self._server.send(self._session.stopped(Ended(exit_status(stop))))
@@ -99,11 +99,12 @@ class DebuggedRun:
     def _move(self, how: Resume) -> Stop:
         """Set the machine in motion, and return why it stopped."""
         self._target.was_changed = self._held = self._has_moved = False
+        self._target.points.insert_watchpoints()
         if how.motion is Motion.STEP:
             return self._step(*how.stay_in)
-        self._target.insert_points()
+        self._target.points.insert_breakpoints()
         # GDB steps over a breakpoint with the breakpoint taken out: where it left one, that is to stop the machine.
-        starts_over = not self._target.has_point(self._target.pc)
+        starts_over = not self._target.points.has_breakpoint(self._target.pc)
         return self._run(self._instructions_left(), over_breakpoint=starts_over)
 
     def _step(self, start: int, end: int) -> Stop:
@@ -113,7 +114,7 @@ class DebuggedRun:
             at = self._target.pc
             if stop.reason is not StopReason.MAX_INSNS or not start <= at < end or self._instructions_left() == 0:
                 return stop
-            if self._target.has_point(at):
+            if self._target.points.has_breakpoint(at):
                 return Stop(StopReason.BREAKPOINT)
 
     def _run(self, max_insns: int | None, *, over_breakpoint: bool) -> Stop:
@@ -168,7 +169,7 @@ class DebuggedRun:
     def _hang_up(self) -> None:
         self._server.hang_up()
         self._session = None
-        self._target.forget_points()
+        self._target.points.clear()
 
     def _show(self, stop: Stop) -> None:
         """Tell the debugger, or keep for the next one, why the machine stands still."""
@@ -179,7 +180,9 @@ class DebuggedRun:
     def _outcome(self, stop: Stop) -> Stopped:
         match stop.reason:
             case StopReason.BREAKPOINT:
-                return Stopped(HostSignal.TRAP, self._target.cause_at(self._target.pc))
+                return self._target.points.breakpoint_stop(self._target.pc)
+            case StopReason.WATCHPOINT:
+                return self._target.points.watchpoint_stop()
             case StopReason.MAX_INSNS if self._instructions_left() != 0:
                 return Stopped(HostSignal.TRAP)
             case StopReason.INTERRUPTED:

@@ -4,8 +4,7 @@ It does not run the machine; `wanted` is how GDB wants it to be set in motion, a
 does that.
 
 Breakpoints are the processor's own, at linear addresses, whatever page tables and code are there: one that is set
-before paging is on holds afterwards, too.  They are put into the processor when the machine is set in motion, because
-GDB takes all of them out at every stop.
+before paging is on holds afterwards, too.
 """
 
 from __future__ import annotations
@@ -15,35 +14,21 @@ from typing import TYPE_CHECKING
 
 from hillemu.debugging import memory_access, register_access
 from hillemu.debugging.monitor import Monitor
+from hillemu.debugging.points import Points
 from hillemu.emu.gdb.registers import Register
-from hillemu.emu.gdb.target import (
-    HostSignal,
-    Outcome,
-    PointKind,
-    Region,
-    Resume,
-    StopCause,
-    Stopped,
-    Unsupported,
-)
+from hillemu.emu.gdb.target import HostSignal, Outcome, PointKind, Region, Resume, Stopped
 from hillemu.emu.i386.control import ControlState
 
 if TYPE_CHECKING:
     from hillemu.machine import Machine
 
-_BREAKPOINTS = {
-    PointKind.SOFTWARE_BREAKPOINT: StopCause.SOFTWARE_BREAKPOINT,
-    PointKind.HARDWARE_BREAKPOINT: StopCause.HARDWARE_BREAKPOINT,
-}
-
 
 class MachineTarget:
     """`machine` through the eyes of a debugger; fulfils `hillemu.emu.gdb.target.Target`.
 
-    Not modelled: watchpoints and reverse execution; GDB is told so when it attaches.
+    Not modelled: reverse execution; GDB is told so when it attaches.  The portable core has no watchpoints.
     """
 
-    watches_data = False
     goes_backwards = False
 
     def __init__(self, machine: Machine) -> None:
@@ -55,8 +40,7 @@ class MachineTarget:
         self.was_changed = False
         """Somebody wrote a register or memory since the machine stopped."""
         self.outcome: Outcome = Stopped(HostSignal.TRAP)
-        self._points: dict[int, set[PointKind]] = {}
-        self._inserted: set[int] = set()
+        self.points = Points(machine)
 
     # ---- registers and memory -----------------------------------------------------------------------------------
 
@@ -93,50 +77,22 @@ class MachineTarget:
         """All there is: any address may be mapped one day, and GDB never asks again."""
         return (Region(0, 1 << 32, True),)
 
-    # ---- breakpoints --------------------------------------------------------------------------------------------
+    # ---- breakpoints and watchpoints ----------------------------------------------------------------------------
 
     def add_point(self, kind: PointKind, at: int, length: int) -> None:
-        if kind not in _BREAKPOINTS:
-            raise Unsupported("watchpoints")
-        self._points.setdefault(at, set()).add(kind)
+        self.points.add(kind, at, length)
 
     def remove_point(self, kind: PointKind, at: int, length: int) -> None:
-        if kind not in _BREAKPOINTS:
-            raise Unsupported("watchpoints")
-        kinds = self._points.get(at, set())
-        kinds.discard(kind)
-        if not kinds:
-            self._points.pop(at, None)
+        self.points.remove(kind, at, length)
 
-    def insert_points(self) -> None:
-        """Have the processor know the breakpoints that there are now; the user's own stay."""
-        breakpoints = self.machine.breakpoints
-        for at in self._inserted - self._points.keys():
-            breakpoints.remove(at)
-            self._inserted.remove(at)
-        for at in self._points.keys() - self._inserted:
-            if at not in breakpoints:
-                breakpoints.add(at)
-                self._inserted.add(at)
-
-    def has_point(self, at: int) -> bool:
-        """Whether the debugger has a breakpoint at linear address `at`."""
-        return at in self._points
+    @property
+    def watches_data(self) -> bool:
+        return self.points.watches_data
 
     @property
     def pc(self) -> int:
         """The linear address of the next instruction."""
         return register_access.linear_pc(self._cpu)
-
-    def cause_at(self, at: int) -> StopCause:
-        """Why a run stopped at the breakpoint at `at`."""
-        kinds = self._points.get(at)
-        return _BREAKPOINTS[min(kinds)] if kinds else StopCause.STEP
-
-    def forget_points(self) -> None:
-        """Take all of the debugger's breakpoints away."""
-        self._points.clear()
-        self.insert_points()
 
     # ---- motion -------------------------------------------------------------------------------------------------
 
@@ -153,7 +109,7 @@ class MachineTarget:
         return self.monitor_commands.run(command)
 
     def detach(self) -> None:
-        self.forget_points()
+        self.points.clear()
 
     def kill(self) -> None:
         self.killed = True

@@ -37,6 +37,10 @@ class Monitor:
             "help": Entry("", "show this list", self._help),
             "info registers": Entry("", "the processor's mode, segments and system registers", self._registers),
             "pt": Entry("ADDR", "walk the page tables for a virtual address, and show every entry", self._walk),
+            "info mem": Entry("", "the ranges that the page tables map, as QEMU prints them", self._info_mem),
+            "info tlb": Entry("", "every page that the page tables map, as QEMU prints them", self._info_tlb),
+            "regions": Entry("", "the ranges that the page tables map, with rights, frames and flags", self._regions),
+            "lint": Entry("", "what looks wrong in the page tables", self._lint),
             "xp": Entry("ADDR [BYTES]", "show physical memory", self._physical),
             "gdt": Entry("", "the global descriptor table, decoded", self._gdt),
             "idt": Entry("", "the interrupt descriptor table, decoded; empty entries left out", self._idt),
@@ -112,6 +116,18 @@ class Monitor:
         return translate(
             self._machine.memory, VirtAddr(at), ControlState.read(self._machine.cpu.processor), PEEK
         ).explain()
+
+    def _info_mem(self, words: list[str]) -> str:
+        return self._machine.paging.info_mem()
+
+    def _info_tlb(self, words: list[str]) -> str:
+        return self._machine.paging.info_tlb()
+
+    def _regions(self, words: list[str]) -> str:
+        return str(self._machine.paging)
+
+    def _lint(self, words: list[str]) -> str:
+        return str(self._machine.paging.lint())
 
     def _physical(self, words: list[str]) -> str:
         at = self._number(words, 0)

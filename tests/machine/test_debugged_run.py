@@ -224,6 +224,36 @@ def test_where_a_run_ends_does_not_depend_on_the_debuggers_stops(boot: Boot, end
     assert watched.memory.sha256() == plain.memory.sha256()
 
 
+WRITES = "mov ecx, 5; mov edi, 0x200000; 1: mov [edi], ecx; mov eax, [edi]; add edi, 4; loop 1b; " + EXIT + "hlt"
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [(b"2", b"watch:200008;"), (b"3", b"rwatch:200008;"), (b"4", b"awatch:200008;")]
+)
+def test_a_watchpoint_stops_behind_the_access_and_does_not_change_the_run(boot: Boot, kind: bytes, told: bytes) -> None:
+    plain, watched = boot(WRITES), boot(WRITES)
+    stop = plain.run()
+    answers, ended = debug(
+        watched, b"Z" + kind + b",200008,4", b"c", p("edi"), b"z" + kind + b",200008,4", *[b"s"] * 3, b"c", b"c"
+    )
+    assert b";" + told in answers[1]
+    assert value(answers[2]) == 0x200008
+    assert (ended, watched.cpu.instructions) == (stop, plain.cpu.instructions)
+
+
+def test_a_step_that_makes_the_access_tells_the_watchpoint(boot: Boot) -> None:
+    answers, _ = debug(boot(WRITES), b"Z2,200000,1", b"s", b"s", b"s")
+    assert [b"watch:" in answer for answer in answers[1:]] == [False, False, True]
+
+
+def test_a_watchpoint_beyond_the_address_space_is_an_error_and_the_portable_core_has_none(
+    boot: Boot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert debug(boot("hlt"), b"Z2,fffffffe,4")[0] == [b"E16"]
+    monkeypatch.setenv("HILLEMU_CORE", "portable")
+    assert debug(boot("hlt"), b"Z2,1000,4", b"Z0,1000,1")[0] == [b"", b"OK"]
+
+
 # ---- monitor commands
 
 
@@ -250,7 +280,20 @@ def test_no_monitor_command_changes_the_run(boot: Boot) -> None:
     source = "mov ecx, 1000; 1: inc dword ptr [0x200000]; loop 1b; " + EXIT + "hlt"
     plain, watched = boot(source), boot(source)
     stop = plain.run()
-    names = ("help", "info registers", "pt 0", "xp 0", "gdt", "idt", "deliveries", "instructions")
+    names = (
+        "help",
+        "info registers",
+        "info mem",
+        "info tlb",
+        "regions",
+        "lint",
+        "pt 0",
+        "xp 0",
+        "gdt",
+        "idt",
+        "deliveries",
+        "instructions",
+    )
     looks = [b"qRcmd," + name.encode().hex().encode() for name in names]
     _, ended = debug(watched, *[b"s"] * 50, *looks, b"g", b"m0,1000", b"c", *looks, b"c")
     assert (ended, watched.cpu.instructions) == (stop, plain.cpu.instructions)

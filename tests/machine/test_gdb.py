@@ -175,6 +175,32 @@ def test_a_backtrace_locals_and_finish_work_in_a_kernel_in_c(gdb: str, c_kernel:
     assert (record["stop"], record["status"]) == ("exit", 0x11 << 1 | 1)
 
 
+def test_watchpoints_tell_who_writes_reads_and_touches(gdb: str, c_kernel: Path) -> None:
+    with DebuggedHillemu(gdb, c_kernel) as machine:
+        text = machine.debug(
+            *(
+                "watch depth_reached",
+                "continue",
+                "delete",
+                "rwatch *(int *)0xF4",
+                "break count_to",
+                "continue",
+                "delete",
+            ),
+            *("awatch sum", "next", "next", "continue", "monitor info mem", "monitor lint"),
+            symbols=c_kernel,
+        )
+    in_order(
+        text,
+        *(r"Hardware watchpoint 1", r"Old value = 0", r"New value = 8", r"descend \(depth=0"),
+        *(
+            r"Hardware read watchpoint 2",
+            r"Breakpoint 3, count_to",
+            r"Hardware access \(read/write\) watchpoint 4: sum",
+        ),
+    )
+
+
 SLEEPS_BETWEEN_TIMER_INTERRUPTS = """
     mov eax, offset handler; mov [0x200040], ax; mov dword ptr [0x200042], 0x8E000008; shr eax, 16; mov [0x200046], ax
     lidt [pointer]; sti

@@ -102,4 +102,5 @@ def test_a_real_machine_survives_mutated_packets_and_values_in_all_registers(see
             assert not answer.startswith(b"E") or re.fullmatch(rb"E[0-9a-f]{2}", answer), answer
         if session.running:
             session.stopped(Stopped(HostSignal.TRAP))
-            target.insert_points()
+            target.points.insert_breakpoints()
+            target.points.insert_watchpoints()
