@@ -150,8 +150,8 @@ class DebuggedRun:
             event = self._server.next(None)
             if event is not None:
                 self._handle(event)
-            if self._target.restarted:
-                self._final, self._target.restarted = None, False
+            if self._target.moved:
+                self._final, self._target.moved = None, False
         return None
 
     def _handle(self, event: bytes | Event) -> None:

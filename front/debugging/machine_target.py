@@ -34,9 +34,9 @@ class MachineTarget:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._cpu = machine.cpu.processor
-        self.monitor_commands = Monitor(machine, restart=self.restart, quit_=self.kill)
+        self.monitor_commands = Monitor(machine, restart=self.restart, quit_=self.kill, was_moved=self._was_moved)
         self.wanted: Resume | None = None
-        self.killed = self.restarted = False
+        self.killed = self.moved = False
         self.was_changed = False
         """Somebody wrote a register or memory since the machine stopped."""
         self.outcome: Outcome = Stopped(HostSignal.TRAP)
@@ -116,5 +116,9 @@ class MachineTarget:
 
     def restart(self) -> None:
         self.machine.boot_again()
-        self.restarted = True
+        self._was_moved()
+
+    def _was_moved(self) -> None:
+        """The machine is somewhere else in its run: what stopped it before is no more."""
+        self.moved = True
         self.outcome = Stopped(HostSignal.TRAP)

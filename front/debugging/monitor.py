@@ -1,6 +1,6 @@
 """What ``monitor COMMAND`` in GDB does: a table of commands, which others may add to.
 
-Commands look and print; only `system_reset` and `quit` do something to the machine.
+Commands look and print; only `snapshot load`, `system_reset` and `quit` do something to the machine.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from hillemu.emu.errors import UserMistake
 from hillemu.emu.i386.control import PEEK, ControlState
 
 if TYPE_CHECKING:
+    from hillemu.emu.snapshot import Snapshot
     from hillemu.machine import Machine
 
+_FLUSH = "GDB learns of the new registers with 'maintenance flush register-cache'"
 _BYTES_PER_LINE = 16
 _MOST_BYTES = 4096
 
@@ -28,10 +30,22 @@ class Entry(NamedTuple):
 
 
 class Monitor:
-    """The commands for `machine`.  `restart` boots it again, `quit_` ends its run."""
+    """The commands for `machine`.
 
-    def __init__(self, machine: Machine, *, restart: Callable[[], None], quit_: Callable[[], None]) -> None:
+    `restart` boots it again, `quit_` ends its run; `was_moved` hears that it is somewhere else in its run now.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        restart: Callable[[], None],
+        quit_: Callable[[], None],
+        was_moved: Callable[[], None],
+    ) -> None:
         self._machine = machine
+        self._was_moved = was_moved
+        self._snapshots: dict[str, Snapshot] = {}
         self._restart, self._quit = restart, quit_
         self.commands: dict[str, Entry] = {
             "help": Entry("", "show this list", self._help),
@@ -46,6 +60,9 @@ class Monitor:
             "idt": Entry("", "the interrupt descriptor table, decoded; empty entries left out", self._idt),
             "deliveries": Entry("", "the last exceptions and interrupts, oldest first", self._deliveries),
             "instructions": Entry("", "how many instructions were executed since power-on", self._instructions),
+            "snapshot": Entry("", "the names of the snapshots that were saved", self._snapshot_names),
+            "snapshot save": Entry("NAME", "keep the whole machine as it is now, in memory", self._save_snapshot),
+            "snapshot load": Entry("NAME", "go back (or forward) to it", self._load_snapshot),
             "system_reset": Entry("", "boot again, and stop before the first instruction", self._system_reset),
             "quit": Entry("", "end the run", self._end),
         }
@@ -174,9 +191,30 @@ class Monitor:
 
     # ---- doing --------------------------------------------------------------------------------------------------
 
+    def _snapshot_names(self, words: list[str]) -> str:
+        return "\n".join(self._snapshots) or "none; 'monitor snapshot save NAME' makes one"
+
+    def _save_snapshot(self, words: list[str]) -> str:
+        name = self._name(words)
+        self._snapshots[name] = self._machine.snapshot()
+        return f"saved {name!r} at {self._machine.cpu.instructions:,} instructions"
+
+    def _load_snapshot(self, words: list[str]) -> str:
+        name = self._name(words)
+        if name not in self._snapshots:
+            raise UserMistake(f"there is no snapshot {name!r}; 'monitor snapshot' lists what there is")
+        self._machine.restore(self._snapshots[name])
+        self._was_moved()
+        return f"the machine is at {self._machine.cpu.instructions:,} instructions; {_FLUSH}"
+
+    def _name(self, words: list[str]) -> str:
+        if len(words) != 1:
+            raise UserMistake("a snapshot needs a name of one word")
+        return words[0]
+
     def _system_reset(self, words: list[str]) -> str:
         self._restart()
-        return "the machine has booted again; GDB learns of the new registers with 'flushregs'"
+        return f"the machine has booted again; {_FLUSH}"
 
     def _end(self, words: list[str]) -> str:
         self._quit()

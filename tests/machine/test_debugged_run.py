@@ -298,3 +298,22 @@ def test_no_monitor_command_changes_the_run(boot: Boot) -> None:
     _, ended = debug(watched, *[b"s"] * 50, *looks, b"g", b"m0,1000", b"c", *looks, b"c")
     assert (ended, watched.cpu.instructions) == (stop, plain.cpu.instructions)
     assert watched.memory.sha256() == plain.memory.sha256()
+
+
+def test_a_snapshot_is_loaded_from_the_end_of_a_run_and_the_run_ends_there_again(boot: Boot) -> None:
+    machine = boot(WRITES)
+
+    def command(text: str) -> bytes:
+        return b"qRcmd," + text.encode().hex().encode()
+
+    answers, stop = debug(
+        machine,
+        *(b"s", b"s", b"s", command("snapshot save here"), p("ecx"), b"c", p("ecx"), command("snapshot load here")),
+        *(p("ecx"), command("snapshot load there"), b"c", b"c"),
+    )
+    values = [value(answer) for answer in answers if len(answer) == 8]
+    assert values == [5, 0, 5]
+    assert b"there is no snapshot 'there'".hex().encode() in b"".join(answers)
+    plain = boot(WRITES)
+    assert plain.run() == stop
+    assert plain.cpu.instructions == machine.cpu.instructions
