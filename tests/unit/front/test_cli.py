@@ -226,6 +226,7 @@ def test_a_kernel_starts_without_what_only_drives_debuggers_and_reports_need(roo
     libraries = {"shutil", "bz2", "lzma", "json", "numpy", "dataclasses", "inspect", "elftools", "capstone", "keystone"}
     others_parts = re.compile(
         r"hillemu\.(kernel|report|inspection|debugging|emu\.gdb|boot\.(drive_plan|disk_boot|el_torito|linux|multiboot2))\b"
+        r"|hillemu\.(watched|emu\.cpu\.observers)\b"
         r"|hillemu\.emu\.devices\.(storage\.(floppy|atapi|ata_disk)|video\.picture)\b"
     )
     assert [name for name in loaded if name in libraries or others_parts.match(name)] == []
