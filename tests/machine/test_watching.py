@@ -174,3 +174,32 @@ def test_going_back_in_time_keeps_who_watches_and_forgets_what_was_to_come(boot:
     assert [hit.after for hit in hits] == [10, 3, 10, 3]
     assert [hit.at for hit in hits[:2]] == [hit.at for hit in hits[2:]]
     assert len(calls) == 4
+
+
+def test_a_snapshot_behind_a_watched_access_keeps_the_guests_own_debug_exception(boot: Boot) -> None:
+    """The host's watch stops where the guest's #DB, for the same access, is about to be delivered."""
+    machine = boot(
+        """
+        lgdt [gdt_pointer]; ljmp 8:1f; 1: mov ax, 16; mov ss, ax; mov esp, offset stack_top
+        mov eax, offset handler; mov [idt + 8], ax; shr eax, 16; mov [idt + 14], ax; lidt [idt_pointer]
+        mov eax, offset total; mov dr0, eax; mov eax, 0xD0001; mov dr7, eax
+        mov dword ptr [total], 5
+        nop; cli; hlt
+        handler: mov ebx, dr6; mov [seen], ebx; iretd
+        .align 8; gdt: .quad 0, 0x00CF9A000000FFFF, 0x00CF92000000FFFF
+        gdt_pointer: .word 23; .long gdt
+        idt: .quad 0, 0x00008E0000080000
+        idt_pointer: .word 15; .long idt
+        .align 4; total: .long 0
+        seen: .long 0
+        .space 64; stack_top: .long 0
+        """
+    )
+    watchpoint = machine.watchpoints.add("total")
+    assert machine.run().reason is StopReason.WATCHPOINT
+    watchpoint.remove()
+    snapshot = machine.snapshot()
+    for _ in range(2):
+        assert machine.run().reason is StopReason.HALT
+        assert machine.read(machine.symbols["seen"], 4) == (0xFFFF0FF1).to_bytes(4, "little")
+        machine.restore(snapshot)

@@ -11,6 +11,7 @@ typedef struct {
     int64_t ticks, deadline, hold, poll_at, idle, tsc_offset;
     bool attention, replaying, interrupt_line, nmi_pending, halted, stop_requested;
     uint32_t replay_value, interrupt_request, next_cflags;
+    uint8_t debug_hits;
     int uc_error;
     uint64_t invalid_address, deliveries;
     Delivery history[HISTORY_LENGTH];
@@ -72,6 +73,7 @@ PyObject *core_save_state(Core *core, PyObject *unused)
     state->halted = core->halted;
     state->stop_requested = core->stop_requested;
     state->replay_value = core->replay_value;
+    state->debug_hits = core->seen.debug_hits;
     state->interrupt_request = FIELD(uint32_t, core->cpu, CPU_INTERRUPT_REQUEST);
     state->next_cflags = FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB);
     state->uc_error = core->uc_error;
@@ -170,6 +172,8 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     rearm(core);
     lib.tlb_flush(core->cpu);
     observe_forget(core);
+    core->seen.debug_hits = state->debug_hits; /* #DB is still to come */
+    rearm(core);
     copy_unfinished(&core->seen, &state->seen);
     Py_RETURN_NONE;
 }
