@@ -169,6 +169,22 @@ def test_each_function_of_the_image_has_the_number_that_python_knows() -> None:
         assert code == b"\xb8" + number.to_bytes(4, "little") + b"\xcd\x81\xc3", name
 
 
+def test_what_was_not_given_back_is_told_at_the_end_with_who_took_it() -> None:
+    machine = Machine(mem="16M")
+
+    def leak(kernel: Kernel) -> None:
+        for size in (100, 5000):
+            kernel.memory.kmalloc.kmalloc(size, kernel.symbols["kernel_main"] + 3)
+        kernel.kfree(kernel.kmalloc(7))
+
+    machine.load_kernel(append="tests=off", options=KernelOptions(on_boot=leak, check=True))
+    assert machine.run(max_insns=INSTRUCTIONS).reason is StopReason.POWER_OFF
+    told = [line for line in machine.serial.text.splitlines() if line.endswith("not freed")]
+    assert len(told) == 2
+    assert re.fullmatch(r"kmalloc: 2 allocations of 5100 bytes by .*kernel_main\+0x3.* not freed", told[0]), told
+    assert told[1] == "kmalloc: in all 2 allocations of 5100 bytes not freed"
+
+
 def test_the_files_of_proc_are_there_while_the_machine_stands_still() -> None:
     machine = Machine(mem="512M")
     machine.load_kernel(append="tests=off")

@@ -123,6 +123,7 @@ def test_the_area_of_a_process_that_ends_is_nobody_s() -> None:
     old = area_of(one.fake.current)
     one.fake.call(EXIT, 0)
     assert one["fpu_owner"] == one["trap_fpu"] == 0
+    assert one["fpu_ready"] != old, "whoever gets that place next has not got the registers yet"
     assert one.kernel.memory.caches["fpu_state"].active == 0
     one.stub_returns()
     one.first_instruction()  # the child's
