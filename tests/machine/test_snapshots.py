@@ -278,11 +278,15 @@ def test_breakpoints_and_observers_are_the_hosts(boot: Callable[..., Machine]) -
     before = machine.snapshot()
     heard: list[int] = []
     machine.serial.on_byte(heard.append)
+    written: list[Any] = []
+    machine.on_write(0x300000, written.append)
     at = machine.breakpoints.add(machine.cpu.linear_eip)
     machine.restore(before)
     assert list(machine.breakpoints) == [at]
     assert machine.run(max_insns=100).reason is StopReason.BREAKPOINT
     assert heard
+    assert written
+    assert written[0].at > before.instructions
 
 
 def test_serial_text_is_cut_and_grows_again(boot: Callable[..., Machine]) -> None:
