@@ -38,10 +38,7 @@ def disassembly_lines(scene: Scene) -> list[str]:
 
 def decode(code: bytes, address: int, bits: int) -> list[Instruction]:
     """Decode all of `code`, which lies at offset `address` of CS; an instruction that is cut off is left out."""
-    import capstone
-
-    mode = capstone.CS_MODE_32 if bits == 32 else capstone.CS_MODE_16
-    engine: Any = capstone.Cs(capstone.CS_ARCH_X86, mode)  # type: ignore[no-untyped-call]
+    engine = _engine(bits)
     found: list[Instruction] = []
     offset = 0
     while offset < len(code):
@@ -54,6 +51,19 @@ def decode(code: bytes, address: int, bits: int) -> list[Instruction]:
             found.append(Instruction(address + offset, code[offset : offset + 1], "(bad)"))
             offset += 1
     return found
+
+
+def instruction_at(scene: Scene) -> Any:
+    """The instruction at EIP with its operands, as capstone's `CsInsn`; `None` where there is none."""
+    engine = _engine(scene.code_bits)
+    engine.detail = True
+    return next(engine.disasm(scene.read(scene.eip, _LONGEST_BYTES), scene.offset, 1), None)
+
+
+def _engine(bits: int) -> Any:
+    import capstone
+
+    return capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_32 if bits == 32 else capstone.CS_MODE_16)  # type: ignore[no-untyped-call]
 
 
 def _before(scene: Scene) -> list[Instruction]:

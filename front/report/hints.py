@@ -16,6 +16,7 @@ from hillemu.emu.i386.registers import Cr0, Cr4
 from hillemu.emu.i386.tables import look_up
 from hillemu.emu.stop import StopReason
 from hillemu.report.delivery_hints import failed_delivery
+from hillemu.report.segment_hints import beyond_limit
 from hillemu.report.view import Delivery, Scene, is_page_fault
 
 _NULL_PAGE_BYTES = 0x1000
@@ -161,6 +162,7 @@ _CAUSES: tuple[Hint, ...] = (
     _stack_overflow,
     _forbidden_page,
     _bad_selector,
+    beyond_limit,
     _sse_off,
     _fpu_off,
     _empty_code,
