@@ -36,6 +36,7 @@ from hillemu.emu.memory import PhysicalMemory
 from hillemu.emu.pc import Pc
 from hillemu.emu.reports import Report, unheard
 from hillemu.emu.stop import Stop, StopReason
+from hillemu.looking import Looking
 from hillemu.rewinding import Rewinding
 from hillemu.sizes import check_ram_size, parse_ram_size
 from hillemu.symbols import SymbolTable
@@ -45,7 +46,6 @@ from hillemu.watching import Watching
 if TYPE_CHECKING:
     from hillemu.emu.devices.video.picture import Picture
     from hillemu.hosted_kernel import HostedKernel
-    from hillemu.inspection.spaces import Paging
     from hillemu.kernel.kernel import Kernel
     from hillemu.kernel.options import KernelOptions
 
@@ -56,7 +56,7 @@ LONGEST_SLEEP_TICKS = 3600 * DEFAULT_FREQUENCY_HZ
 """How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual."""
 
 
-class Machine(Rewinding, Watching):
+class Machine(Looking, Rewinding, Watching):
     """A PC with `mem` of RAM (bytes, or text as ``--mem`` takes it), switched on and waiting for an image.
 
     `cpu` names a processor model, `rtc_base` is the clock chip's date at power-on.  `report` hears, once each, of what
@@ -407,13 +407,6 @@ class Machine(Rewinding, Watching):
     def read(self, at: int, count: int) -> bytes:
         """`count` bytes at virtual address `at`, through the current page tables; shorter at the first hole."""
         return self.cpu.read_virtual(self.memory, at, count)
-
-    @property
-    def paging(self) -> Paging:
-        """The address space that the processor uses now, to look at; ``paging.at(cr3=...)`` is another."""
-        from hillemu.inspection.spaces import Paging
-
-        return Paging.of_pc(self._pc)
 
     def screen_lines(self) -> list[str]:
         """What the screen shows: the rows of its text, or one line that names the graphics mode."""
