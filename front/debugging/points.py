@@ -12,7 +12,7 @@ from hillemu.emu.gdb.target import ErrorNumber, HostSignal, PointKind, StopCause
 
 if TYPE_CHECKING:
     from hillemu.machine import Machine
-    from hillemu.watching import Handle
+    from hillemu.watched import Handle
 
 _CAUSES = {
     PointKind.SOFTWARE_BREAKPOINT: StopCause.SOFTWARE_BREAKPOINT,
