@@ -13,6 +13,10 @@
 The interrupt reason is in the sector count.  IDENTIFY DEVICE and READ SECTORS abort and leave the signature (LBA mid
 14h, high EBh), by which a host tells a packet device from a disk.
 
+The drive reads a sector of the disc and then sends it: after a block that ends in the middle of one the next block is
+there at once, and BSY is not seen in between.  A driver that allows 12 bytes and then reads 2048 without looking gets
+them, as from QEMU's drive.  After one that ends with a sector the drive is busy with the next.
+
 At power-on no unit attention is pending: the firmware of a PC asks for it during its self test.  A disc that is
 changed later gives one.
 
@@ -52,6 +56,7 @@ class AtapiCd(Drive):
         self.serial = serial
         self._commands = CdCommands(medium)
         self._block_limit = 0
+        self._in_sector = 0  # how much of a sector the host has read
         super().__init__(clock=clock, report=report)
 
     def reset(self) -> None:
@@ -115,6 +120,7 @@ class AtapiCd(Drive):
             # The host has data coming and no room for any.
             self.abort()
         else:
+            self._in_sector = 0
             self._send_piece(result)
 
     def _send_piece(self, source: Source) -> None:
@@ -125,10 +131,13 @@ class AtapiCd(Drive):
         self.interrupt()
 
     def _piece_was_read(self, source: Source, count: int) -> None:
-        if source.remaining:
-            self.after(max(count, CD_SECTOR_BYTES) * SECTOR_NS // 512, lambda: self._send_piece(source))
-        else:
+        self._in_sector = (self._in_sector + count) % CD_SECTOR_BYTES
+        if not source.remaining:
             self.after(SECTOR_NS, self._packet_done)
+        elif self._in_sector:
+            self._send_piece(source)
+        else:
+            self.after(max(count, CD_SECTOR_BYTES) * SECTOR_NS // 512, lambda: self._send_piece(source))
 
     def _packet_done(self) -> None:
         self._set_reason(ata.IO | ata.COD)

@@ -119,6 +119,39 @@ class TestTheCable:
                 return  # the others are like these
         assert data == DATA[lba * 2048 : (lba + count) * 2048]
 
+    @given(st.integers(1, 1023).map(lambda half: 2 * half), st.integers(1, 3))
+    def test_a_host_that_does_not_look_between_blocks_gets_a_sector_whole(self, limit: int, count: int) -> None:
+        host = Host(cd=disc())
+        host.packet(*read_10(9, count), limit=limit)
+        data = b""
+        for _ in range(count):
+            assert host.settle() & ata.DRQ
+            data += b"".join(host.read(ata.DATA, 2).to_bytes(2, "little") for _ in range(1024))
+        assert data == DATA[9 * 2048 : (9 + count) * 2048]
+        assert host.settle() == ata.READY
+        assert host.read(ata.COUNT) & 7 == ata.IO | ata.COD
+
+    def test_each_block_of_a_sector_has_its_interrupt(self, host: Host) -> None:
+        host.packet(*read_10(0, 2), limit=1024)
+        host.settle()
+        edges = len(host.edges)
+        for block in range(2):
+            for _ in range(512):
+                host.read(ata.DATA, 2)
+            busy = host.alternate & ata.BSY
+            assert bool(busy) == (block == 1), "the next sector is still on the disc, the rest of this one is here"
+            assert len(host.edges) == edges + (block == 0)
+            host.read(ata.STATUS)
+            edges = len(host.edges)
+
+    def test_blocks_that_nobody_acknowledges_are_one_interrupt(self, host: Host) -> None:
+        host.packet(*read_10(0, 1), limit=12)
+        host.settle()
+        edges = len(host.edges)
+        for _ in range(1023):
+            host.read(ata.DATA, 2)
+        assert host.edges[edges:] == [True]
+
     def test_data_for_a_host_without_room_abort(self, host: Host) -> None:
         host.packet(*read_10(0, 1), limit=0)
         assert host.failed() == ata.ABRT
