@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hillemu.emu.devices.input.mouse import BUFFERED_PACKETS, LEFT, MIDDLE, RIGHT, Mouse
+from hillemu.emu.devices.input.mouse import BUFFERED_PACKETS, FIFTH, FOURTH, LEFT, MIDDLE, RIGHT, Mouse
 
 
 def command(mouse: Mouse, *values: int) -> str:
@@ -15,9 +15,13 @@ def command(mouse: Mouse, *values: int) -> str:
     return bytes(mouse.take_reply() for _ in range(len(mouse.replies))).hex(" ")
 
 
-def packets(mouse: Mouse) -> list[bytes]:
+WHEEL_KNOCK, FIVE_BUTTON_KNOCK = (0xF3, 200, 0xF3, 100, 0xF3, 80), (0xF3, 200, 0xF3, 200, 0xF3, 80)
+
+
+def packets(mouse: Mouse, size: int = 3) -> list[bytes]:
     data = bytes(mouse.take_event() for _ in range(len(mouse.events)))
-    return [data[at : at + 3] for at in range(0, len(data), 3)]
+    assert len(data) % size == 0
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def movement(packet: bytes) -> tuple[int, int]:
@@ -42,7 +46,14 @@ def movement(packet: bytes) -> tuple[int, int]:
         ("e8 04", "fa fe"),
         ("eb", "fa 08 00 00"),
         ("e0", "fe"),
-        ("f3 c8 f3 64 f3 50 f2", "fa fa fa fa fa fa fa 00"),  # a wheel mouse would say 03
+        ("f3 c8 f3 64 f3 50 f2", "fa fa fa fa fa fa fa 03"),
+        ("f3 c8 f3 c8 f3 50 f2", "fa fa fa fa fa fa fa 04"),
+        ("f3 c8 f3 64 f3 50 f3 c8 f3 c8 f3 50 f2", "fa fa fa fa fa fa fa fa fa fa fa fa fa 04"),
+        ("f3 c8 f3 50 f3 64 f2", "fa fa fa fa fa fa fa 00"),
+        ("f3 c8 f3 64 f6 f3 50 f2", "fa fa fa fa fa fa fa fa 00"),
+        ("f3 c8 f3 64 f3 50 f6 f2", "fa fa fa fa fa fa fa fa 03"),
+        ("f3 c8 f3 64 f3 50 ff f2", "fa aa 00 fa 00"),
+        ("f3 c8 f3 64 f3 50 eb", "fa fa fa fa fa fa fa 08 00 00 00"),
     ],
 )
 def test_commands_are_answered_as_the_reference_says(sent: str, replies: str) -> None:
@@ -81,6 +92,53 @@ def test_a_driver_reads_back_the_movement(dx: int, dy: int, buttons: int) -> Non
     assert movement(packet) == (dx, dy)
     assert packet[0] & 0xCF & ~0x08 == buttons
     assert packet[0] & 0x08
+
+
+def test_without_a_knock_a_wheel_and_more_buttons_are_not_sent() -> None:
+    mouse = Mouse()
+    command(mouse, 0xF4)
+    mouse.move(1, 2, LEFT | FOURTH | FIFTH, wheel=3)
+    assert packets(mouse) == [bytes([0x09, 1, 2])]
+
+
+@given(st.integers(-256, 255), st.integers(-256, 255), st.integers(0, 31), st.integers(-8, 7))
+def test_after_the_knock_the_fourth_byte_has_the_wheel(dx: int, dy: int, buttons: int, wheel: int) -> None:
+    mouse = Mouse()
+    command(mouse, *WHEEL_KNOCK, 0xF4)
+    mouse.move(dx, dy, buttons, wheel=wheel)
+    (packet,) = packets(mouse, 4)
+    assert movement(packet) == (dx, dy)
+    assert packet[0] & 0xCF == 0x08 | buttons & 7
+    assert int.from_bytes(packet[3:], "little", signed=True) == wheel
+
+
+@given(st.integers(0, 31), st.integers(-8, 7))
+def test_after_the_other_knock_the_fourth_byte_has_two_more_buttons(buttons: int, wheel: int) -> None:
+    mouse = Mouse()
+    command(mouse, *FIVE_BUTTON_KNOCK, 0xF4)
+    mouse.move(0, 0, buttons, wheel=wheel)
+    (packet,) = packets(mouse, 4)
+    assert packet[3] >> 6 == 0
+    assert (packet[3] & 0x07) - (packet[3] & 0x08) == wheel
+    assert bool(packet[3] & 0x10) == bool(buttons & FOURTH)
+    assert bool(packet[3] & 0x20) == bool(buttons & FIFTH)
+
+
+def test_a_wheel_that_turns_too_far_for_one_packet_goes_on_in_the_next() -> None:
+    mouse = Mouse()
+    command(mouse, *WHEEL_KNOCK, 0xF4)
+    mouse.move(0, 0, wheel=-20)
+    for _ in range(3):
+        mouse.move(0, 0)
+    assert [packet[3] for packet in packets(mouse, 4)] == [0xF8, 0xF8, 0xFC, 0]
+
+
+def test_as_many_packets_of_four_bytes_wait_as_of_three() -> None:
+    mouse = Mouse()
+    command(mouse, *WHEEL_KNOCK, 0xF4)
+    for _ in range(20):
+        mouse.move(1, 0, wheel=1)
+    assert len(packets(mouse, 4)) == BUFFERED_PACKETS
 
 
 def test_too_much_movement_is_marked_as_overflow() -> None:
