@@ -96,6 +96,7 @@ class Observers:
         self._is_native = is_native
         self._when_stopped = when_stopped
         self._last_watch = 0
+        self._watches: set[int] = set()
         self._on_hit: dict[int, Callable[[WatchHit], None]] = {}
         self._on_cr3: list[Callable[[Cr3Load], None]] = []
         self._on_page_fault: list[Callable[[PageFault], None]] = []
@@ -127,6 +128,7 @@ class Observers:
         self._need_native("watch memory")
         self._last_watch += 1
         self._core.add_watch(self._last_watch, at, at + length, int(kind), physical, on_hit is None)
+        self._watches.add(self._last_watch)
         if on_hit is not None:
             self._on_hit[self._last_watch] = on_hit
         self._listen()
@@ -135,6 +137,7 @@ class Observers:
     def remove_watch(self, watch: int) -> None:
         """Take back `add_watch`; raises `KeyError` if that was done before."""
         self._core.remove_watch(watch)
+        self._watches.discard(watch)
         self._on_hit.pop(watch, None)
 
     # ---- events -------------------------------------------------------------------------------------------------
@@ -175,6 +178,18 @@ class Observers:
         if not calls:
             del self._on_arrival[at]
             self._when_stopped(lambda: self._core.remove_call_point(at))
+
+    def forget_all(self) -> None:
+        """Have nobody watch any more, whoever it was."""
+        for watch in tuple(self._watches):
+            self.remove_watch(watch)
+        for at, calls in tuple(self._on_arrival.items()):
+            for call in tuple(calls):
+                self.remove_on_arrival(at, call)
+        self._on_cr3.clear()
+        self._on_page_fault.clear()
+        self.hits = []
+        self._listen()
 
     @property
     def page_faults(self) -> list[PageFault]:

@@ -258,7 +258,7 @@ class Capture(AddressSpace):
         return self.surroundings
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Capture) and self.captured == other.captured
+        return self.captured == other.captured if isinstance(other, Capture) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
 
