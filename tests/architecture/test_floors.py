@@ -57,11 +57,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hillemu": ("hillemu",),
 }
 
-HEAVY = {"capstone", "keystone", "elftools", "numpy", "unicorn", "pytest"}
+HEAVY = {"capstone", "keystone", "elftools", "numpy", "unicorn", "pytest", "rich"}
 """Slow to import, so imported inside the functions that need them."""
 EAGER_UNICORN = "hillemu.emu.cpu"
 """The only room that may know Unicorn; it runs on it, so it may also import it at module level."""
-PYTEST_PLUGIN = "hillemu.pytest_plugin"
+PYTEST_PLUGIN = "hillemu.testing.plugin"
 """Loaded by pytest, so pytest is there already."""
 
 

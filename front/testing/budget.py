@@ -1,0 +1,68 @@
+"""How far a run may go, in the guest's own measures: a test that loops ends at the same instruction on every host.
+
+>>> Budget.parse("50M")
+Budget(instructions=50000000, virtual_ns=60000000000)
+>>> Budget.parse("200M 1.5s")
+Budget(instructions=200000000, virtual_ns=1500000000)
+>>> print(Budget.parse("5s"))
+1,000,000,000 instructions or 5 s of virtual time
+
+Instructions bound a guest that is busy, virtual time one that sleeps: an idle kernel executes a hundred instructions
+at each tick of its timer, and would take hours to use up millions.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from hillemu.emu.errors import OptionError
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|[kmg]?)", re.IGNORECASE)
+_COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_NANOSECONDS = {"ms": 10**6, "s": 10**9, "min": 60 * 10**9}
+
+
+class Budget(NamedTuple):
+    """A number of instructions, and of nanoseconds of virtual time; what is used up first ends the run."""
+
+    instructions: int = 10**9
+    virtual_ns: int = 60 * 10**9
+
+    @classmethod
+    def parse(cls, value: str | int | Budget, default: Budget | None = None, *, option: str = "budget") -> Budget:
+        """Read ``"50M"``, ``"1.5G"`` (instructions), ``"10s"``, ``"500ms"``, ``"2min"`` (virtual time), or one of each.
+
+        A number is one of instructions.  What `value` does not say is as in `default`.  Raises `OptionError`, naming
+        `option`, for anything else.
+        """
+        budget = cls() if default is None else default
+        if isinstance(value, Budget):
+            return value
+        parts = str(value).replace(",", " ").replace("_", "").split()
+        said = set()
+        for part in parts:
+            match = _PART.fullmatch(part)
+            if match is None:
+                break
+            number, unit = match[1], match[2].lower()
+            field, scale = (
+                ("virtual_ns", _NANOSECONDS[unit]) if unit in _NANOSECONDS else ("instructions", _COUNTS[unit])
+            )
+            whole, _, fraction = number.partition(".")
+            amount = int(whole + fraction) * scale // 10 ** len(fraction)
+            if not amount or field in said:
+                break
+            said.add(field)
+            budget = budget._replace(**{field: amount})
+        else:
+            if said:
+                return budget
+        raise OptionError(
+            option,
+            f"{value!r} is no budget; write instructions (50M, 1.5G), virtual time (500ms, 10s), or one of each",
+        )
+
+    def __str__(self) -> str:
+        seconds = f"{self.virtual_ns / 10**9:.9f}".rstrip("0").rstrip(".")
+        return f"{self.instructions:,} instructions or {seconds} s of virtual time"
