@@ -42,26 +42,18 @@ def boot(options: CommandLine) -> int:
 
 
 def _boot(options: CommandLine, server: Server | None) -> int:
-    _check_built_in(options)
-    _check_keys(options)
+    check_input(options)
     terminal = _terminal_to_type_on(options)
     script = _read_replay(options.replay)  # before --json, which may be the same file
-    serial_input = _read_serial_input(options.serial_input)
+    serial_input = read_serial_input(options.serial_input)
     serial = open_serial_output(options.serial)
     record_file = _open_for_writing(options.json)
     picture = options.display.png if options.display else None
     if picture is not None:
         check_png(picture)
 
-    machine = _power_on(options)
-    if options.serial_input_after is None:
-        machine.serial.send(serial_input)
-    else:
-        from hillemu.held_input import send_after
-
-        send_after(machine, options.serial_input_after, serial_input)
-    for text, at_insns in zip(options.keys, chain(options.keys_at, repeat(0)), strict=False):
-        machine.schedule_keys(text, at_insns)
+    machine = power_on(options)
+    prepare_input(machine, options, serial_input)
     typed = _schedule(machine, script)
     live = _live_screen(machine, serial) if options.shows_screen and not options.quiet else None
     _connect_serial(machine, serial, live)
@@ -73,7 +65,7 @@ def _boot(options: CommandLine, server: Server | None) -> int:
             _typing(machine, terminal, options.live, typed, live) as typist,
             stopping_on_signals(end),
             live.redrawing() if live else nullcontext(),
-            _blaming(options.kernel_module),
+            blaming(options.kernel_module),
         ):
             stop = run(typist.between if typist else None)
     finally:
@@ -98,7 +90,26 @@ def say(line: str) -> None:
     print(f"hillemu: {line}", file=sys.stderr, flush=True)
 
 
-def _power_on(options: CommandLine) -> Machine:
+def check_input(options: CommandLine) -> None:
+    """Refuse options that contradict each other about what is booted or typed; raises `OptionError`."""
+    _check_built_in(options)
+    _check_keys(options)
+
+
+def prepare_input(machine: Machine, options: CommandLine, serial_input: bytes) -> None:
+    """Give `machine` what its serial port and keyboard will receive."""
+    if options.serial_input_after is None:
+        machine.serial.send(serial_input)
+    else:
+        from hillemu.held_input import send_after
+
+        send_after(machine, options.serial_input_after, serial_input)
+    for text, at_insns in zip(options.keys, chain(options.keys_at, repeat(0)), strict=False):
+        machine.schedule_keys(text, at_insns)
+
+
+def power_on(options: CommandLine) -> Machine:
+    """The machine that `options` describe, with what is booted loaded; raises `UserMistake`."""
     from hillemu.booting import DriveOptions
     from hillemu.machine import Machine
 
@@ -169,7 +180,8 @@ def _running(machine: Machine, options: CommandLine, server: Server | None) -> t
     return lambda between: debugged.run(wait=options.wait, between=between), debugged.stop
 
 
-def _blaming(kernel_module: str | None) -> AbstractContextManager[None]:
+def blaming(kernel_module: str | None) -> AbstractContextManager[None]:
+    """Tell what goes wrong in the user's kernel module as its author's mistake, if there is one."""
     if kernel_module is None:
         return nullcontext()
     from hillemu.kernel_module import blaming
@@ -255,7 +267,8 @@ def _typing(
         yield LiveInput(machine, terminal, to, typed)
 
 
-def _read_serial_input(name: str | None) -> bytes:
+def read_serial_input(name: str | None) -> bytes:
+    """The bytes of ``--serial-input``; raises `UserMistake`."""
     if name is None:
         return b""
     try:

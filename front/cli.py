@@ -50,6 +50,10 @@ def _run(argv: Sequence[str]) -> int:
         from hillemu.kernel_trace import kernel_trace
 
         return kernel_trace(options)
+    if options.command == "inspect":
+        from hillemu.inspect_command import inspect
+
+        return inspect(options)
     from hillemu.boot_command import boot
 
     return boot(options)

@@ -39,7 +39,7 @@ exit status:
 
 
 class CommandLine(argparse.Namespace):
-    """What `hillemu boot` was asked for, checked."""
+    """What `hillemu` was asked for, checked; `inspect` and `kernel-trace` have some of what `boot` has."""
 
     command: str | None
     image: str | None
@@ -83,6 +83,12 @@ class CommandLine(argparse.Namespace):
     trace: str
     """What `hillemu kernel-trace` replays."""
     debug_aids: bool
+    words: list[str]
+    """`hillemu inspect`: the image, if there is one, and the views with their arguments."""
+    at: str
+    """Where `hillemu inspect` looks."""
+    as_json: bool
+    html: str | None
 
     @property
     def shows_screen(self) -> bool:
@@ -117,10 +123,28 @@ def _columns() -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser whose complaints are `UserMistake`, to be told in one line."""
+    """An argparse parser whose complaints are `UserMistake`, to be told in one line.
 
-    def __init__(self, **settings: Any) -> None:
+    `fill` adds its arguments when it is used: most runs use one command's parser of several.
+    """
+
+    def __init__(self, *, fill: Callable[[Parser], None] | None = None, **settings: Any) -> None:
         super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **settings})
+        self._fill = fill
+        self.mixes_words = False
+        """Whether options may stand between the words of one positional argument."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        if self._fill is not None:
+            fill, self._fill = self._fill, None
+            fill(self)
+        if not self.mixes_words:
+            return super().parse_known_args(args, namespace)
+        self.mixes_words = False  # argparse's way to mix comes back here, for each of its two passes
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.mixes_words = True
 
     def error(self, message: str) -> Never:
         raise UserMistake(f"{message}; see '{self.prog} --help'")
@@ -131,25 +155,48 @@ def make_parser() -> Parser:
     parser = Parser(prog="hillemu", description=DESCRIPTION)
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    _add_boot(commands)
-    _add_kernel_trace(commands)
+    commands.add_parser(
+        "boot", help="boot a kernel image", description=BOOT_DESCRIPTION, epilog=EXIT_STATUS, fill=_add_boot
+    )
+    commands.add_parser(
+        "inspect", help="run a kernel to a point and show its page tables and memory", fill=_add_inspect
+    )
+    commands.add_parser(
+        "kernel-trace",
+        help="replay an allocation trace through the built-in kernel's kmalloc",
+        description="Replay FILE, with lines 'a ID SIZE', 'r ID SIZE' and 'f ID',\nand print how kmalloc did.",
+        epilog="exit status: 0, or 1 if the allocators' structures contradict each other afterwards",
+        fill=_add_kernel_trace,
+    )
     return parser
 
 
-def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
-    boot = commands.add_parser(
-        "boot",
-        help="boot a kernel image",
-        description=BOOT_DESCRIPTION,
-        epilog=EXIT_STATUS,
-    )
+def _add_boot(boot: Parser) -> None:
     boot.add_argument(
         "image",
         nargs="?",
         metavar="IMAGE",
         help="a kernel, a disk, a floppy or a CD; without it, what is in the drives, or else the built-in kernel",
     )
+    add_machine(boot)
+    kernel = add_image(boot)
+    kernel.add_argument("--check", action="store_true", help="verify all of its structures at the end")
+    add_drives(boot)
+    _add_terminal(boot)
+    _add_debugger(boot)
+    ending = add_ending(boot)
+    ending.add_argument("--json", metavar="FILE", help="write what happened to FILE")
+    ending.add_argument("--quiet", action="store_true", help="say nothing but errors and crash reports")
 
+
+def _add_inspect(inspect: Parser) -> None:
+    from hillemu.inspect_options import add_inspect
+
+    add_inspect(inspect)
+
+
+def add_machine(boot: Parser) -> None:
+    """Add the options that describe the machine."""
     machine = boot.add_argument_group("the machine")
     machine.add_argument(
         "--mem", type=parse_ram_size, default="64M", metavar="SIZE", help="RAM, 4M to 64G; a bare number is MiB [64M]"
@@ -177,6 +224,9 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         help="add a device of QEMU's that test kernels or firmware use; may be given again",
     )
 
+
+def add_image(boot: Parser) -> argparse._ArgumentGroup:
+    """Add the options of images and of the built-in kernel; return the group of the latter."""
     image = boot.add_argument_group("what is booted")
     image.add_argument("--format", choices=IMAGE_FORMATS, default="auto", help="kind of IMAGE [auto: look and see]")
     image.add_argument("--append", default="", metavar="TEXT", help="kernel command line")
@@ -199,8 +249,11 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
 
     kernel = boot.add_argument_group("the built-in kernel, which boots without IMAGE")
     _add_kernel_module(kernel)
-    kernel.add_argument("--check", action="store_true", help="verify all of its structures at the end")
+    return kernel
 
+
+def add_drives(boot: Parser) -> None:
+    """Add the options that fill the drives."""
     drives = boot.add_argument_group("drives")
     for option, what in (("--floppy", "floppy"), ("--disk", "hard disk"), ("--cdrom", "CD")):
         drives.add_argument(
@@ -216,10 +269,9 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         "--disk-write", action="store_true", help="write what the guest writes into the image files [in memory only]"
     )
 
-    terminal = boot.add_argument_group("serial port, screen and keyboard")
-    terminal.add_argument(
-        "--serial", default="stdio", metavar="stdio|null|FILE", help="where COM1's output goes [stdio]"
-    )
+
+def add_input(terminal: argparse._ArgumentGroup) -> None:
+    """Add the options that give the guest input which does not depend on real time."""
     terminal.add_argument(
         "--serial-input", metavar="FILE", help="bytes that COM1 receives, as fast as it reads them; - is standard input"
     )
@@ -228,13 +280,6 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         type=_pattern("--serial-input-after"),
         metavar="REGEX",
         help="hold --serial-input back until what the guest sent matches, as a shell's prompt [from the start]",
-    )
-    terminal.add_argument(
-        "--display",
-        type=parse_display,
-        metavar="none|text|FILE.png",
-        help="text: draw the guest's screen on standard error, live on a terminal, else at the end; "
-        "FILE.png: save its picture there at the end, too [text; none with --live serial]",
     )
     terminal.add_argument(
         "--keys",
@@ -251,6 +296,21 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         metavar="INSNS",
         help="instructions to wait before typing; the first is for the first --keys, and so on [0]",
     )
+
+
+def _add_terminal(boot: Parser) -> None:
+    terminal = boot.add_argument_group("serial port, screen and keyboard")
+    terminal.add_argument(
+        "--serial", default="stdio", metavar="stdio|null|FILE", help="where COM1's output goes [stdio]"
+    )
+    add_input(terminal)
+    terminal.add_argument(
+        "--display",
+        type=parse_display,
+        metavar="none|text|FILE.png",
+        help="text: draw the guest's screen on standard error, live on a terminal, else at the end; "
+        "FILE.png: save its picture there at the end, too [text; none with --live serial]",
+    )
     terminal.add_argument(
         "--live",
         choices=LIVE_INPUTS,
@@ -260,6 +320,8 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
         "--replay", metavar="FILE", help="type what was typed in the --live run whose --json file this is"
     )
 
+
+def _add_debugger(boot: Parser) -> None:
     debugger = boot.add_argument_group("debugger")
     debugger.add_argument(
         "--gdb",
@@ -268,13 +330,15 @@ def _add_boot(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     debugger.add_argument("--wait", action="store_true", help="let GDB attach before the first instruction")
 
+
+def add_ending(boot: Parser) -> argparse._ArgumentGroup:
+    """Add the options that end a run; return their group."""
     ending = boot.add_argument_group("when to stop, and what to tell")
     ending.add_argument("--max-insns", type=_count("--max-insns"), metavar="N", help="stop after N instructions")
     ending.add_argument(
         "--until", type=_pattern("--until"), metavar="REGEX", help="stop when the serial text or the screen matches"
     )
-    ending.add_argument("--json", metavar="FILE", help="write what happened to FILE")
-    ending.add_argument("--quiet", action="store_true", help="say nothing but errors and crash reports")
+    return ending
 
 
 def _add_kernel_module(group: argparse._ActionsContainer) -> None:
@@ -285,13 +349,7 @@ def _add_kernel_module(group: argparse._ActionsContainer) -> None:
     )
 
 
-def _add_kernel_trace(commands: argparse._SubParsersAction[Parser]) -> None:
-    trace = commands.add_parser(
-        "kernel-trace",
-        help="replay an allocation trace through the built-in kernel's kmalloc",
-        description="Replay FILE, with lines 'a ID SIZE', 'r ID SIZE' and 'f ID',\nand print how kmalloc did.",
-        epilog="exit status: 0, or 1 if the allocators' structures contradict each other afterwards",
-    )
+def _add_kernel_trace(trace: Parser) -> None:
     trace.add_argument("trace", metavar="FILE", help="the trace")
     trace.add_argument(
         "--mem", type=parse_ram_size, default="64M", metavar="SIZE", help="RAM, 4M to 64G; a bare number is MiB [64M]"

@@ -1,0 +1,92 @@
+"""What people write for an address: a number, a symbol, a register, and steps from there.
+
+=====================  =============================================================
+``0xC0100000``         a number in C's notation; underscores are fine
+``kmain``              the address of a symbol
+``$esp``, ``%esp``     what a register holds (a shell takes ``$`` away unless quoted)
+``kmain+0x10-4``       any of these, and numbers added and taken away
+=====================  =============================================================
+
+>>> from hillemu.symbols import Symbol, SymbolTable
+>>> table = SymbolTable.of([Symbol("kmain", 0xC0100000)])
+>>> hex(Address("kmain + 0x10").value(table, {}.__getitem__))
+'0xc0100010'
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from hillemu.emu.errors import UserMistake
+from hillemu.symbols import SymbolTable
+
+FOUR_GIB = 1 << 32
+_STEPS = re.compile(r"\s*([^+-]+?)((?:\s*[+-]\s*[^\s+-]+)*)\s*")
+_STEP = re.compile(r"([+-])\s*([^\s+-]+)")
+
+
+class Address:
+    """An address as it was written; its value may depend on the moment, because of registers."""
+
+    def __init__(self, text: str) -> None:
+        """Raises `UserMistake` for what can be no address."""
+        self.text = text
+        match = _STEPS.fullmatch(text)
+        if match is None:
+            raise UserMistake(f"{text!r} is no address; write 0xC0100000, a symbol, $esp, or symbol+0x10")
+        self._start = match[1]
+        self._offset = sum(
+            (-1 if sign == "-" else 1) * _offset(text, number) for sign, number in _STEP.findall(match[2])
+        )
+
+    @property
+    def register(self) -> str | None:
+        """The register that it is counted from."""
+        return self._start[1:].lower() if self._start[0] in "$%" else None
+
+    def check(self, symbols: SymbolTable) -> None:
+        """Raise `UnknownSymbol` for a symbol that there is not: that need not wait for the run."""
+        if self.register is None:
+            self.value(symbols, lambda name: 0)
+
+    def value(self, symbols: SymbolTable, registers: Callable[[str], int]) -> int:
+        """The address, 0 or more; it may have more than 32 bits.  `registers` raises `KeyError` for a wrong name."""
+        if self.text in symbols:  # some assemblers' symbols have signs in their names
+            return symbols[self.text]
+        if self.register is not None:
+            try:
+                start = registers(self.register)
+            except KeyError:
+                raise UserMistake(f"{self.text!r}: the processor has no register {self.register!r}") from None
+        else:
+            number = as_number(self._start)
+            start = symbols[self._start] if number is None else number
+        value = start + self._offset
+        if value < 0:
+            raise UserMistake(f"{self.text!r} is below address 0")
+        return value
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def as_number(text: str) -> int | None:
+    """`text` as a number in C's notation, as far as addresses are written so; `None` if it is none."""
+    if not text[:1].isdecimal():
+        return None
+    try:
+        return int(text, 0)
+    except ValueError:
+        pass
+    try:
+        return int(text, 10)  # with leading zeros
+    except ValueError:
+        return None
+
+
+def _offset(text: str, number: str) -> int:
+    value = as_number(number)
+    if value is None:
+        raise UserMistake(f"{text!r} is no address: {number!r} is not a number")
+    return value
