@@ -5,7 +5,7 @@
 >>> loaded = machine.load_demo()
 >>> stop = machine.run()
 >>> machine.gdt[1].descriptor.text
-'code 32-bit, ring 0, base 0x00000000, limit 0xFFFFFFFF, execute/read, accessed'
+'code 32-bit, ring 0, base 0x00000000, limit 0xFFFFFFFF, execute/read'
 >>> machine.gdt.all_problems
 ()
 
