@@ -4,6 +4,7 @@
 
     m.read(0xC0100000, 16)                  bytes
     m.read("struct task", 0xC0101000)       a structure of the guest; `m.structs` knows the types
+    m.walk_list("struct task", head, "next")  the structures of a linked list
     m.paging                                the address space
     m.gdt  m.ldt  m.idt                     DescriptorTable: a sequence of TableEntry
     m.tss                                   Tss
@@ -14,25 +15,111 @@ All of them have `problems`, `as_dict()` for JSON, `str()`, and a table in a not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 from hillemu.emu.errors import UserMistake
+from hillemu.emu.i386.address import VirtAddr
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hillemu.boot.image import Loaded
     from hillemu.emu.pc import Pc
     from hillemu.inspection.sight import Sight
-    from hillemu.inspection.spaces import Paging
+    from hillemu.inspection.spaces import AddressSpace, Paging
+    from hillemu.inspection.structs.library import Structs
+    from hillemu.inspection.structs.types import CType
+    from hillemu.inspection.structs.values import Source
     from hillemu.inspection.tables import DescriptorTable
     from hillemu.inspection.tables_multiboot import MultibootInfo
     from hillemu.inspection.tables_tss import Tss
+    from hillemu.symbols import SymbolTable
 
 
 class Looking:
     """What can be looked at, beside registers and devices."""
 
+    OUTSIDE_STATE = frozenset({"_structs"})
+    """What is known of the guest's types is not the guest's: restoring a snapshot leaves it."""
+
     _pc: Pc
+    _structs: Structs | None = None
     loaded: Loaded | None
+    symbols: SymbolTable
+
+    # ---- structures ---------------------------------------------------------------------------------------------
+
+    @property
+    def structs(self) -> Structs:
+        """The types that are known: define() them, or have them from the image's debugging information."""
+        if self._structs is None:
+            from hillemu.inspection.structs.library import Structs
+
+            self._structs = Structs(lambda: (self.symbols.elf, self.symbols.name))
+        return self._structs
+
+    @overload
+    def read(self, what: int, at: int) -> bytes: ...
+    @overload
+    def read(self, what: str | CType, at: int, *, phys: bool = False, space: AddressSpace | None = None) -> Any: ...
+    def read(self, what: int | str | CType, at: int, *, phys: bool = False, space: AddressSpace | None = None) -> Any:
+        """Guest memory: ``read(address, count)`` is bytes, ``read("struct task", address)`` a value of that type.
+
+        Bytes are read through the current page tables, and are fewer at the first hole.  Values are too, or at a
+        physical address (`phys`), or through `space`, such as ``m.paging.at(cr3=...)``.
+
+        Raises `UnknownType`; `Unreadable`, which shows the walk; `IncompleteType` for a type only declared.
+        """
+        if isinstance(what, int):
+            from hillemu.emu.i386.control import ControlState
+            from hillemu.emu.i386.paging import read_virtual
+
+            return read_virtual(self._pc.memory, VirtAddr(what & 0xFFFFFFFF), at, ControlState.read(self._pc.processor))
+        from hillemu.inspection.structs.values import read_value
+
+        return read_value(self._source(phys, space), self._type(what), at)
+
+    def walk_list(
+        self,
+        what: str | CType,
+        head: int,
+        link: str,
+        *,
+        limit: int = 100_000,
+        phys: bool = False,
+        space: AddressSpace | None = None,
+    ) -> Iterator[Any]:
+        """The structures of a linked list, by its member `link`: ``next``, ``links.next``, or a ``list_head``'s name.
+
+        `head` is the first structure's address, or that of the ``list_head`` outside of all structures.
+        Raises `BrokenList` where the list bites its tail, leads nowhere or is longer than `limit`.
+        """
+        from hillemu.inspection.structs.chains import walk_list
+
+        return walk_list(self._source(phys, space), self._type(what), head, link, limit)
+
+    def container_of(
+        self, at: int, what: str | CType, member: str, *, phys: bool = False, space: AddressSpace | None = None
+    ) -> Any:
+        """The structure whose `member` lies at `at`."""
+        from hillemu.inspection.structs.chains import container_of
+
+        return container_of(self._source(phys, space), at, self._type(what), member)
+
+    def _type(self, what: str | CType) -> CType:
+        return self.structs[what] if isinstance(what, str) else what
+
+    def _source(self, phys: bool, space: AddressSpace | None) -> Source:
+        from hillemu.inspection.structs.sources import PhysicalSource, VirtualSource
+
+        if phys and space is not None:
+            raise UserMistake("phys=True and space= contradict each other: a physical address has no space")
+        if phys:
+            return PhysicalSource(self._pc.memory, self.structs, self.symbols)
+        control = (space or self.paging).control
+        return VirtualSource(self._pc.memory, self.structs, self.symbols, control)
+
+    # ---- what the processor uses --------------------------------------------------------------------------------
 
     @property
     def paging(self) -> Paging:

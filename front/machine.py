@@ -68,6 +68,8 @@ class Machine(Looking, Rewinding, Watching):
     Raises `OptionError` for a value that makes no sense, `ImageError` for a ROM image that cannot be used.
     """
 
+    OUTSIDE_STATE = Rewinding.OUTSIDE_STATE | Looking.OUTSIDE_STATE
+
     def __init__(
         self,
         mem: str | int = "64M",
@@ -403,10 +405,6 @@ class Machine(Looking, Rewinding, Watching):
         """Accesses that no device answered: how many, by port or by page of physical memory."""
         buses = {"port": self._pc.ports.unhandled, "memory": self._pc.mmio.unhandled}
         return {f"{bus}_{kind}": dict(at) for bus, counts in buses.items() for kind, at in counts._asdict().items()}
-
-    def read(self, at: int, count: int) -> bytes:
-        """`count` bytes at virtual address `at`, through the current page tables; shorter at the first hole."""
-        return self.cpu.read_virtual(self.memory, at, count)
 
     def screen_lines(self) -> list[str]:
         """What the screen shows: the rows of its text, or one line that names the graphics mode."""

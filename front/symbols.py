@@ -75,6 +75,11 @@ class SymbolTable(Mapping[str, int]):
         return table
 
     @property
+    def elf(self) -> bytes:
+        """The bytes of the ELF file, whose debugging information others read; empty if there is none."""
+        return self._elf
+
+    @property
     def symbols(self) -> tuple[Symbol, ...]:
         """Every symbol, in order of address."""
         return self._index.symbols
