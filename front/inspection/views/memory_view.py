@@ -184,8 +184,6 @@ class Unit(NamedTuple):
 def _lines(units: list[Unit], how: Format, name: Any) -> Iterator[str]:
     """The units as GDB arranges them."""
     per_line = 1 if how.letter in "si" else _BYTES_PER_LINE[how.size_bytes] // how.size_bytes
-    if how.letter == "a":
-        per_line = 2
     for first in range(0, len(units), per_line):
         line = units[first : first + per_line]
         head = f"0x{line[0].at:x} {name(line[0].at)}".rstrip()
