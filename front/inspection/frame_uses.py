@@ -31,7 +31,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.boot.memory_map import MemoryKind, memory_map, without
-from hillemu.emu.i386.address import PAGE_SIZE, base_of, page_down, page_up
+from hillemu.emu.i386.address import PAGE_SIZE, PhysAddr, RamRange, base_of, page_down, page_up
 from hillemu.emu.i386.control import PagingMode
 from hillemu.emu.i386.spaces import USER, size_text
 
@@ -105,14 +105,16 @@ def frame_uses(machine: Machine, space: Capture | None = None) -> list[FrameRun]
 
 def _answering(machine: Machine, space: Capture) -> Iterator[_Claim]:
     """Who answers where: RAM is free until somebody claims it."""
+    ram = []
     for place in space.surroundings.physical_map.places:
         if place.name == "RAM":
+            ram.append(RamRange(PhysAddr(place.base), PhysAddr(place.end)))
             yield _Claim(place.base, place.end, Use.FREE)
         else:
             yield _Claim(page_down(place.base), page_up(place.end), Use.RESERVED, place.name)
     entries = memory_map(machine.memory)
     usable = tuple((entry.base, entry.end) for entry in entries if entry.kind is MemoryKind.USABLE)
-    for hole in without(machine.memory.ram_ranges, usable):  # the BIOS's data, shadowed ROMs, ACPI tables
+    for hole in without(tuple(ram), usable):  # the BIOS's data, shadowed ROMs, ACPI tables
         yield _Claim(page_down(hole.base), page_up(hole.end), Use.RESERVED, _FIRMWARE)
     for entry in entries:
         if entry.kind is MemoryKind.RESERVED:

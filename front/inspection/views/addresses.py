@@ -52,8 +52,6 @@ class Address:
 
     def value(self, symbols: SymbolTable, registers: Callable[[str], int]) -> int:
         """The address, 0 or more; it may have more than 32 bits.  `registers` raises `KeyError` for a wrong name."""
-        if self.text in symbols:  # some assemblers' symbols have signs in their names
-            return symbols[self.text]
         if self.register is not None:
             try:
                 start = registers(self.register)

@@ -66,7 +66,13 @@ def draw(runs: Sequence[FrameRun], end: int) -> str:
     while end > cell * COLUMNS * MOST_LINES:
         cell *= 2
     letters = "".join(_cells(runs, end, cell))
-    lines = [f"0x{first * cell:09X} {letters[first : first + COLUMNS]}" for first in range(0, len(letters), COLUMNS)]
+    rows = [(first, letters[first : first + COLUMNS]) for first in range(0, len(letters), COLUMNS)]
+    lines: list[str] = []
+    for (first, row), (_, above) in zip(rows, [(0, ""), *rows], strict=False):
+        if row != above:
+            lines.append(f"0x{first * cell:09X} {row}")
+        elif lines[-1] != _SAME:
+            lines.append(_SAME)
     legend = "  ".join(f"{letter} {use}" for use, letter in LETTERS.items())
     return "\n".join([*lines, f"each character is {size_text(cell)}: {legend}"])
 
