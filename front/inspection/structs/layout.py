@@ -72,7 +72,11 @@ def lay_out(
 
 
 def _align_bits(wish: Wish, packed: bool, pack_most: int) -> int:
-    natural = 8 if packed and wish.bits != 0 else wish.type.align_bytes * 8
+    natural = wish.type.align_bytes * 8
+    if wish.bits == 0:
+        return natural  # Neither attribute nor pragma touches those that end a unit.
+    if packed and not (wish.bits is not None and pack_most):
+        natural = 8  # For a bit-field the pragma, if there is one, replaces the attribute.
     wanted = max(natural, wish.aligned * 8)
     return min(wanted, pack_most * 8) if pack_most else wanted
 
