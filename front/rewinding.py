@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hillemu.emu.devices.serial_log import SerialLog
     from hillemu.emu.pc import Pc
     from hillemu.emu.snapshot import Snapshot, Snapshots
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 class Rewinding:
     """The part of `hillemu.Machine` that takes it back in time."""
 
-    OUTSIDE_STATE = frozenset({"_snapshots", "_report", "breakpoints"})
+    OUTSIDE_STATE = frozenset({"_snapshots", "_report", "_reported", "breakpoints"})
     """Restoring leaves the host's side alone."""
 
     _pc: Pc
@@ -37,3 +38,25 @@ class Rewinding:
         machine, and inside an instruction.
         """
         snapshot.restore_into(self._snapshots)
+
+    @property
+    def snapshot_bytes(self) -> int:
+        """Memory that is kept for snapshots but the newest: the pages in which they differ."""
+        return self._snapshots.held_bytes if self._snapshots else 0
+
+    def hush_repeats(self) -> None:
+        """Tell observers of the serial ports and the debug console nothing that comes at a place where they were told.
+
+        After `restore`, that is what the guest sends until it is where it is now.
+        """
+        for log in self._logs:
+            log.told_bytes = max(log.told_bytes, len(log.data))
+
+    def forget_repeats(self) -> None:
+        """Tell observers all that the guest sends from now on."""
+        for log in self._logs:
+            log.told_bytes = 0
+
+    @property
+    def _logs(self) -> tuple[SerialLog, ...]:
+        return self._pc.serial_log, self._pc.serial2_log, self._pc.debug_log

@@ -36,6 +36,8 @@ class SerialLog:
     def __init__(self) -> None:
         self.data = bytearray()
         self.observers: list[Callable[[int], None]] = []
+        self.told_bytes = 0
+        """So many bytes the observers know already, from before a snapshot was restored."""
         self._kept = Piece(None, b"")
         self._forget_text()
 
@@ -47,8 +49,9 @@ class SerialLog:
     def put(self, byte: int) -> None:
         """Append `byte` and tell the observers."""
         self.data.append(byte)
-        for observer in self.observers:
-            observer(byte)
+        if len(self.data) > self.told_bytes:
+            for observer in self.observers:
+                observer(byte)
 
     @property
     def text(self) -> str:

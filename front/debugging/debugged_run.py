@@ -6,6 +6,8 @@ It vanishes: the machine stands still until another comes.
 Where the run would end, it stops for the debugger instead, with everything still there to look at; to continue from
 there ends it.  (A guest that halted or hangs goes on if something was changed.)
 
+While a debugger is attached, the run's past is remembered (`hillemu.debugging.history`), so that it can go backwards.
+
 Debugging does not change a run: stops are between two instructions, steps take the interrupts that are due, and no
 virtual time passes meanwhile.  Only what is written to registers and memory does.
 """
@@ -16,9 +18,12 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hillemu.debugging.backwards import Backwards
+from hillemu.debugging.history import History
 from hillemu.debugging.machine_target import MachineTarget
 from hillemu.debugging.outcomes import RESUMABLE, as_stopped
 from hillemu.debugging.server import Event, Server
+from hillemu.emu.errors import UserMistake
 from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import Ended, HostSignal, Motion, Resume, Stopped
 from hillemu.emu.reports import Report, unheard
@@ -26,9 +31,11 @@ from hillemu.emu.stop import Stop, StopReason
 from hillemu.exit_status import exit_status
 
 if TYPE_CHECKING:
+    from hillemu.input_record import Typed
     from hillemu.machine import Machine
 
 _ON = Resume(Motion.CONTINUE)
+_BACKWARDS = (Motion.REVERSE_CONTINUE, Motion.REVERSE_STEP)
 
 
 def _no_input() -> bool:
@@ -39,7 +46,8 @@ def _no_input() -> bool:
 class DebuggedRun:
     """Runs `machine` while `server` listens; `until`, `max_insns` and `run`'s `between` are as for `Machine.run`.
 
-    `tell` hears, in one line each, of debuggers that come and go.
+    `tell` hears, in one line each, of debuggers that come and go.  What `between` lets people type must be noted in
+    `record`, as `hillemu.input_record.type_now` does: when the past is run again, it is typed again.
     """
 
     def __init__(
@@ -49,6 +57,7 @@ class DebuggedRun:
         *,
         until: str | re.Pattern[str] | None = None,
         max_insns: int | None = None,
+        record: list[Typed] | None = None,
         tell: Report = unheard,
     ) -> None:
         self._machine = machine
@@ -57,7 +66,11 @@ class DebuggedRun:
         self._end = None if max_insns is None else machine.cpu.instructions + max_insns
         self._between: Callable[[], bool] = _no_input
         self._tell = tell
-        self._target = MachineTarget(machine)
+        self._input_may_come = False
+        self._record = [] if record is None else record
+        self._history = History(machine, self._record)
+        self._target = MachineTarget(machine, self._history)
+        self._backwards = Backwards(machine, self._history, self._target.points, self._is_interrupted)
         self._session: Session | None = None
         self._stopping = False
         self._held = False
@@ -65,13 +78,19 @@ class DebuggedRun:
         self._has_moved = False
         self._final: Stop | None = None
         """Why the run would be over without the debugger."""
+        self._matched: tuple[int, Stop] | None = None
+        """After how many instructions `until` was seen: going there a second time, nobody hears the text."""
 
     def run(self, *, wait: bool = False, between: Callable[[], bool] | None = None) -> Stop:
         """Run to the end; with `wait`, the first instruction waits for a debugger."""
         self._between = between or _no_input
         try:
             how = self._stand_still() if wait else _ON
-            while how is not None and not self._is_over():
+            while how is not None and not self._is_over(how):
+                if how.motion in _BACKWARDS:
+                    self._go_back(how)
+                    how = self._stand_still()
+                    continue
                 stop = self._move(how)
                 if self._stopping or (self._session is None and not self._held):
                     self._final = stop
@@ -98,14 +117,19 @@ class DebuggedRun:
 
     def _move(self, how: Resume) -> Stop:
         """Set the machine in motion, and return why it stopped."""
-        self._target.was_changed = self._held = self._has_moved = False
+        if self._target.was_changed and self._history.changed():
+            self._say("hillemu: registers or memory were changed, so what came after this is forgotten")
+        self._target.was_changed = self._target.interrupted = self._held = self._has_moved = False
         self._target.points.insert_watchpoints()
         if how.motion is Motion.STEP:
             return self._step(*how.stay_in)
         self._target.points.insert_breakpoints()
         # GDB steps over a breakpoint with the breakpoint taken out: where it left one, that is to stop the machine.
         starts_over = not self._target.points.has_breakpoint(self._target.pc)
-        return self._run(self._instructions_left(), over_breakpoint=starts_over)
+        stop = self._run(self._instructions_left(), over_breakpoint=starts_over)
+        if stop.reason is StopReason.MAX_INSNS and self._matched and self._machine.cpu.instructions == self._matched[0]:
+            return self._matched[1]
+        return stop
 
     def _step(self, start: int, end: int) -> Stop:
         """Execute one instruction, and more while the program counter stays from `start` up to `end`."""
@@ -123,17 +147,52 @@ class DebuggedRun:
         )
 
     def _instructions_left(self) -> int | None:
-        return None if self._end is None else max(self._end - self._machine.cpu.instructions, 0)
+        ends = [] if self._end is None else [self._end]
+        if self._matched is not None and self._history.is_past:
+            ends.append(self._matched[0])
+        return max(min(ends) - self._machine.cpu.instructions, 0) if ends else None
+
+    def _go_back(self, how: Resume) -> None:
+        """Take the machine backwards, and tell the debugger where it stands."""
+        if self._target.was_changed:
+            self._history.changed()
+        self._target.was_changed = self._target.interrupted = self._held = False
+        going = self._backwards.step if how.motion is Motion.REVERSE_STEP else self._backwards.go_on
+        self._target.outcome = outcome = going()
+        self._final = None
+        if self._session is not None:
+            self._server.send(self._session.stopped(outcome))
+
+    def _is_interrupted(self) -> bool:
+        """See whether the debugger, or the user, wants the way back to end."""
+        if (event := self._server.next(0)) is not None:
+            self._handle(event)
+        return self._target.interrupted or self._held or self._stopping
+
+    def _say(self, text: str) -> None:
+        if self._session is not None:
+            self._server.send(self._session.say(text))
 
     def _look(self) -> bool:
         """See what the debugger wants while the machine runs; whether input may come from elsewhere."""
         # Not before the first instruction: GDB's steps and conditions are short runs, and it waits for their end.
-        if self._has_moved and (event := self._server.next(0)) is not None:
-            self._handle(event)
+        if self._has_moved:
+            if (event := self._server.next(0)) is not None:
+                self._handle(event)
+            self._history.look()
+            if not self._history.is_past:
+                self._let_people_type()
         self._has_moved = True
         if self._held or self._stopping:
             self._machine.stop()
-        return self._between()
+        return self._input_may_come
+
+    def _let_people_type(self) -> None:
+        """Give the machine what was typed, and note that it was; in the past there is only what was typed then."""
+        typed_before = len(self._record)
+        self._input_may_come = self._between()
+        if len(self._record) > typed_before:
+            self._history.heard(self._record[typed_before:])
 
     # ---- standing still -----------------------------------------------------------------------------------------
 
@@ -143,6 +202,7 @@ class DebuggedRun:
             if self._session is not None and self._session.closed:
                 self._tell("the debugger has detached; the machine goes on")
                 self._hang_up()
+                self._history.forget()
                 return _ON
             if self._session is not None and self._session.running:
                 how, self._target.wanted = self._target.wanted, None
@@ -152,6 +212,10 @@ class DebuggedRun:
                 self._handle(event)
             if self._target.moved:
                 self._final, self._target.moved = None, False
+                self._matched = None
+                if self._history.has_begun:
+                    self._history.forget()
+                    self._begin_history()
         return None
 
     def _handle(self, event: bytes | Event) -> None:
@@ -159,12 +223,19 @@ class DebuggedRun:
             self._tell("a debugger has attached; the machine stands still")
             self._session = Session(self._target)
             self._held = True
+            self._begin_history()
         elif event is Event.GONE:
             self._tell("the debugger has vanished; the machine stands still until another attaches, or Ctrl-C")
             self._hang_up()
             self._held = True
         elif isinstance(event, bytes) and self._session is not None:
             self._server.send(self._session.receive(event))
+
+    def _begin_history(self) -> None:
+        try:
+            self._history.begin()
+        except UserMistake as error:
+            self._tell(f"this run cannot go backwards: {error}")
 
     def _hang_up(self) -> None:
         self._server.hang_up()
@@ -188,10 +259,14 @@ class DebuggedRun:
             case StopReason.INTERRUPTED:
                 return Stopped(HostSignal.TRAP if self._held else HostSignal.INT)
         self._final = stop
+        if stop.reason is StopReason.UNTIL:
+            self._matched = self._machine.cpu.instructions, stop
         return as_stopped(stop)
 
-    def _is_over(self) -> bool:
+    def _is_over(self, how: Resume) -> bool:
         """Whether the run ended before, and nothing has been done to a guest that might go on."""
+        if how.motion in _BACKWARDS:
+            return False
         if self._final is not None and self._final.reason in RESUMABLE and self._target.was_changed:
             self._final = None
         return self._final is not None

@@ -35,6 +35,18 @@ document xp
 Show 64 bytes of physical memory: xp ADDRESS
 end
 
+define who-wrote
+  watch -location *(unsigned int *)($arg0)
+  reverse-continue
+  x/i $pc
+  # The newest one is what was set here.
+  delete $bpnum
+end
+document who-wrote
+Go back to the instruction that last changed four bytes of memory, such as a page-table entry: who-wrote ADDRESS
+The address is a linear one, as for 'x'. 'continue' goes forward again; what happened happens again.
+end
+
 define stack16
   x/8xh $ss_base + ((unsigned int)$esp & 0xffff)
 end

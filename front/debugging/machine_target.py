@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hillemu.debugging import memory_access, register_access
+from hillemu.debugging.history import History
 from hillemu.debugging.monitor import Monitor
 from hillemu.debugging.points import Points
 from hillemu.emu.gdb.registers import Register
@@ -26,17 +27,16 @@ if TYPE_CHECKING:
 class MachineTarget:
     """`machine` through the eyes of a debugger; fulfils `hillemu.emu.gdb.target.Target`.
 
-    Not modelled: reverse execution; GDB is told so when it attaches.  The portable core has no watchpoints.
+    Not modelled: the portable core has no watchpoints.
     """
 
-    goes_backwards = False
-
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, history: History) -> None:
         self.machine = machine
+        self._history = history
         self._cpu = machine.cpu.processor
         self.monitor_commands = Monitor(machine, restart=self.restart, quit_=self.kill, was_moved=self._was_moved)
         self.wanted: Resume | None = None
-        self.killed = self.moved = False
+        self.killed = self.moved = self.interrupted = False
         self.was_changed = False
         """Somebody wrote a register or memory since the machine stopped."""
         self.outcome: Outcome = Stopped(HostSignal.TRAP)
@@ -99,7 +99,12 @@ class MachineTarget:
     def resume(self, how: Resume) -> None:
         self.wanted = how
 
+    @property
+    def goes_backwards(self) -> bool:
+        return self._history.has_begun
+
     def interrupt(self) -> None:
+        self.interrupted = True
         self.machine.stop()
 
     def last_stop(self) -> Outcome:

@@ -6,11 +6,13 @@ out at every stop and puts them back, and each change costs translated code.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.emu.gdb.target import ErrorNumber, HostSignal, PointKind, StopCause, Stopped, TargetError, Unsupported
 
 if TYPE_CHECKING:
+    from hillemu.emu.cpu.observers import Watch, WatchHit
     from hillemu.machine import Machine
     from hillemu.watched import Handle
 
@@ -24,8 +26,38 @@ _CAUSES = {
 _BREAKPOINTS = frozenset((PointKind.SOFTWARE_BREAKPOINT, PointKind.HARDWARE_BREAKPOINT))
 _SPACE_END = 1 << 32
 
-Watchpoint = tuple[PointKind, int, int]
-"""What accesses, at which linear address, to how many bytes."""
+
+class Watchpoint(NamedTuple):
+    """What accesses, at which linear address, to how many bytes."""
+
+    kind: PointKind
+    at: int
+    length: int
+
+    @property
+    def access(self) -> Watch:
+        from hillemu.emu.cpu.observers import Watch
+
+        accesses = {PointKind.WRITE_WATCHPOINT: Watch.WRITE, PointKind.READ_WATCHPOINT: Watch.READ}
+        return accesses.get(self.kind, Watch.ACCESS)
+
+    def is_hit_by(self, hit: WatchHit) -> bool:
+        """Whether that access is one of those."""
+        overlaps = hit.address < self.at + self.length and self.at < hit.address + hit.size
+        return overlaps and bool(hit.kind & self.access)
+
+    def is_undone_by(self, hit: WatchHit) -> bool:
+        """Whether going back over that access stops: a write that changed nothing is none that can be undone."""
+        if self.kind is not PointKind.WRITE_WATCHPOINT or hit.before is None:
+            return True
+        before, after = (value.to_bytes(hit.size, "little") for value in (hit.before, hit.after))
+        start = max(self.at - hit.address, 0)
+        end = max(self.at + self.length - hit.address, 0)
+        return before[start:end] != after[start:end]
+
+    def stop(self, hit: WatchHit) -> Stopped:
+        """What the debugger is told."""
+        return Stopped(HostSignal.TRAP, _CAUSES[self.kind], max(hit.address, self.at))
 
 
 class Points:
@@ -51,11 +83,11 @@ class Points:
             raise Unsupported("watchpoints")
         if at + length > _SPACE_END:
             raise TargetError(ErrorNumber.INVALID, f"{length} bytes at {at:#x} reach beyond 4 GiB")
-        self._watchpoints.add((kind, at, length))
+        self._watchpoints.add(Watchpoint(kind, at, length))
 
     def remove(self, kind: PointKind, at: int, length: int) -> None:
         if kind not in _BREAKPOINTS:
-            self._watchpoints.discard((kind, at, length))
+            self._watchpoints.discard(Watchpoint(kind, at, length))
             return
         kinds = self._breakpoints.get(at, set())
         kinds.discard(kind)
@@ -66,8 +98,29 @@ class Points:
         """Forget all of them, and take them out of the processor."""
         self._breakpoints.clear()
         self._watchpoints.clear()
-        self.insert_breakpoints()
-        self.insert_watchpoints()
+        self.take_out()
+
+    def take_out(self) -> None:
+        """Have the processor know none of them; they are put in again when they are wanted."""
+        for at in self._inserted:
+            self._machine.breakpoints.remove(at)
+        self._inserted.clear()
+        for handle in self._watching.values():
+            handle.remove()
+        self._watching.clear()
+
+    @property
+    def breakpoints(self) -> Collection[int]:
+        """The linear addresses at which the debugger has breakpoints."""
+        return self._breakpoints.keys()
+
+    @property
+    def watchpoints(self) -> Collection[Watchpoint]:
+        return self._watchpoints
+
+    @property
+    def any(self) -> bool:
+        return bool(self._breakpoints or self._watchpoints)
 
     def insert_breakpoints(self) -> None:
         """Have the processor know the breakpoints that there are now."""
@@ -84,15 +137,11 @@ class Points:
         """Have the processor know the watchpoints that there are now."""
         if self._watching.keys() == self._watchpoints:
             return
-        from hillemu.emu.cpu.observers import Watch
-
         for point in self._watching.keys() - self._watchpoints:
             self._watching.pop(point).remove()
         for point in self._watchpoints - self._watching.keys():
-            kind, at, length = point
-            accesses = {PointKind.WRITE_WATCHPOINT: Watch.WRITE, PointKind.READ_WATCHPOINT: Watch.READ}
-            place = range(at, at + length)
-            self._watching[point] = self._machine.watchpoints.add(place, accesses.get(kind, Watch.ACCESS))
+            place = range(point.at, point.at + point.length)
+            self._watching[point] = self._machine.watchpoints.add(place, point.access)
 
     def has_breakpoint(self, at: int) -> bool:
         """Whether the debugger has a breakpoint at linear address `at`."""
@@ -106,10 +155,7 @@ class Points:
     def watchpoint_stop(self) -> Stopped:
         """The stop behind the instruction whose accesses `machine.watchpoints.hits` has."""
         for hit in self._machine.watchpoints.hits:
-            for kind, at, length in self._watchpoints:
-                wrong_way = {"READ": PointKind.WRITE_WATCHPOINT, "WRITE": PointKind.READ_WATCHPOINT}[
-                    hit.kind.name or ""
-                ]
-                if hit.address < at + length and at < hit.address + hit.size and kind is not wrong_way:
-                    return Stopped(HostSignal.TRAP, _CAUSES[kind], max(hit.address, at))
+            for point in self._watchpoints:
+                if point.is_hit_by(hit):
+                    return point.stop(hit)
         return Stopped(HostSignal.TRAP)

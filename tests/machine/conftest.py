@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import guest_builder
 import pytest
 from laboratory import make_lab
 
@@ -52,3 +54,32 @@ def boot(tmp_path: Path) -> Callable[..., Any]:
         return machine
 
     return make
+
+
+# ---- for GDB
+
+
+@pytest.fixture
+def gdb(need_tool: Callable[[str], str]) -> str:
+    return need_tool("gdb")
+
+
+@pytest.fixture(scope="session")
+def c_kernel(gcc_m32: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kernel in C, with symbols and without optimisation."""
+    kernel = tmp_path_factory.mktemp("kernel") / "kernel.elf"
+    flags = [flag for flag in guest_builder.FLAGS if flag not in ("-O2", "-masm=intel")]
+    script = ["-T", str(guest_builder.SCRIPT)]
+    source = Path(guest_builder.__file__).with_name("gdb_kernel.c")
+    subprocess.run([gcc_m32, *flags, "-O0", "-g", *guest_builder.LINK_FLAGS, *script, source, "-o", kernel], check=True)
+    return kernel
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in guest as a file."""
+    from hillemu.boot.shipped import shipped_image
+
+    path = tmp_path_factory.mktemp("demo") / "demo.elf"
+    path.write_bytes(shipped_image("demo.elf"))
+    return path

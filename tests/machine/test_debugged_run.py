@@ -2,73 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from gdb_target import packet, packets_in
+from scripted_debugger import ScriptedServer, debug, p, set_to, value
 
 from hillemu.debugging.debugged_run import DebuggedRun
 from hillemu.debugging.server import Event
-from hillemu.emu.gdb.registers import BY_NAME, LAYOUT
-from hillemu.emu.stop import Stop, StopReason
+from hillemu.emu.gdb.registers import LAYOUT
+from hillemu.emu.stop import StopReason
 from hillemu.machine import Machine
 
 Boot = Callable[..., Machine]
 COM1 = "mov dx, 0x3F8; "
 EXIT = "mov al, 0x10; out 0xF4, al; "
-
-
-class ScriptedServer:
-    """Plays a debugger that attaches, sends `packets` one after the other, each when the last is answered, and stays.
-
-    A packet may also be an `Event`.  When the script is through, the debugger is `Event.GONE` and the run woken.
-    """
-
-    def __init__(self, *packets: bytes | Event) -> None:
-        self._script: Iterator[bytes | Event] = iter((Event.ATTACHED, packet(b"QStartNoAckMode"), *packets))
-        self.answers: list[bytes] = []
-        self.on_end: Callable[[], None] = lambda: None
-
-    def next(self, timeout_s: float | None) -> bytes | Event | None:
-        if timeout_s == 0:
-            return None
-        item = next(self._script, None)
-        if item is None:
-            self.on_end()
-            return Event.WOKEN
-        return item if isinstance(item, Event) else packet(item) if not item.startswith(b"$") else item
-
-    def send(self, data: bytes) -> None:
-        self.answers += packets_in(data)
-
-    def hang_up(self) -> None:
-        pass
-
-    def wake(self) -> None:
-        pass
-
-
-def debug(machine: Machine, *packets: bytes | Event, **options: Any) -> tuple[list[bytes], Stop]:
-    """The answers to `packets`, and how the run ended; it is stopped at the end of the script."""
-    server = ScriptedServer(*packets)
-    run = DebuggedRun(machine, server, **options)  # type: ignore[arg-type]
-    server.on_end = run.stop
-    stop = run.run(wait=True)
-    return server.answers[1:], stop
-
-
-def value(hexadecimal: bytes) -> int:
-    return int.from_bytes(bytes.fromhex(hexadecimal.decode()), "little")
-
-
-def p(name: str) -> bytes:
-    return b"p%x" % BY_NAME[name].number
-
-
-def set_to(name: str, number: int) -> bytes:
-    register = BY_NAME[name]
-    return b"P%x=%b" % (register.number, number.to_bytes(register.size_bytes, "little").hex().encode())
 
 
 def test_every_register_of_the_description_can_be_read_and_shows_the_processor(boot: Boot) -> None:

@@ -1,31 +1,19 @@
-"""The distribution's GDB debugs our guests: modes, paging, rings, symbols, and its own comings and goings."""
+"""The distribution's GDB debugs our guests: modes, paging, rings, symbols, watchpoints, Ctrl-C."""
 
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
-import guest_builder
 import pytest
-from gdb_session import INTERRUPT_SOON, DebuggedHillemu
+from gdb_session import INTERRUPT_SOON, DebuggedHillemu, in_order, kernel_of
 
-from hillemu.boot.assembler import assemble_text
-from hillemu.boot.shipped import shipped_image
 from hillemu.debugging.server import SCRIPT
-from hillemu.machine import Machine
 
 SUPPORT = Path(__file__).parent.parent / "support"
-HEADER = ".section .multiboot; .long 0x1BADB002, 0, 0xE4524FFE; .text; _start: "
 USER_PROGRAM = 0x400000
 FLOPPY_BYTES = 1440 << 10
-
-
-@pytest.fixture
-def gdb(need_tool: Callable[[str], str]) -> str:
-    return need_tool("gdb")
 
 
 @pytest.fixture(scope="session")
@@ -38,38 +26,6 @@ def modes(gcc_m32: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     subprocess.run(["objcopy", "-O", "binary", "-j", ".text", symbols, image], check=True)
     image.write_bytes(image.read_bytes().ljust(FLOPPY_BYTES, b"\0"))
     return image, symbols
-
-
-@pytest.fixture(scope="session")
-def c_kernel(gcc_m32: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    kernel = tmp_path_factory.mktemp("kernel") / "kernel.elf"
-    flags = [flag for flag in guest_builder.FLAGS if flag not in ("-O2", "-masm=intel")]
-    script = ["-T", str(guest_builder.SCRIPT)]
-    source = SUPPORT / "gdb_kernel.c"
-    subprocess.run([gcc_m32, *flags, "-O0", "-g", *guest_builder.LINK_FLAGS, *script, source, "-o", kernel], check=True)
-    return kernel
-
-
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("demo") / "demo.elf"
-    path.write_bytes(shipped_image("demo.elf"))
-    return path
-
-
-def kernel_of(folder: Path, source: str) -> Path:
-    path = folder / "kernel.elf"
-    path.write_bytes(assemble_text(HEADER + source).data)
-    return path
-
-
-def in_order(text: str, *patterns: str) -> None:
-    """Check that regular expressions are found one behind the other."""
-    at = 0
-    for pattern in patterns:
-        found = re.compile(pattern).search(text, at)
-        assert found, f"{pattern!r} is not behind {text[:at][-200:]!r} in:\n{text}"
-        at = found.end()
 
 
 LIST = "x/i $pc"
@@ -231,96 +187,3 @@ def test_ctrl_c_stops_a_guest_that_never_ends_and_it_can_go_on(
     if "hlt" in source:
         first, second = (int(value) for value in re.findall(r"\$\d = (\d+)", text))
         assert 0 < first < second
-
-
-# ---- the end of a run, and the debugger's comings and goings
-
-
-def test_a_hang_can_be_looked_at_and_left_by_a_jump(gdb: str, tmp_path: Path) -> None:
-    image = kernel_of(tmp_path, "cli; jmp .; there: mov al, 0x20; out 0xF4, al; cli; hlt")
-    with DebuggedHillemu(gdb, image) as machine:
-        text = machine.debug("continue", "p $pc", "set $pc = $pc + 2", "continue", "continue")
-        assert machine.finish()["stop"] == "exit"
-    in_order(
-        text, r"hillemu: hang \(a jump to itself", "SIGSTOP", r"hillemu: exit", "SIGTERM", r"exited with code 0101"
-    )
-
-
-def test_a_triple_fault_leaves_everything_to_look_at_and_then_the_crash_status(gdb: str, tmp_path: Path) -> None:
-    image = kernel_of(tmp_path, "lidt [none]; mov eax, 0x1234; bad: ud2; none: .word 0; .long 0")
-    with DebuggedHillemu(gdb, image) as machine:
-        text = machine.debug("continue", "p/x $eax", LIST, "monitor deliveries", "continue")
-        assert machine.finish()["status"] == 126
-    in_order(text, "hillemu: triple-fault", "SIGSEGV", "= 0x1234", "ud2")
-    assert "#UD" in text
-    assert "exited with code 0176" in text
-
-
-def test_a_debugger_can_detach_and_another_attach_while_the_machine_runs(gdb: str, tmp_path: Path) -> None:
-    with DebuggedHillemu(gdb, kernel_of(tmp_path, "1: inc eax; jmp 1b"), wait=False) as machine:
-        values = [
-            int(re.findall(r"= (\d+)", machine.debug("p (unsigned)$eax", *leave))[0])
-            for leave in (["detach"], ["disconnect"], ["kill"])
-        ]
-        assert machine.finish()["stop"] == "interrupted"
-        assert "has detached; the machine goes on" in machine.said
-        assert "has vanished; the machine stands still" in machine.said
-    assert 0 < values[0] < values[1]
-    assert values[1] == values[2], "it ran although its debugger had vanished"
-
-
-def test_a_second_debugger_is_told_why_it_is_refused(gdb: str, tmp_path: Path) -> None:
-    with DebuggedHillemu(gdb, kernel_of(tmp_path, "cli; hlt")) as machine:
-        host, _, port = machine.address.rpartition(":")
-        with socket.create_connection((host, int(port)), 10):
-            machine.wait_until_said("has attached")
-            text = machine.debug()
-            assert "another debugger is attached" in text
-        machine.wait_until_said("has vanished")
-        assert "hillemu: halt" in machine.debug("continue", "continue")
-
-
-def test_monitor_quit_and_sigterm_end_a_machine_that_stands_still(gdb: str, tmp_path: Path) -> None:
-    image = kernel_of(tmp_path, "cli; hlt")
-    with DebuggedHillemu(gdb, image) as machine:
-        machine.debug("monitor quit")
-        assert machine.finish()["status"] == 0
-    with DebuggedHillemu(gdb, image) as machine:
-        machine.process.terminate()
-        assert (machine.finish()["stop"], machine.finish()["instructions"]) == ("interrupted", 0)
-
-
-def test_system_reset_boots_again_from_anywhere(gdb: str, c_kernel: Path) -> None:
-    commands = ("break kernel_main", "continue", "next", "monitor system_reset", "flushregs", "p $eip", "continue")
-    with DebuggedHillemu(gdb, c_kernel) as machine:
-        text = machine.debug(*commands, symbols=c_kernel)
-    in_order(text, "Breakpoint 1, kernel_main", r"<_start>", "Breakpoint 1, kernel_main")
-
-
-# ---- what debugging must not do
-
-
-def test_breakpoints_and_a_thousand_steps_change_nothing(gdb: str, demo: Path) -> None:
-    """The demo takes timer interrupts, page faults and system calls; a breakpoint is in the code that it reads."""
-    with DebuggedHillemu(gdb, demo) as machine:
-        text = machine.debug(
-            *(
-                "break put_char",
-                "ignore 1 1000000",
-                "break page_fault",
-                "continue",
-                "stepi 500",
-                "break timer_interrupt",
-            ),
-            *("commands 3", "silent", "info registers", "x/64xb $pc", "continue", "end", "stepi 500", "continue"),
-            *("delete", "continue"),
-            symbols=demo,
-        )
-        watched = machine.finish()
-    assert "Breakpoint 2" in text
-    plain = Machine()
-    plain.load(str(demo))
-    stop = plain.run()
-    assert (watched["stop"], watched["instructions"]) == (stop.reason.value, plain.cpu.instructions)
-    assert watched["serial"] == plain.serial.text
-    assert watched["ram_sha256"] == plain.memory.sha256()

@@ -87,13 +87,14 @@ def test_arbitrary_bytes_are_survived(pieces: list[bytes]) -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_a_real_machine_survives_mutated_packets_and_values_in_all_registers(seed: int) -> None:
+    from hillemu.debugging.history import History
     from hillemu.debugging.machine_target import MachineTarget
     from hillemu.machine import Machine
 
     dice = random.Random(seed)
     machine = Machine(mem="4M")
     machine.load_demo()
-    session = Session(target := MachineTarget(machine))
+    session = Session(target := MachineTarget(machine, History(machine, [])))
     for _ in range(PACKETS):
         if session.closed:
             session = Session(target)

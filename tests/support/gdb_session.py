@@ -12,9 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from hillemu.boot.assembler import assemble_text
+
 TIMEOUT_S = 60
 """Far more than any session needs."""
 LISTENING = re.compile(r"target remote ([^']+)'")
+HEADER = ".section .multiboot; .long 0x1BADB002, 0, 0xE4524FFE; .text; _start: "
 INTERRUPT_SOON = "shell (sleep 0.4; kill -INT $PPID) &"
 """A GDB command: Ctrl-C will be typed while the next command runs."""
 
@@ -81,3 +84,19 @@ class DebuggedHillemu:
         status = self.process.wait(TIMEOUT_S)
         record: dict[str, Any] = json.loads(self._record.read_text())
         return record | {"status": status}
+
+
+def in_order(text: str, *patterns: str) -> None:
+    """Check that regular expressions are found one behind the other."""
+    at = 0
+    for pattern in patterns:
+        found = re.compile(pattern).search(text, at)
+        assert found, f"{pattern!r} is not behind {text[:at][-200:]!r} in:\n{text}"
+        at = found.end()
+
+
+def kernel_of(folder: Path, source: str) -> Path:
+    """A multiboot kernel of that code."""
+    path = folder / "kernel.elf"
+    path.write_bytes(assemble_text(HEADER + source).data)
+    return path

@@ -1,0 +1,167 @@
+"""Going backwards: a step, and to the last breakpoint or watchpoint before now.
+
+The past is run again, piece by piece from the newest, with observers that note where it would have stopped; nothing
+stops meanwhile.  The last place before now is gone to.
+
+A breakpoint stops where the program counter arrives at it.  A watchpoint stops **in front of** the instruction that
+made the access, so that its effect is undone: GDB then shows the value from before, and ``x/i $pc`` who changed it.  A
+write watchpoint passes writes that change nothing, as GDB would, which compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from hillemu.debugging.history import History, Kept, Moment
+from hillemu.debugging.points import Points, Watchpoint
+from hillemu.emu.gdb.target import HostSignal, StopCause, Stopped
+
+if TYPE_CHECKING:
+    from hillemu.emu.cpu.observers import WatchHit
+    from hillemu.machine import Machine
+
+_HLT = b"\xf4"
+HISTORY_BEGINS = Stopped(HostSignal.TRAP, StopCause.HISTORY_BEGINS)
+_STEPPED = Stopped(HostSignal.TRAP)
+_INTERRUPTED = Stopped(HostSignal.INT)
+PARTED = Stopped(
+    HostSignal.ABRT,
+    message="hillemu: run again, the guest did not do what it did before; does it rely on stale TLB entries?",
+)
+
+
+def _undisturbed() -> bool:
+    """Nobody ends what takes no longer than running from one snapshot to the next."""
+    return False
+
+
+class _Hit(NamedTuple):
+    """Going back would stop where `instructions` have been executed, and `at`, if that matters, is next."""
+
+    instructions: int
+    stop: Stopped
+    at: int | None = None
+
+
+class Backwards:
+    """Takes `machine` back in `history`; `look` is asked often whether somebody wants that to end."""
+
+    def __init__(self, machine: Machine, history: History, points: Points, look: Callable[[], bool]) -> None:
+        self._machine = machine
+        self._history = history
+        self._points = points
+        self._look = look
+
+    def step(self) -> Stopped:
+        """Undo one instruction, or the entry of a handler, or the wait of a halted processor."""
+        history, now = self._history, self._history.now
+        history.leave_present()
+        self._points.take_out()
+        count = now.instructions
+        if not history.before(now):
+            return HISTORY_BEGINS
+        if now.deliveries and history.go_to(count, now, _undisturbed) and history.now < now:
+            return _STEPPED
+        first = history.before(now)[0]
+        if count <= first.moment.instructions:
+            history.restore(first)
+            return HISTORY_BEGINS
+        if not history.go_to(count - 1, now, _undisturbed):
+            return PARTED
+        if self._has_waited_since(now):
+            history.run_again(count, _undisturbed)
+            return _STEPPED
+        if self._points.watchpoints:
+            return self._watched_step(count)
+        return _STEPPED
+
+    def go_on(self) -> Stopped:
+        """Go back to the last place where the run would have stopped."""
+        history, now = self._history, self._history.now
+        history.leave_present()
+        self._points.take_out()
+        past = history.before(now)
+        if not past:
+            return HISTORY_BEGINS
+        behind, end = history.keep(), now
+        for kept in reversed(past) if self._points.any else ():
+            hit = self._last_hit(kept, end)
+            if self._look():
+                history.restore(behind)
+                return _INTERRUPTED
+            if hit is not None:
+                return self._arrive(hit, now)
+            behind, end = kept, kept.moment
+        history.restore(past[0])
+        return HISTORY_BEGINS
+
+    # ---- looking for the place ----------------------------------------------------------------------------------
+
+    def _last_hit(self, kept: Kept, end: Moment) -> _Hit | None:
+        """The last place from `kept` on and before `end`; leaves the machine anywhere."""
+        self._history.restore(kept)
+        hits: list[_Hit] = []
+        with self._noting(hits):
+            self._history.run_again(end.instructions, self._look)
+        # A run ends before a handler is entered: where `end` is in one, what was interrupted may be the place.
+        at, now = self._machine.cpu.linear_eip, self._history.now
+        if self._points.has_breakpoint(at) and now.ticks == end.ticks and now < end:
+            return _Hit(end.instructions, self._points.breakpoint_stop(at), at)
+        return max(hits, key=lambda hit: (hit.instructions, hit.at is None), default=None)
+
+    @contextmanager
+    def _noting(self, hits: list[_Hit]) -> Iterator[None]:
+        """Note in `hits` the last hit of each point; an instruction that is executed again counts again."""
+        machine = self._machine
+        last: dict[object, _Hit] = {}
+
+        def arrived(at: int) -> None:
+            last[at] = _Hit(machine.cpu.instructions, self._points.breakpoint_stop(at), at)
+
+        def accessed(point: Watchpoint, hit: WatchHit) -> None:
+            if point.is_undone_by(hit):
+                last[point] = _Hit(hit.at - 1, point.stop(hit))
+
+        observers = machine.cpu.processor.observers
+        with ExitStack() as taken_back:
+            for at in self._points.breakpoints:
+                observers.on_arrival(at, arrived)
+                taken_back.callback(observers.remove_on_arrival, at, arrived)
+            for point in self._points.watchpoints:
+                number = observers.add_watch(point.at, point.length, point.access, on_hit=partial(accessed, point))
+                taken_back.callback(observers.remove_watch, number)
+            yield
+        hits += last.values()
+
+    # ---- going there --------------------------------------------------------------------------------------------
+
+    def _arrive(self, hit: _Hit, now: Moment) -> Stopped:
+        if not self._history.go_to(hit.instructions, now, _undisturbed):
+            return PARTED
+        machine = self._machine
+        if hit.at is None or machine.cpu.linear_eip == hit.at:
+            return hit.stop
+        # It is a handler's first instruction: no other is executed before it.
+        is_ours = hit.at not in machine.breakpoints
+        machine.breakpoints.add(hit.at)
+        machine.run(max_insns=1, over_breakpoint=False)
+        if is_ours:
+            machine.breakpoints.remove(hit.at)
+        return hit.stop if machine.cpu.linear_eip == hit.at else PARTED
+
+    def _has_waited_since(self, now: Moment) -> bool:
+        """Whether the next instruction is HLT, and the wait for an interrupt has brought the time to `now`."""
+        machine = self._machine
+        return machine.clock.now + 1 < now.ticks and machine.read(machine.cpu.linear_eip, 1) == _HLT
+
+    def _watched_step(self, count: int) -> Stopped:
+        """The stop in front of the instruction that is the `count`-th: whether it makes an access that is watched."""
+        here = self._history.keep()
+        hits: list[_Hit] = []
+        with self._noting(hits):
+            self._history.run_again(count, _undisturbed)
+        self._history.restore(here)
+        return next((hit.stop for hit in hits if hit.at is None), _STEPPED)
