@@ -57,7 +57,7 @@ def _boot(options: CommandLine, server: Server | None) -> int:
     typed = _schedule(machine, script)
     live = _live_screen(machine, serial) if options.shows_screen and not options.quiet else None
     _connect_serial(machine, serial, live)
-    run, end = _running(machine, options, server)
+    run, end = _running(machine, options, server, typed)
 
     started = time.perf_counter()
     try:
@@ -165,7 +165,9 @@ def _listening(options: CommandLine) -> AbstractContextManager[Server | None]:
     return Server(parse_address(options.gdb))
 
 
-def _running(machine: Machine, options: CommandLine, server: Server | None) -> tuple[Run, Callable[[], None]]:
+def _running(
+    machine: Machine, options: CommandLine, server: Server | None, typed: list[Typed]
+) -> tuple[Run, Callable[[], None]]:
     """How to run `machine`, and how to end that from a signal handler."""
     if server is None:
         until, max_insns = options.until, options.max_insns
@@ -173,7 +175,12 @@ def _running(machine: Machine, options: CommandLine, server: Server | None) -> t
     from hillemu.debugging.debugged_run import DebuggedRun
 
     debugged = DebuggedRun(
-        machine, server, until=options.until, max_insns=options.max_insns, tell=lambda text: say(f"gdb: {text}")
+        machine,
+        server,
+        until=options.until,
+        max_insns=options.max_insns,
+        record=typed,
+        tell=lambda text: say(f"gdb: {text}"),
     )
     for line in server.greeting(wait=options.wait):
         say(f"gdb: {line}")
