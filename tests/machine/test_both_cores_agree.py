@@ -13,8 +13,8 @@ from guest_drives import GuestDrives, drive_options
 from hillemu import Machine
 from hillemu.booting import DriveOptions
 
-KNOWN_TO_DIFFER = ("unlike_qemu", "mended", "apic", "debug_registers")
-"""They ask for #GP by unknown MSRs, for what the native core mends in Unicorn's translation, for IA32_APIC_BASE
+KNOWN_TO_DIFFER = ("unlike_qemu", "task_switch_16", "mended", "apic", "debug_registers")
+"""They ask for #GP by unknown MSRs, for what the native core mends in Unicorn's translation and task switches, for IA32_APIC_BASE
 and for data breakpoints; the portable core can do none of it."""
 NO_DRIVES = DriveOptions()
 

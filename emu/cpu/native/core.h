@@ -8,6 +8,8 @@
  *   fixups.c      mends what is translated wrongly (native mode only)
  *   enter.c       ENTER (native mode only)
  *   descriptors.c what QEMU reads of them (native mode only)
+ *   tasks.c       what switches tasks (native mode only)
+ *   task_switch.c task state segments (native mode only)
  *   limits.c      segment limits and rights (native mode only)
  *   refuse.c      faults of instructions that QEMU executes (native mode only)
  *   helpers.c     what IN, OUT, CPUID, MSRs, ... call (native mode only)
@@ -219,6 +221,7 @@ typedef struct {
     void *helper_rcl[3], *helper_rcr[3]; /* byte, word, dword */
     void *helper_cpuid, *helper_rdtsc, *helper_rdtscp, *helper_rdmsr, *helper_wrmsr, *helper_sysenter;
     void *helper_bound, *helper_segments[6]; /* BOUND; those that load segment registers in protected mode */
+    void *helper_far_jump, *helper_far_call, *helper_iret;
     void *helper_write_crN, *helper_read_crN, *helper_write_eflags, *helper_read_eflags;
     void *helper_set_dr, *helper_get_dr;
     void (*update_dr7)(void *env, uint32_t value);
@@ -288,6 +291,15 @@ uint32_t descriptor_half(void *env, uint64_t at, uint32_t value); /* read by QEM
 void limits_changed(void *env);
 void limits_translate_access(void *tcg, const void *tb);
 void limits_translate_call(void *tcg, const void *helper);
+
+/* memory_access.c: by the processor itself, with a supervisor's rights; 2 or 4 bytes.  Faults are those of EIP. */
+int processor_mmu_index(const Core *core);
+uint32_t processor_load(Core *core, uint64_t at, int bytes);
+void processor_store(Core *core, uint64_t at, uint32_t value, int bytes);
+
+/* tasks.c */
+const void *task_helper_before(const void *theirs);                    /* NULL where we have none */
+bool task_interrupt(Core *core, uint32_t vector, DeliveryKind kind); /* false: not through a task gate */
 
 /* helpers.c */
 const void *our_helper(const void *theirs); /* NULL where we have none */

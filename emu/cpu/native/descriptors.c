@@ -1,19 +1,17 @@
 /* What QEMU reads of descriptors, where it takes more or less of them than a processor does.  (Native mode only.)
  *
- * QEMU reads stacks and task state segments with the same function, which may lie within a table's limit: many kernels
- * have a limit of 64 KiB.  It reads a descriptor's lower half first and then the upper one, and nothing else so: IRET
- * and far returns read three words or more in a row, or two of which the second is a selector of 16 bits.
+ * An interrupt, trap or call gate of the 80286 has 16 bits of offset; QEMU takes all 32.
  *
- *   - An interrupt, trap or call gate of the 80286 has 16 bits of offset; QEMU takes all 32.
- *   - A task may begin in a conforming code segment of an inner ring: CS's RPL is its CPL.  QEMU asks for DPL = RPL.
+ * QEMU reads stacks with the same function, which may lie within a table's limit: many kernels have a limit of 64 KiB.
+ * It reads a descriptor's lower half first and then the upper one, and nothing else so: IRET and far returns read three
+ * words or more in a row, or two of which the second is a selector of 16 bits.
  *
- * Source: Intel SDM Vol. 3A, "Transferring Control Among Mixed-Size Code Segments", "Exception Conditions Checked
- * During a Task Switch"; Intel386 Programmer's Reference Manual, "16-Bit Gates".
+ * Source: Intel SDM Vol. 3A, "Transferring Control Among Mixed-Size Code Segments"; Intel386 Programmer's Reference
+ * Manual, "16-Bit Gates".
  */
 #include "core.h"
 
 enum { KIND = 0x1f00, CALL_GATE_16 = 0x0400, INTERRUPT_GATE_16 = 0x0600, TRAP_GATE_16 = 0x0700 };
-enum { CONFORMING = 0x1c00, DPL_BIT = 13, DPL = 3 << DPL_BIT, LOCAL = 4 };
 
 /* Where the last two words were read. */
 static uint64_t last_at, last_but_one_at;
@@ -36,16 +34,6 @@ static bool is_16_bit_gate(void *env, uint64_t at, uint32_t value)
             (has_ldt(env) && is_upper_half(env, ENV_LDT, at)));
 }
 
-/* Only in the middle of a task switch has CS its new selector and no descriptor yet. */
-static bool is_conforming_code_of_new_task(void *env, uint64_t at, uint32_t value)
-{
-    void *cs = (char *)env + ENV_SEGS + SEG_CS * SEG_SIZE;
-    uint32_t selector = FIELD(uint32_t, cs, SEG_SELECTOR);
-    uint64_t table = FIELD(uint64_t, env, (selector & LOCAL ? ENV_LDT : ENV_GDT) + SEG_BASE);
-    return (value & CONFORMING) == CONFORMING && !FIELD(uint32_t, cs, SEG_FLAGS) && at == table + (selector & 0xfff8) + 4 &&
-           (value & DPL) >> DPL_BIT <= (selector & 3);
-}
-
 /* A word at `at` which may be the upper half of a descriptor, as QEMU shall see it. */
 uint32_t descriptor_half(void *env, uint64_t at, uint32_t value)
 {
@@ -54,9 +42,5 @@ uint32_t descriptor_half(void *env, uint64_t at, uint32_t value)
     last_at = at;
     if (!may_be)
         return value;
-    if (is_16_bit_gate(env, at, value))
-        return value & 0xffff;
-    if (is_conforming_code_of_new_task(env, at, value))
-        return value | (FIELD(uint32_t, env, ENV_SEGS + SEG_CS * SEG_SIZE + SEG_SELECTOR) & 3) << DPL_BIT;
-    return value;
+    return is_16_bit_gate(env, at, value) ? value & 0xffff : value;
 }

@@ -1,9 +1,9 @@
 /* Exceptions and interrupts enter the guest through its own IDT by QEMU's own code.
  *
  * Unicorn hands every exception to a hook instead of delivering it.  The hooks here give it back to
- * x86_cpu_do_interrupt(): gates, stack switch by the TSS, error codes, task gates, vm86, the real-mode IVT, double and
- * triple faults are QEMU's.  A fault during delivery leaves by siglongjmp and arrives here again as the next
- * exception; that is why delivery must never be below a Python frame.
+ * x86_cpu_do_interrupt(): gates, stack switch by the TSS, error codes, vm86, the real-mode IVT, double and triple
+ * faults are QEMU's; task gates are ours, see tasks.c.  A fault during delivery leaves by siglongjmp and arrives here
+ * again as the next exception; that is why delivery must never be below a Python frame.
  */
 #include "core.h"
 
@@ -41,8 +41,10 @@ static bool is_masked_breakpoint(Core *core, uint32_t vector)
            shadow_of_stack_switch(core);
 }
 
-static void deliver(Core *core)
+static void deliver(Core *core, uint32_t vector, DeliveryKind kind)
 {
+    if (task_interrupt(core, vector, kind))
+        return;
     lib.do_interrupt(core->cpu);
     limits_changed(core->env);
 }
@@ -50,7 +52,8 @@ static void deliver(Core *core)
 static void on_exception(void *uc, uint32_t vector, void *data)
 {
     Core *core = data;
-    if (FIELD(uint32_t, core->env, ENV_EXCEPTION_IS_INT)) {
+    DeliveryKind kind = FIELD(uint32_t, core->env, ENV_EXCEPTION_IS_INT) ? DELIVERY_SOFTWARE : DELIVERY_EXCEPTION;
+    if (kind == DELIVERY_SOFTWARE) {
         /* INT n, INT3 and INTO end their block and have retired.  Unicorn has moved EIP behind them, and a fault
          * during delivery must find it at the instruction. */
         void *tb = current_block(core);
@@ -59,7 +62,7 @@ static void on_exception(void *uc, uint32_t vector, void *data)
             FIELD(uint64_t, core->env, ENV_EIP) = (uint32_t)(last_pc_of_block(tb) - base);
         }
         take_back_unexecuted(core, linear_eip(core), true);
-        record_delivery(core, DELIVERY_SOFTWARE, vector, 0);
+        record_delivery(core, kind, vector, 0);
     } else if (is_masked_breakpoint(core, vector)) {
         take_back_unexecuted(core, linear_eip(core), false);
         FIELD(uint32_t, core->env, ENV_EFLAGS) |= EFLAGS_RF; /* the instruction is executed without it */
@@ -76,10 +79,10 @@ static void on_exception(void *uc, uint32_t vector, void *data)
             debug_trap_begins(core);
         else if (vector == VECTOR_PAGE_FAULT)
             observe_page_fault(core);
-        record_delivery(core, DELIVERY_EXCEPTION, vector, FIELD(uint32_t, core->env, ENV_ERROR_CODE));
+        record_delivery(core, kind, vector, FIELD(uint32_t, core->env, ENV_ERROR_CODE));
     }
     rearm(core);
-    deliver(core);
+    deliver(core, vector, kind);
 }
 
 static bool on_undefined_opcode(void *uc, void *data)
@@ -90,7 +93,7 @@ static bool on_undefined_opcode(void *uc, void *data)
     take_back_unexecuted(core, linear_eip(core), false);
     record_delivery(core, DELIVERY_EXCEPTION, VECTOR_UNDEFINED_OPCODE, 0);
     rearm(core);
-    deliver(core);
+    deliver(core, VECTOR_UNDEFINED_OPCODE, DELIVERY_EXCEPTION);
     return true;
 }
 
@@ -134,6 +137,8 @@ static void deliver_interrupt(Core *core, int vector)
     set_current_block(core, NULL);
     record_delivery(core, DELIVERY_INTERRUPT, (uint32_t)vector, 0);
     rearm(core);
+    if (task_interrupt(core, (uint32_t)vector, DELIVERY_INTERRUPT))
+        return;
     lib.do_hardware_interrupt(core->env, vector, 1);
     limits_changed(core->env);
 }

@@ -141,6 +141,16 @@ static void check_exit_request(void *tcg)
         limits_translate_access(tcg, block.tb);
 }
 
+/* In front of a call of `function`, one of ours that may not return, with the same arguments. */
+static void emit_task_call(void *tcg, void *function, int nargs, void **args)
+{
+    const void *before = task_helper_before(function);
+    if (!before)
+        return;
+    lib.gen_call(tcg, function, NULL, nargs, args);
+    FIELD(uintptr_t, last_op(tcg), OP_ARGS + nargs * sizeof(uintptr_t)) = (uintptr_t)before;
+}
+
 static void gen_call(void *tcg, void *function, void *ret, int nargs, void **args)
 {
     Core *core = core_of_uc(FIELD(void *, tcg, TCG_UC));
@@ -153,6 +163,7 @@ static void gen_call(void *tcg, void *function, void *ret, int nargs, void **arg
             emit_prologue(tcg);
         return;
     }
+    emit_task_call(tcg, function, nargs, args);
     lib.gen_call(tcg, function, ret, nargs, args);
     const void *ours = our_helper(function);
     if (ours)

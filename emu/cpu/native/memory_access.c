@@ -49,6 +49,26 @@ SLOW_STORES(STORE)
 DIRECT_LOADS(LOAD)
 DIRECT_STORES(STORE)
 
+int processor_mmu_index(const Core *core)
+{
+    enum { MMU_KERNEL_SMAP = 0, MMU_KERNEL = 2, HF_SMAP = 1 << 23, EFLAGS_AC = 1 << 18 };
+    uint32_t hflags = FIELD(uint32_t, core->env, ENV_HFLAGS);
+    bool allowed = (hflags & HF_CPL) != HF_CPL && FIELD(uint32_t, core->env, ENV_EFLAGS) & EFLAGS_AC;
+    return !(hflags & HF_SMAP) || allowed ? MMU_KERNEL : MMU_KERNEL_SMAP;
+}
+
+uint32_t processor_load(Core *core, uint64_t at, int bytes)
+{
+    uint32_t (*load)(void *, uint64_t, uint32_t, uintptr_t) = bytes == 2 ? direct_load_2 : direct_load_4;
+    return load(core->env, (uint32_t)at, (uint32_t)processor_mmu_index(core), 0);
+}
+
+void processor_store(Core *core, uint64_t at, uint32_t value, int bytes)
+{
+    void (*store)(void *, uint64_t, uint32_t, uint32_t, uintptr_t) = bytes == 2 ? direct_store_2 : direct_store_4;
+    store(core->env, (uint32_t)at, value, (uint32_t)processor_mmu_index(core), 0);
+}
+
 /* QEMU reads descriptors by words of 32 bits, and not all as a processor does. */
 static uint32_t load_4_as_descriptor(void *env, uint64_t at, uint32_t how, uintptr_t ra)
 {

@@ -35,10 +35,11 @@ void load_idt(const void *table, u16 limit) {
 
 /* Called by start.S before main. */
 void set_up_segments(void) {
-    set_gdt(KERNEL_CODE, segment(0, ~0u, PRESENT | CODE));
-    set_gdt(KERNEL_DATA, segment(0, ~0u, PRESENT | DATA_WRITABLE));
-    set_gdt(USER_CODE, segment(0, ~0u, PRESENT | DPL_3 | CODE));
-    set_gdt(USER_DATA, segment(0, ~0u, PRESENT | DPL_3 | DATA_WRITABLE));
+    /* Accessed, so that nobody has to mark them: QEMU does that for some ways of loading a segment only. */
+    set_gdt(KERNEL_CODE, segment(0, ~0u, PRESENT | CODE | ACCESSED));
+    set_gdt(KERNEL_DATA, segment(0, ~0u, PRESENT | DATA_WRITABLE | ACCESSED));
+    set_gdt(USER_CODE, segment(0, ~0u, PRESENT | DPL_3 | CODE | ACCESSED));
+    set_gdt(USER_DATA, segment(0, ~0u, PRESENT | DPL_3 | DATA_WRITABLE | ACCESSED));
     set_gdt(MAIN_TSS, segment((u32)&main_task, sizeof main_task - 1, PRESENT | SYSTEM_TSS));
     main_task.tss.ss0 = KERNEL_DATA;
     main_task.tss.io_map = offsetof(struct main_task, io_map);
