@@ -1,18 +1,19 @@
-"""What who watches a guest is given: handles, calls, a table of page faults.  `hillemu.watching` gives them."""
+"""What who watches a guest is given: handles, a table of page faults, watchpoints.  `hillemu.watching` gives them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
-from hillemu.emu.errors import UserMistake
+from hillemu.emu.errors import OptionError
 
 if TYPE_CHECKING:
     from hillemu.emu.cpu.observers import PageFault, Watch, WatchHit
     from hillemu.machine import Machine
     from hillemu.watching import Place
 
-WORD_BYTES = 4
+
+COLUMNS = ("instructions", "address", "what", "by", "CR3")
 
 
 class Handle:
@@ -34,35 +35,6 @@ class Handle:
 
     def __exit__(self, *_: object) -> None:
         self.remove()
-
-
-class Call:
-    """The guest is about to execute the first instruction of a function.  Valid while the callback runs."""
-
-    def __init__(self, machine: Machine, address: int) -> None:
-        self._machine = machine
-        self.address = address
-        """Linear address of the function."""
-
-    @property
-    def return_address(self) -> int:
-        """Where it will return to: what lies on top of the stack."""
-        return self._stack_word(0)
-
-    def argument(self, number: int) -> int:
-        """Argument `number`, from 0, as C's calling convention for i386 passes it: four bytes each, on the stack."""
-        return self._stack_word(1 + number)
-
-    def _stack_word(self, number: int) -> int:
-        cpu = self._machine.cpu
-        at = cpu.segment("ss").base + cpu.esp + WORD_BYTES * number
-        data = self._machine.read(at & 0xFFFFFFFF, WORD_BYTES)
-        if len(data) < WORD_BYTES:
-            raise UserMistake(f"the stack is not mapped at {at & 0xFFFFFFFF:#010x}: this is no call of a C function")
-        return int.from_bytes(data, "little")
-
-    def __repr__(self) -> str:
-        return f"<Call of {self._machine.symbols.describe(self.address)}>"
 
 
 class PageFaults(Sequence["PageFault"]):
@@ -87,9 +59,13 @@ class PageFaults(Sequence["PageFault"]):
         return len(self._faults)
 
     def __str__(self) -> str:
+        return "\n".join(_table([COLUMNS, *self.rows()]))
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table's rows, as text, under `COLUMNS`."""
         from hillemu.emu.i386.errorcodes import PageFaultError
 
-        rows = [
+        return [
             (
                 f"{fault.at:,}",
                 f"{fault.address:#010x}",
@@ -99,7 +75,61 @@ class PageFaults(Sequence["PageFault"]):
             )
             for fault in self._faults
         ]
-        return "\n".join(_table([("instructions", "address", "what", "by", "CR3"), *rows]))
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """One dictionary a fault, for JSON: all numbers, and the names of the instruction's place and the error."""
+        from hillemu.emu.i386.errorcodes import PageFaultError
+
+        return [
+            {
+                **fault._asdict(),
+                "what": PageFaultError(fault.error_code).explain(),
+                "place": self._machine.symbols.describe(fault.eip),
+            }
+            for fault in self._faults
+        ]
+
+    def to_csv(self, path: str | None = None) -> str:
+        """The faults as CSV (RFC 4180), numbers in decimal; also written to the file `path`.
+
+        Raises `OptionError` if the file cannot be written.
+        """
+        import csv
+        import io
+
+        out = io.StringIO()
+        names = ["address", "error_code", "cs", "eip", "cr3", "at", "what", "place"]
+        writer = csv.DictWriter(out, names, lineterminator="\r\n")
+        writer.writeheader()
+        writer.writerows(self.as_dicts())
+        text = out.getvalue()
+        if path is not None:
+            try:
+                with open(path, "w", newline="", encoding="utf-8") as file:
+                    file.write(text)
+            except OSError as error:
+                raise OptionError("path", f"{path}: cannot be written: {error.strerror or error}") from None
+        return text
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        def row(cells: tuple[str, ...], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        body = "".join(row(cells, "td") for cells in self.rows())
+        head = row(COLUMNS, "th")
+        caption = escape(f"{len(self)} page faults of {self.total}")
+        return f'<table style="text-align:left"><caption>{caption}</caption>{head}{body}</table>'
+
+    def __rich__(self) -> Any:
+        """The table for the library rich, if the caller prints with it."""
+        from rich.table import Table
+
+        table = Table(*COLUMNS, title=f"{len(self)} page faults of {self.total}")
+        for cells in self.rows():
+            table.add_row(*cells)
+        return table
 
     def __repr__(self) -> str:
         return f"<{len(self)} page faults of {self.total}>"

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from hillemu.emu.cpu.observers import Cr3Load, Observers, PageFault, Watch, WatchHit
     from hillemu.machine import Machine
-    from hillemu.watched import Call, Handle, Trace, Watchpoints
+    from hillemu.watched import Handle, Trace, Watchpoints
+    from hillemu.watched_calls import Call
 
     Place = range | int | str
     """What to watch: a range of addresses, an address (of four bytes), or a symbol (all of it, or four bytes)."""
@@ -72,21 +73,29 @@ class Watching:
         self._watched_by.on_cr3(call)
         return Handle(lambda: self._watched_by.remove_on_cr3(call))
 
-    def on_call(self, function: int | str, call: Callable[[Call], None]) -> Handle:
+    def on_call(
+        self,
+        function: int | str,
+        call: Callable[[Call], None] | None = None,
+        *,
+        on_return: Callable[[Call], None] | None = None,
+    ) -> Handle:
         """Call each time when the guest is about to execute the first instruction of `function`, a symbol or address.
 
-        Raises `UnknownSymbol`.
-        """
-        from hillemu.watched import Call, Handle
+        ``call.arg(0)`` is the first argument, ``call.arg(1, "struct task *")`` the second as a value of that type,
+        ``call.caller`` where it was called.  `on_return` is called when the function has returned, with the same
+        object, whose ``result`` is EAX then.
 
+        Raises `UnknownSymbol`; `UserMistake` if there is nothing to call.
+        """
+        from hillemu.watched import Handle
+        from hillemu.watched_calls import CallWatch
+
+        if call is None and on_return is None:
+            raise UserMistake("on_call() needs something to call: a callback, on_return, or both")
         machine = self._machine
         at = machine.symbols[function] if isinstance(function, str) else function & 0xFFFFFFFF
-
-        def arrived(address: int) -> None:
-            call(Call(machine, address))
-
-        self._watched_by.on_arrival(at, arrived)
-        return Handle(lambda: self._watched_by.remove_on_arrival(at, arrived))
+        return Handle(CallWatch(machine, at, call, on_return).remove)
 
     @property
     def watchpoints(self) -> Watchpoints:
