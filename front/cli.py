@@ -54,6 +54,10 @@ def _run(argv: Sequence[str]) -> int:
         from hillemu.inspect_command import inspect
 
         return inspect(options)
+    if options.command == "grade":
+        from hillemu.grade_command import grade_command
+
+        return grade_command(options)
     from hillemu.boot_command import boot
 
     return boot(options)

@@ -168,6 +168,7 @@ def make_parser() -> Parser:
         epilog="exit status: 0, or 1 if the allocators' structures contradict each other afterwards",
         fill=_add_kernel_trace,
     )
+    commands.add_parser("grade", help="give a kernel points for what it does", fill=_add_grade)
     return parser
 
 
@@ -361,6 +362,12 @@ def _add_kernel_trace(trace: Parser) -> None:
         help="fences around allocations and poison in what is free [yes]",
     )
     _add_kernel_module(trace)
+
+
+def _add_grade(grade: Parser) -> None:
+    from hillemu.grade_options import add_grade
+
+    add_grade(grade)
 
 
 class _count:  # noqa: N801 - argparse prints a type's name

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hillemu.grading.claims import HOLDS, Claim, Seen
-from hillemu.grading.course_text import printable
+from hillemu.grading.course_text import printable, shortened
 
 Patterns = tuple[re.Pattern[str], ...]
 SHOWN_CHARACTERS = 100
@@ -22,7 +22,7 @@ class SerialInOrder(Claim):
 
     @property
     def texts(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(f"serial {one.pattern!r}" for one in self.patterns)
+        return tuple(f"serial '{one.pattern}'" for one in self.patterns)
 
     of_the_run = True
 
@@ -47,7 +47,7 @@ class Absent(Claim):
 
     @property
     def texts(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(f"absent {one.pattern!r}" for one in self.patterns)
+        return tuple(f"absent '{one.pattern}'" for one in self.patterns)
 
     of_the_run = True
 
@@ -72,7 +72,7 @@ class OnScreen(Claim):
 
     @property
     def texts(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(f"screen {one.pattern!r}" for one in self.patterns)
+        return tuple(f"screen '{one.pattern}'" for one in self.patterns)
 
     def judge(self, seen: Seen) -> Sequence[str]:
         lines = seen.machine.screen_lines()
@@ -89,5 +89,4 @@ def _last_line(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    shown = printable(text.rstrip("\r\n"))
-    return f'"{shown if len(shown) <= SHOWN_CHARACTERS else shown[:SHOWN_CHARACTERS] + "..."}"'
+    return f'"{shortened(printable(text.rstrip()), SHOWN_CHARACTERS)}"'

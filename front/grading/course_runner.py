@@ -38,8 +38,7 @@ class QEMU:
 
     def __init__(self, started: Started) -> None:
         wish = read_arguments(started.arguments)
-        for note in wish.notes:
-            print(f"hillemu: {note}", file=sys.stderr)
+        _tell_once(wish.notes)
         self.on_output: list[Callable[[bytes], object]] = []
         """Called with what the guest sends: at the end of a line, or when it pauses for 10 ms of virtual time."""
         self._make_output = started.output
@@ -248,6 +247,17 @@ def shell_script(script: Iterable[str], terminate_match: str | None = None) -> M
     return set_up
 
 
+def _tell_once(notes: Iterable[str]) -> None:
+    """Tell each note once in a script, which runs many kernels."""
+    for note in notes:
+        if note not in _TOLD:
+            _TOLD.add(note)
+            print(f"hillemu: {note}", file=sys.stderr)
+
+
+_TOLD: set[str] = set()
+
+
 def _address_of(name: str, machine: Machine) -> int:
     for symbol_file in map(Path, SYMBOL_FILES):
         if symbol_file.exists():
@@ -277,7 +287,7 @@ def _machine(wish: QemuWish, folder: Path) -> Machine:
             drives=wish.drives,
             bios=wish.bios,
             devices=wish.devices,
-            report=lambda text: print(f"hillemu: {text}", file=sys.stderr),
+            report=lambda text: _tell_once([text]),
         )
         modules, initrds = _parts_of_kernel(wish)
         machine.load(wish.kernel, modules=modules, initrds=initrds, append=wish.append)

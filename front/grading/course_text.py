@@ -12,6 +12,9 @@ CONTEXT_LINES = 2
 LAST_LINES = 5
 """Lines shown of the end when something is missing."""
 
+SHOWN_CHARACTERS = 200
+"""Of a line."""
+
 
 class Palette:
     """Whether colours are used: ``never``, ``always``, or ``auto`` for a terminal."""
@@ -70,6 +73,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)
 
 
+def shortened(text: str, most: int = SHOWN_CHARACTERS) -> str:
+    """At most so many characters of `text`: a kernel may print a line of a million."""
+    return text if len(text) <= most else text[:most] + "..."
+
+
 def _excerpt(lines: list[str], good: set[int], bad: set[int], *, to_the_end: bool) -> list[str]:
     """The `good` and `bad` lines, those around them, and the last ones if wanted; dots where lines are left out."""
     shown = {line + away for line in good | bad for away in range(-CONTEXT_LINES, CONTEXT_LINES + 1)}
@@ -86,7 +94,7 @@ def _excerpt(lines: list[str], good: set[int], bad: set[int], *, to_the_end: boo
             if number in bad
             else PALETTE.color("green", "GOOD") if number in good else "    "
         )  # fmt: skip
-        told.append(f"{mark} {printable(lines[number])}")
+        told.append(f"{mark} {shortened(printable(lines[number]))}")
     if previous != len(lines) - 1:
         told.append("...")
     return told

@@ -1,17 +1,10 @@
-'''Where in a TOML file a key stands.  `tomllib` tells that only of syntax errors.
+"""Where in a TOML file a key stands.  `tomllib` tells that only of syntax errors.
 
->>> places = Places("""title = "Lab"
-... [[check]]
-... name = "boots"
-... [[check]]
-... serial = [
-...   "name = not a key",
-... ]
-... points = 5
-... """)
+>>> lines = ["title = 'Lab'", "[[check]]", "name = 'a'", "[[check]]", "serial = [", "'name = 0',", "]", "points = 5"]
+>>> places = Places("\\n".join(lines))
 >>> places.line("check", 1, "points"), places.line("check", 1), places.line("check", 0, "nothing")
 (8, 4, 2)
-'''
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hillemu.grading.course_text import PALETTE, printable
+from hillemu.grading.course_text import PALETTE, printable, shortened
+from hillemu.grading.runs import told_stop
 from hillemu.grading.scoring import Result, Score, Status
 
 LAST_LINES = 8
@@ -22,9 +23,11 @@ def result_lines(result: Result, *, reveal: bool = False, verbose: bool = False)
     if reveal or not check.hidden:
         for fact in result.failures:
             yield f"    {printable(fact.text)}: {printable(fact.why)}"
+        if result.judged and result.judged.stop and result.failures:
+            yield f"    (it stopped: {printable(told_stop(result.judged.stop))})"
         if verbose and result.judged and result.failures:
             for line in result.judged.serial.splitlines()[-LAST_LINES:]:
-                yield f"    | {printable(line)}"
+                yield f"    | {shortened(printable(line))}"
     if check.hint and result.status is not Status.PASSED:
         yield from (f"    hint: {printable(line)}" for line in check.hint.strip().splitlines())
 

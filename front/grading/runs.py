@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.emu.errors import ImageError, UserMistake
 from hillemu.emu.stop import Stop, StopReason
-from hillemu.grading.claims import HOLDS, Claim, Route, Seen
+from hillemu.grading.claims import Claim, Route, Seen
 from hillemu.grading.limits import HOST_SECONDS, HostLimit, Limits, host_limit
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class _Run:
                 )  # fmt: skip
                 self._judge(check, seen)
         if with_input and self._boot.until is not None and stop.reason is not StopReason.UNTIL:
-            self.fail_the_rest(f"it never came so far that it could be given input; it stopped: {_told(stop)}")
+            self.fail_the_rest(f"it never came so far that it could be given input; it stopped: {told_stop(stop)}")
         elif with_input:
             self._branch(machine, with_input)
 
@@ -166,7 +166,7 @@ class _Run:
         if check.at is None:
             facts = _facts(check.claims, seen, lambda _: True)
         else:
-            never = f"the kernel never arrived at {check.at.text}; it stopped: {_told(seen.stop)}"
+            never = f"the kernel never arrived at {check.at.text}; it stopped: {told_stop(seen.stop)}"
             facts = self._moments.get(check.name) or self._at_no_moment(check, never)
             facts = facts + _facts(check.claims, seen, lambda claim: claim.of_the_run)
         self.judged[check.name] = Judged(
@@ -192,8 +192,6 @@ def _power_on(kernel: str, boot: Boot) -> Machine:
     return machine
 
 
-def _told(stop: Stop) -> str:
+def told_stop(stop: Stop) -> str:
+    """How a run ended, in one clause."""
     return f"{stop.reason.value} ({stop.detail})" if stop.detail else stop.reason.value
-
-
-__all__ = ["HOLDS", "Fact", "Judged", "run_boot"]

@@ -226,13 +226,13 @@ def _claims(table: Table) -> tuple[Claim, ...]:
         claims.append(Ends(reasons, exit_code))
     if table.has("within"):
         claims.append(Within(_count(table, "within", 0)))
-    table.take("lint", object, None)
-    table.take("within", object, None)
+    table.anything("lint")
+    table.anything("within")
     return tuple(claims)
 
 
 def _clean(table: Table) -> Clean:
-    value = table.take("lint", object, None)
+    value = table.anything("lint")
     if value is True:
         return Clean((), "warning")
     if isinstance(value, str) and value in _SEVERITIES:
@@ -244,7 +244,7 @@ def _clean(table: Table) -> Clean:
 
 
 def _points(table: Table) -> float:
-    points = table.take("points", object, None)
+    points = table.anything("points")
     if isinstance(points, bool) or not isinstance(points, int | float) or not 0 <= points <= 1e6:
         table.fault(f"points is {points!r}; it must be a number from 0 up", "points")
     return points
@@ -257,7 +257,7 @@ def _pattern(table: Table, key: str, usual: re.Pattern[str] | None) -> re.Patter
 
 def _count(table: Table, key: str, usual: int) -> int:
     """A number of instructions: 5_000_000 or "5M"."""
-    value = table.take(key, object, usual)
+    value = table.anything(key, usual)
     match = re.fullmatch(r"(\d{1,18})([KMG]?)", str(value).replace("_", ""), re.ASCII | re.IGNORECASE)
     count = int(match[1]) * _UNITS[match[2].upper()] if match and not isinstance(value, bool) else 0
     if not 0 < count < 1 << 62:
@@ -267,7 +267,7 @@ def _count(table: Table, key: str, usual: int) -> int:
 
 def _seconds(table: Table, key: str, usual: float) -> float:
     """A time: 30 or "30s"."""
-    value = table.take(key, object, usual)
+    value = table.anything(key, usual)
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,9})?)\s*s?", str(value), re.ASCII)
     seconds = float(match[1]) if match and not isinstance(value, bool) else 0.0
     if seconds <= 0:

@@ -58,6 +58,11 @@ class Table:
             return default
         return self._checked(key, self.content[key], kind)
 
+    def anything(self, key: str, default: object = None) -> object:
+        """The value of `key`, of whatever kind."""
+        self._known.append(key)
+        return self.content.get(key, default)
+
     def text(self, key: str, default: str = "") -> str:
         return self.take(key, str, default)
 
