@@ -14,8 +14,8 @@ from hillemu import Machine
 from hillemu.booting import DriveOptions
 
 KNOWN_TO_DIFFER = ("unlike_qemu", "task_switch_16", "mended", "apic", "debug_registers")
-"""They ask for #GP by unknown MSRs, for what the native core mends in Unicorn's translation and task switches, for IA32_APIC_BASE
-and for data breakpoints; the portable core can do none of it."""
+"""They ask for #GP by unknown MSRs, for what the native core mends in Unicorn's translation and task switches, for
+IA32_APIC_BASE and for data breakpoints; the portable core can do none of it."""
 NO_DRIVES = DriveOptions()
 
 
