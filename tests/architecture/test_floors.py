@@ -37,6 +37,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hillemu.emu.clock": BOTTOM,
     MEDIA: BOTTOM,
     GEOMETRY: (MEDIA, *BOTTOM),
+    # Tables and formats only: the processor reads them, they know no processor.
+    "hillemu.emu.timing": ("hillemu.emu.timing", I386, *BOTTOM),
     HOST_PAGES: BOTTOM,
     PAGE_VERSIONS: (HOST_PAGES, *BOTTOM),
     MEMORY: (MEMORY, HOST_PAGES, *BUSES, I386, *BOTTOM),

@@ -90,7 +90,7 @@ def test_no_file_that_a_package_needs_at_run_time_is_left_out(
         file
         for package, folder in packages.items()
         for file in folder.iterdir()
-        if file.suffix in (".elf", ".bin", ".s", ".inc", ".typed")
+        if file.suffix in (".elf", ".bin", ".s", ".inc", ".typed", ".csv")
         and not any(file.match(pattern) for pattern in settings["package-data"].get(package, ()))
     ]
     assert not forgotten, f"add a pattern to [tool.setuptools.package-data] for {forgotten}"

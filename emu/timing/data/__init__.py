@@ -1,0 +1,1 @@
+"""The timing tables as CSV files; docs/timing.md describes their columns and sources."""
