@@ -7,6 +7,7 @@
     +-- Maps, NotPresent, Clean                    page tables               (claims_paging.py)
     +-- Reaches, NeverReaches, Ends, Within        how the kernel ran        (claims_run.py)
     +-- Values                                     numbers in its memory     (claims_run.py)
+    +-- Members                                    its structures            (claims_structs.py)
 
 Claims look at `Seen`: the machine as it stands, and what was noted while it ran.  A symbol that the kernel does not
 have is the kernel's fault, and so a reason, not an error.

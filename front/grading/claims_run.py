@@ -11,7 +11,7 @@ from typing import NamedTuple
 from hillemu.emu.errors import UserMistake
 from hillemu.grading.claims import HOLDS, Claim, Place, Seen
 
-_COMPARE: dict[str, Callable[[int, int], bool]] = {
+COMPARE: dict[str, Callable[[int, int], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<=": operator.le,
@@ -19,7 +19,7 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-_VALUE = re.compile(r"\s*(?:([ui])(8|16|32)\s+)?(.+?)\s*(==|!=|<=|>=|<|>)\s*(-?)\s*(.+?)\s*")
+_VALUE = re.compile(r"\s*(?:([ui])(8|16|32)\s+)?(.+?)\s*(==|!=|<=|>=|<|(?<!-)>)\s*(-?)\s*(.+?)\s*")
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Value(NamedTuple):
         if len(data) < self.size_bytes:
             return f"{at:#010x} is not mapped"
         found = int.from_bytes(data, "little", signed=self.signed)
-        return HOLDS if _COMPARE[self.compare](found, wanted) else f"it is {found} ({found & 0xFFFFFFFF:#x})"
+        return HOLDS if COMPARE[self.compare](found, wanted) else f"it is {found} ({found & 0xFFFFFFFF:#x})"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from hillemu.emu.stop import StopReason
 from hillemu.grading.claims import Claim, Place
 from hillemu.grading.claims_paging import Clean, Mapping_, Maps, NotPresent, check_rule, parse_extent
 from hillemu.grading.claims_run import Ends, NeverReaches, Reaches, Value, Values, Within
+from hillemu.grading.claims_structs import Member, Members, check_types
 from hillemu.grading.claims_text import Absent, OnScreen, SerialInOrder
 from hillemu.grading.spec_reading import Table, nearest, open_table
 from hillemu.options import CPU_MODELS, IMAGE_FORMATS
@@ -106,6 +107,7 @@ def load_spec(path: str, kernel: str = "") -> Spec:
     """
     top = open_table(path)
     title = top.text("title", Path(path).stem)
+    types = top.converted("structs", top.text("structs"), check_types)
     places = {"spec": str(Path(path).parent), "kernel": str(Path(kernel).parent)}
     usual = top.table("boot")
     first = _boot(usual, Boot(), places)
@@ -117,7 +119,7 @@ def load_spec(path: str, kernel: str = "") -> Spec:
         table.end()
     checks: dict[str, Check] = {}
     for table in top.tables("check"):
-        check = _check(table, first, boots, checks, places)
+        check = _check(table, first, boots, checks, places, types)
         checks[check.name] = check
     top.end()
     if not checks:
@@ -153,7 +155,7 @@ def _boot(table: Table, usual: Boot, places: dict[str, str]) -> Boot:
 
 
 def _check(
-    table: Table, usual: Boot, boots: dict[str, Boot], before: dict[str, Check], places: dict[str, str]
+    table: Table, usual: Boot, boots: dict[str, Boot], before: dict[str, Check], places: dict[str, str], types: str
 ) -> Check:  # fmt: skip
     name = table.text("name")
     if not name:
@@ -175,7 +177,7 @@ def _check(
         name,
         _points(table),
         _boot(table, boots.get(boot_name, usual), places),
-        _claims(table),
+        _claims(table, types),
         at=table.converted("at", at, Place.parse) if at not in ("", "end") else None,
         send=table.text("send"),
         keys=table.text("keys"),
@@ -197,7 +199,7 @@ def _check(
     return check
 
 
-def _claims(table: Table) -> tuple[Claim, ...]:
+def _claims(table: Table, types: str) -> tuple[Claim, ...]:
     claims: list[Claim] = []
     if patterns := table.patterns("serial"):
         claims.append(SerialInOrder(patterns))
@@ -215,8 +217,12 @@ def _claims(table: Table) -> tuple[Claim, ...]:
         claims.append(Reaches(names))
     if names := table.texts("never_reaches"):
         claims.append(NeverReaches(names))
-    if values := tuple(table.converted("values", text, Value.parse) for text in table.texts("values")):
+    texts = table.texts("values")
+    of_structs = [text for text in texts if Member.is_meant(text)]
+    if values := tuple(table.converted("values", text, Value.parse) for text in texts if text not in of_structs):
         claims.append(Values(values))
+    if members := tuple(table.converted("values", text, Member.parse) for text in of_structs):
+        claims.append(Members(members, types))
     reasons = table.texts("stop")
     for reason in reasons:
         _known(table, "stop", reason, [one.value for one in StopReason])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graded_kernel import GOOD, write_kernel
+from graded_kernel import GOOD, STRUCTS, TASKS, write_kernel
 
 from hillemu.cli import main
 from hillemu.emu.errors import ImageError
@@ -19,11 +19,12 @@ from hillemu.grading.spec import load_spec
 HANG = ("halt:   cli", "halt:   jmp halt\n cli")
 
 
-def graded(folder: Path, kernel: Path, *checks: str, head: str = "") -> Score:
+def graded(folder: Path, kernel: Path, *checks: str, head: str = "", structs: str = "") -> Score:
     """Grade by the given checks; each gets a name, c0, c1 and so on, and 10 points."""
     spec = folder / "spec.toml"
     bodies = [f'[[check]]\nname = "c{number}"\npoints = 10\n{body}\n' for number, body in enumerate(checks)]
-    spec.write_text('[boot]\nmem = "16M"\nbudget = "100K"\ntimeout = 2\n' + head + "\n" + "".join(bodies))
+    top = f"structs = {json.dumps(structs)}\n[boot]\n"
+    spec.write_text(top + 'mem = "16M"\nbudget = "100K"\ntimeout = 2\n' + head + "\n" + "".join(bodies))
     return grade(load_spec(str(spec), str(kernel)), str(kernel))
 
 
@@ -73,6 +74,35 @@ def test_every_property_of_a_page_counts(tmp_path: Path) -> None:
     score = graded(tmp_path, write_kernel(tmp_path), *claims, 'maps = "0xC0000000 -> * rw supervisor x 4M"')
     assert all(why in reasons(score, number) for number, why in enumerate(words.values()))
     assert score.score == 10
+
+
+MEMBERS = {
+    "current->pid == -2": "current->pid == 1",
+    "current->pid < 0": "current->pid >= 0",
+    'tasks[0].name == "init"': 'tasks[1].name == "init"',
+    "current->state == RUNNING": "current->state == SLEEPING",
+    "current.state == 4": "current->state != 4",
+    'tasks[0].next->words == "$ "': 'tasks[0].next->words == "#"',
+    "tasks[0].next->next == 0": "tasks[0].next->next->pid == 1",
+    "tasks[1].pid != 5": "tasks[2].pid == 1",
+    'current->name != "init"': "current->name == 5",
+}
+
+
+def test_members_of_structures_are_compared(tmp_path: Path) -> None:
+    kernel = write_kernel(tmp_path, ("counter: .long 0\n", "counter: .long 0\n" + TASKS))
+    pairs = list(MEMBERS.items())
+    checks = [f"values = {json.dumps(text)}" for pair in pairs for text in pair]
+    score = graded(tmp_path, kernel, *checks, structs=STRUCTS)
+    told = {check: result.status for check, result in zip(checks, score.results, strict=True)}
+    assert list(told.values()) == [Status.PASSED, Status.FAILED] * len(pairs), [
+        reasons(score, n) for n in range(len(checks))
+    ]
+    said = [reasons(score, 2 * number + 1) for number in range(len(pairs))]
+    assert said[:4] == ["it is -2", "it is -2", 'it is "shell"', "it is RUNNING"]
+    assert "is null" in said[6]
+    assert "has no element 2" in said[7]
+    assert "cannot be compared with 5" in said[8]
 
 
 def test_texts_must_come_in_order(tmp_path: Path) -> None:

@@ -83,3 +83,14 @@ def write_kernel(folder: Path, *changes: tuple[str, str], source: str = GOOD) ->
     path = folder / "kernel.elf"
     path.write_bytes(assemble_text(source).data)
     return path
+
+
+STRUCTS = (
+    "enum state { SLEEPING, RUNNING = 4 }; struct task { int pid; char name[8]; enum state state; char *words; "
+    + ("struct task *next; }; extern struct task *current; extern struct task tasks[2];")
+)
+TASKS = """
+current: .long tasks + 24
+tasks:   .long 1; .ascii "init\\0\\0\\0\\0"; .long 0, hello, tasks + 24
+         .long -2; .ascii "shell\\0\\0\\0"; .long 4, prompt, 0
+"""

@@ -21,6 +21,8 @@ def loaded(folder: Path, text: str) -> Spec:
 
 
 MISTAKES = {
+    'name = "x"\npoints = 1\nvalues = "a->b < \\"c\\""': "13: check 'x': values: 'a->b < \"c\"': 'c' can only be",
+    'name = "x"\npoints = 1\nvalues = "a[b] == 1"': "13: check 'x': values: 'a[b] == 1': 'b' is no index",
     'name = "x"\npoints = 1\nserail = "a"': "13: check 'x': unknown key 'serail'; did you mean 'serial'?",
     'name = "x"\npoints = "1"\nserial = "a"': "12: check 'x': points is '1'; it must be a number from 0 up",
     'name = "x"\npoints = -1\nserial = "a"': "12: check 'x': points is -1; it must be a number from 0 up",
@@ -64,6 +66,11 @@ def test_a_mistake_is_told_with_its_line_and_what_to_do(text: str, tmp_path: Pat
         loaded(tmp_path, HEAD + text)
     assert str(told.value).startswith(f"{tmp_path}/lab.toml:{MISTAKES[text]}")
     assert "\n" not in str(told.value)
+
+
+def test_wrong_c_is_told_with_the_line_of_the_key(tmp_path: Path) -> None:
+    with pytest.raises(SpecMistake, match=r"lab.toml:2: structs: .*line 1"):
+        loaded(tmp_path, 'title = "T"\nstructs = "struct {"\n')
 
 
 def test_an_empty_file_and_one_that_cannot_be_read_are_told(tmp_path: Path) -> None:
