@@ -27,6 +27,7 @@ from hillemu.inspection.views.moments import Moment, NotReached, parse_moment, v
 from hillemu.inspection.views.request import VIEWS, Request, is_view, parse_requests
 from hillemu.inspection.views.scene import Scene
 from hillemu.inspection.views.shown import Shown
+from hillemu.inspection.views.struct_view import learn_types
 from hillemu.serial_output import open_serial_output, reason_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def inspect(options: CommandLine) -> int:
 
     machine = power_on(options)
     try:
+        learn_types(machine, options.types)
         prepare_input(machine, options, serial_input)
         if serial is not None:
             machine.serial.on_byte(serial.put)
@@ -132,7 +134,7 @@ class _Looker:
         self._captures: dict[str, Capture] = {}
         self._shown: dict[int, Result] = {}
         for request in requests:
-            request.view.check(machine.symbols)
+            request.view.check(machine)
         self._scene = Scene(machine, self._captures)
         self._at = parse_moment(at, machine.symbols)
         self._for_diffs = {

@@ -43,6 +43,13 @@ def add_inspect(inspect: Parser) -> None:
         help="SYMBOL or 0xADDRESS: when it is first reached; a number: after so many instructions; "
         "end: when the run has ended [end]",
     )
+    looking.add_argument(
+        "--types",
+        action="append",
+        default=[],
+        metavar="FILE.c",
+        help="C declarations for 'struct', beside the image's debugging information; may be given again",
+    )
     looking.add_argument("--json", dest="as_json", action="store_true", help="print one JSON document")
     looking.add_argument("--html", metavar="FILE", help="write one page with pictures of both address spaces to FILE")
     add_machine(inspect)

@@ -87,6 +87,8 @@ class CommandLine(argparse.Namespace):
     """`hillemu inspect`: the image, if there is one, and the views with their arguments."""
     at: str
     """Where `hillemu inspect` looks."""
+    types: list[str]
+    """C files with declarations."""
     as_json: bool
     html: str | None
 

@@ -17,9 +17,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hillemu.emu.errors import UserMistake
-from hillemu.symbols import SymbolTable
+
+if TYPE_CHECKING:
+    from hillemu.machine import Machine
+    from hillemu.symbols import SymbolTable
 
 FOUR_GIB = 1 << 32
 _STEPS = re.compile(r"\s*([^+-]+?)((?:\s*[+-]\s*[^\s+-]+)*)\s*")
@@ -45,18 +49,17 @@ class Address:
         """The register that it is counted from."""
         return self._start[1:].lower() if self._start[0] in "$%" else None
 
-    def check(self, symbols: SymbolTable) -> None:
-        """Raise `UnknownSymbol` for a symbol that there is not: that need not wait for the run."""
+    def check(self, machine: Machine) -> None:
+        """Raise `UserMistake` for a symbol or register that there is not: that need not wait for the run."""
         if self.register is None:
-            self.value(symbols, lambda name: 0)
+            self.value(machine.symbols, lambda name: 0)
+        else:
+            self._value_of_register(machine.cpu.processor.get)
 
     def value(self, symbols: SymbolTable, registers: Callable[[str], int]) -> int:
         """The address, 0 or more; it may have more than 32 bits.  `registers` raises `KeyError` for a wrong name."""
         if self.register is not None:
-            try:
-                start = registers(self.register)
-            except KeyError:
-                raise UserMistake(f"{self.text!r}: the processor has no register {self.register!r}") from None
+            start = self._value_of_register(registers)
         else:
             number = as_number(self._start)
             start = symbols[self._start] if number is None else number
@@ -64,6 +67,13 @@ class Address:
         if value < 0:
             raise UserMistake(f"{self.text!r} is below address 0")
         return value
+
+    def _value_of_register(self, registers: Callable[[str], int]) -> int:
+        assert self.register is not None
+        try:
+            return registers(self.register)
+        except KeyError:
+            raise UserMistake(f"{self.text!r}: the processor has no register {self.register!r}") from None
 
     def __str__(self) -> str:
         return self.text

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from hillemu.emu.i386.tables import TableEntry
     from hillemu.inspection.tables import DescriptorTable
     from hillemu.inspection.views.scene import Scene
-    from hillemu.symbols import SymbolTable
+    from hillemu.machine import Machine
 
 
 class _Simple:
     moments: tuple[str, ...] = ()
 
-    def check(self, symbols: SymbolTable) -> None:
+    def check(self, machine: Machine) -> None:
         """Nothing can be wrong."""
 
 

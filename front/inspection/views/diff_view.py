@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hillemu.emu.i386.spaces import Region
     from hillemu.inspection.differences import Change
     from hillemu.inspection.views.scene import Scene
-    from hillemu.symbols import SymbolTable
+    from hillemu.machine import Machine
 
 _TONES = {ChangeKind.MAPPED: Tone.GOOD, ChangeKind.UNMAPPED: Tone.ERROR, ChangeKind.RIGHTS: Tone.WARNING}
 
@@ -23,7 +23,7 @@ class Diff:
     def __init__(self, first: str, second: str) -> None:
         self.moments = (first, second)
 
-    def check(self, symbols: SymbolTable) -> None:
+    def check(self, machine: Machine) -> None:
         """Moments are parsed by whoever runs the machine to them."""
 
     def show(self, scene: Scene) -> Shown:

@@ -20,7 +20,7 @@ from hillemu.inspection.views.shown import Row, Shown, Table, Text, Tone
 
 if TYPE_CHECKING:
     from hillemu.inspection.views.scene import Scene
-    from hillemu.symbols import SymbolTable
+    from hillemu.machine import Machine
 
 LETTERS = {
     Use.TABLES: "T",
@@ -43,7 +43,7 @@ class Frames:
 
     moments: tuple[str, ...] = ()
 
-    def check(self, symbols: SymbolTable) -> None:
+    def check(self, machine: Machine) -> None:
         """Nothing can be wrong."""
 
     def show(self, scene: Scene) -> Shown:

@@ -30,7 +30,7 @@ from hillemu.inspection.views.shown import Shown, Text
 
 if TYPE_CHECKING:
     from hillemu.inspection.views.scene import Scene
-    from hillemu.symbols import SymbolTable
+    from hillemu.machine import Machine
 
 SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
 LETTERS = "xduotcsia"
@@ -82,8 +82,8 @@ class Memory:
         self.format = Format.parse(suffix)
         self.address = Address(address)
 
-    def check(self, symbols: SymbolTable) -> None:
-        self.address.check(symbols)
+    def check(self, machine: Machine) -> None:
+        self.address.check(machine)
 
     def show(self, scene: Scene) -> Shown:
         at = scene.physical(self.address) if self.is_physical else scene.virtual(self.address)

@@ -122,8 +122,8 @@ def _end(
     for moment in waiting:
         if moment.is_end:
             arrive(moment, stop)
-        elif moment.is_now(machine):
-            arrive(moment, None)
+        elif moment.is_now(machine) and (moment.address is None or stop.reason is StopReason.MAX_INSNS):
+            arrive(moment, None)  # a processor that has halted never comes to the instruction at EIP
         else:
             missed.append(str(moment))
     if missed:

@@ -44,10 +44,6 @@ for (const svg of document.querySelectorAll("svg.strip")) {
   });
   for (const name of ["pointerup", "pointerleave"]) svg.addEventListener(name, () => { grabbed = null; });
   svg.addEventListener("dblclick", () => look(0, end));
-  for (const bar of bars) {
-    bar.addEventListener("pointerenter", () => light(bar, true));
-    bar.addEventListener("pointerleave", () => light(bar, false));
-  }
 }
 
 function light(item, on) {
@@ -58,11 +54,13 @@ function light(item, on) {
   }
 }
 
-for (const row of document.querySelectorAll("tr.goes")) {
-  row.addEventListener("click", () => {
-    const a = Number(row.dataset.a), b = Number(row.dataset.b);
-    document.getElementById(row.dataset.strip).look(a - (b - a), 3 * (b - a));
+for (const item of document.querySelectorAll("[data-p]")) {
+  item.addEventListener("pointerenter", () => light(item, true));
+  item.addEventListener("pointerleave", () => light(item, false));
+  const place = item.closest("[data-strip]");
+  if (!place) continue;
+  item.addEventListener("click", () => {
+    const a = Number(item.dataset.a), b = Number(item.dataset.b);
+    document.getElementById(place.dataset.strip).look(a - (b - a), 3 * (b - a));
   });
-  row.addEventListener("pointerenter", () => light(row, true));
-  row.addEventListener("pointerleave", () => light(row, false));
 }

@@ -16,7 +16,7 @@ from hillemu.emu.i386.spaces import Regions, size_text
 from hillemu.inspection.frame_uses import FrameRun, Use, frame_uses
 from hillemu.inspection.pictures import headline
 from hillemu.inspection.views.shown import Shown, Table, Text, Tone
-from hillemu.inspection.views.strips import Bar, strip
+from hillemu.inspection.views.strips import Bar, folded, strip
 
 if TYPE_CHECKING:
     from hillemu.emu.i386.spaces import Region
@@ -110,8 +110,9 @@ def _virtual(parts: PageParts) -> str:
     note = f'<p class="hint">... and {more:,} more runs</p>' if more > 0 else ""
     return (
         "<h2>Virtual memory</h2>\n"
-        '<p class="hint">Wheel: zoom. Drag: move. Double click: the whole space. A row of the table zooms to it.</p>\n'
-        f"{strip(VIRTUAL, FOUR_GIB, bars)}{_legend(_RIGHTS.items())}\n"
+        '<p class="hint">Wheel: zoom. Drag: move. Double click: the whole space. '
+        "A click on a run or a row goes there.</p>\n"
+        f"{folded(VIRTUAL, bars)}{strip(VIRTUAL, FOUR_GIB, bars)}{_legend(_RIGHTS.items())}\n"
         f'<div class="scrolls"><table>{_head(("virtual", "physical", "size", "rights", "flags", "symbol"))}'
         f"<tbody>{rows}</tbody></table></div>{note}\n"
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hillemu.emu.i386.spaces import Region
     from hillemu.inspection.findings import Finding
     from hillemu.inspection.views.scene import Scene
-    from hillemu.symbols import SymbolTable
+    from hillemu.machine import Machine
 
 _SEVERITY_TONES = {Severity.ERROR: Tone.ERROR, Severity.WARNING: Tone.WARNING, Severity.INFO: Tone.FAINT}
 MOST_ROWS = 4096
@@ -30,7 +30,7 @@ class Simple:
 
     moments: tuple[str, ...] = ()
 
-    def check(self, symbols: SymbolTable) -> None:
+    def check(self, machine: Machine) -> None:
         """Nothing can be wrong."""
 
 
@@ -58,8 +58,8 @@ class Walk:
     def __init__(self, address: str) -> None:
         self.address = Address(address)
 
-    def check(self, symbols: SymbolTable) -> None:
-        self.address.check(symbols)
+    def check(self, machine: Machine) -> None:
+        self.address.check(machine)
 
     def show(self, scene: Scene) -> Shown:
         at = scene.virtual(self.address)

@@ -7,20 +7,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hillemu.emu.errors import UserMistake
-from hillemu.inspection.views import descriptors_view, diff_view, frames_view, memory_view, paging_view
+from hillemu.inspection.views import (
+    descriptors_view,
+    diff_view,
+    frames_view,
+    memory_view,
+    paging_view,
+    struct_view,
+)
 from hillemu.inspection.views.scene import Scene
 from hillemu.inspection.views.shown import Shown
-from hillemu.symbols import SymbolTable
+
+if TYPE_CHECKING:
+    from hillemu.machine import Machine
 
 
 class View(Protocol):
     """Something to show; it is made, and complains of wrong words, before the machine runs."""
 
-    def check(self, symbols: SymbolTable) -> None:
-        """Raise `UserMistake` for names that the image does not have."""
+    def check(self, machine: Machine) -> None:
+        """Raise `UserMistake` for names that the image of `machine` does not have."""
 
     @property
     def moments(self) -> tuple[str, ...]:
@@ -50,6 +59,9 @@ VIEWS = {
     "idt": Kind((), "the interrupt descriptor table, and what is wrong with it", descriptors_view.Idt),
     "tss": Kind((), "the task-state segment, and what is wrong with it", descriptors_view.Tss),
     "multiboot": Kind((), "what the boot loader told the kernel", descriptors_view.Multiboot),
+    "struct": Kind(
+        ("TYPE", "ADDRESS"), "memory as a C type, from debugging information or --types", struct_view.Struct
+    ),
     "x": Kind(("ADDRESS",), "virtual memory, FMT as GDB's x takes it: x/8xw, x/5i, x/s", memory_view.Virtual, True),
     "xp": Kind(("ADDRESS",), "physical memory", memory_view.Physical, True),
     "diff": Kind(("AT1", "AT2"), "what is mapped differently at two moments", diff_view.Diff),
