@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from hillemu.testing.failures import BudgetExceeded, GuestFailure, StoppedEarly
     from hillemu.testing.plugin import BootFactory
     from hillemu.testing.spaces import maps, maps_nothing
+    from hillemu.testing.tested_machine import MachineUnderTest
     from hillemu.testing.texts import prints
     from hillemu.testing.translations import faults, maps_to, not_present, unmapped
-    from hillemu.testing.under_test import MachineUnderTest
 
 _HOMES = {
     "BootFactory": "plugin",
     "Budget": "budget",
     "BudgetExceeded": "failures",
     "GuestFailure": "failures",
-    "MachineUnderTest": "under_test",
+    "MachineUnderTest": "tested_machine",
     "StoppedEarly": "failures",
     "faults": "translations",
     "maps": "spaces",

@@ -57,7 +57,7 @@ class Flags(NamedTuple):
             return cls(text, {"u": text[0] == "u", "w": text[2] == "w", "x": text[3] == "x"})
         wanted = {"u": False, "w": False}
         said: dict[str, bool] = {}
-        for denied, letter in re.findall(r"(!?)\s*(\S)", text):
+        for denied, letter in re.findall(r"(!?)(.)", "".join(text.split())):
             if letter not in LETTERS:
                 raise OptionError(
                     "flags",

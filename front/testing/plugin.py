@@ -20,7 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from hillemu.testing.pool import MachinePool
     from hillemu.testing.request import Folders
-    from hillemu.testing.under_test import MachineUnderTest
+    from hillemu.testing.tested_machine import MachineUnderTest
 
 MARKER = "hillemu"
 VARIANT = "_hillemu_variant"
@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--hillemu-kernel", metavar="FILE", help="boot this kernel or disk image in tests whose markers name none"
     )
     parser.addini("hillemu_kernel", "the image that tests boot if nothing else names one, from this file's folder")
-    parser.addini("hillemu_budget", 'how far runs may go: instructions, virtual time or both; by default "1G 60s"')
+    parser.addini("hillemu_budget", 'how far runs may go: instructions, virtual time or both; by default "1G 20s"')
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -238,6 +238,8 @@ def _hide_our_frames(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
             last = entry
             has_tests_line |= owner not in ("_pytest", "pluggy")
         entry = entry.tb_next
+    if not has_tests_line:
+        call.excinfo.tb.tb_next = None  # nobody will see it, and it would cost a third of a second to draw
     return not has_tests_line
 
 

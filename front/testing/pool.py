@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hillemu.emu.errors import UserMistake
 from hillemu.testing.failures import GuestFailure
-from hillemu.testing.under_test import MachineUnderTest
+from hillemu.testing.tested_machine import MachineUnderTest
 
 if TYPE_CHECKING:
     from hillemu.emu.snapshot import Snapshot
