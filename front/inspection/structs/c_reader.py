@@ -23,7 +23,7 @@ class CReader(TypeSyntax):
         super().__init__(text, scope)
         self._pack_stack: list[int] = []
         self._pack = 0
-        self._defined: set[str] = set()
+        self._defined: dict[str, None] = {}  # a set in order
         self.completed: list[Record] = []
         """Structures that were only declared before this text."""
 
@@ -50,10 +50,9 @@ class CReader(TypeSyntax):
         cursor = self._cursor
         if self._passed_over():
             return []
-        before = len(self.scope.tags)
-        tags_before = set(self.scope.tags) if before else set()
+        known = len(self._defined)
         specifiers = self._specifiers()
-        names = [tag for tag in self.scope.tags if tag not in tags_before and tag in self._defined]
+        names = list(self._defined)[known:]
         if cursor.accept(";"):
             if not specifiers.defines:
                 raise cursor.wrong("this declares nothing")
@@ -61,6 +60,8 @@ class CReader(TypeSyntax):
         while True:
             name, operations = self._declarator()
             if name is None:
+                if cursor.peek(-1).text == "}":
+                    self._semicolon("after this '}'")
                 raise cursor.wrong(f"expected a name, found {cursor.next.text!r}")
             self._asm_label()
             attributes = self._attributes()
@@ -179,7 +180,7 @@ class CReader(TypeSyntax):
             return Record(kind, "")
         if full in self._defined:
             raise self._cursor.wrong(f"{full} is defined twice in this text", token)
-        self._defined.add(full)
+        self._defined[full] = None
         known = self.scope.tags.get(full)
         if isinstance(known, Record) and not known.is_complete:
             return known
@@ -280,7 +281,7 @@ class CReader(TypeSyntax):
         attributes |= self._attributes()
         made = _sized_enum(full, constants, fixed, attributes.packed)
         if token is not None:
-            self._defined.add(full)
+            self._defined[full] = None
             self.scope.tags[full] = made
         return made
 

@@ -37,6 +37,7 @@ _WORDS = frozenset(
     )
 )
 RECORDS = ("struct", "union")
+_RESERVED = _WORDS | QUALIFIERS | {*RECORDS, "enum"}
 _ATTRIBUTES = ("__attribute__", "__attribute")
 _REFUSED = frozenset(["mode", "vector_size", "scalar_storage_order", "ms_struct"])
 _LARGEST_ALIGNMENT = 16
@@ -192,7 +193,7 @@ class TypeSyntax:
             cursor.take()
             name, inner = self._declarator()
             cursor.expect(")", "at the end of this declarator")
-        elif cursor.next.kind == "name":
+        elif cursor.next.kind == "name" and cursor.next.text not in _RESERVED:
             name = cursor.take()
         suffixes: list[Operation] = []
         while cursor.next.text in ("[", "("):
@@ -231,8 +232,7 @@ class TypeSyntax:
         if token.kind != "name":
             return False
         text = token.text
-        words = _WORDS | QUALIFIERS
-        return text in words or text in (*RECORDS, "enum") or self.scope.typedef(text) is not None
+        return text in _RESERVED or self.scope.typedef(text) is not None
 
     def _type_in_parentheses(self) -> CType:
         """A type whose opening parenthesis has been taken."""

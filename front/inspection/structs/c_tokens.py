@@ -55,7 +55,7 @@ class _Cutter:
         at, line_is_new = 0, True
         while at < len(self.text):
             match = _TOKEN.match(self.text, at)
-            if match is None:
+            if match is None or self.text.startswith("/*", at) > (match.lastgroup == "comment"):
                 raise self._bad_character(at)
             at = match.end()
             kind, piece = match.lastgroup or "", match.group()
