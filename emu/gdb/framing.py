@@ -136,7 +136,7 @@ _RUNS = [
 """The longest first; the counts of 7 and 8 would be ``#`` and ``$``.  98 is the longest that is printable."""
 
 
-_WORTH_SHORTENING = 200
+_WORTH_SHORTENING = 1000
 """GDB sends and waits for tiny packets by the ten thousand."""
 
 

@@ -7,6 +7,9 @@ from hillemu.emu.gdb.fields import Malformed, enhex, number, unhex
 from hillemu.emu.gdb.registers import EXPEDITED, G_BYTES, LAYOUT, Register
 from hillemu.emu.gdb.target import Target
 
+_EXPEDITED = [(register, b"%02x:" % register.number, 2 * register.size_bytes) for register in EXPEDITED]
+"""Made once: GDB reads them after each of its steps, which come by the ten thousand."""
+
 
 def hex_value(target: Target, register: Register) -> bytes:
     """A register as packets have it; ``x`` for every digit of one that cannot be known."""
@@ -16,11 +19,20 @@ def hex_value(target: Target, register: Register) -> bytes:
 
 def expedited(target: Target) -> bytes:
     """The registers that a stop reply carries along: ``number:value;``."""
-    return b"".join(b"%02x:%b;" % (register.number, hex_value(target, register)) for register in EXPEDITED)
+    read = target.read_register
+    return b"".join(
+        [
+            start + (b"x" * digits if (value := read(register)) is None else value.hex().encode()) + b";"
+            for register, start, digits in _EXPEDITED
+        ]
+    )
 
 
 def _read_all(context: Context, arguments: bytes) -> Reply:
-    return b"".join(hex_value(context.target, register) for register in LAYOUT)
+    values = [context.target.read_register(register) for register in LAYOUT]
+    if None in values:
+        return b"".join(hex_value(context.target, register) for register in LAYOUT)
+    return enhex(b"".join(value for value in values if value is not None))
 
 
 def _write_all(context: Context, arguments: bytes) -> Reply:

@@ -47,12 +47,7 @@ class RegisterFile(Protocol):
 
 def read(cpu: RegisterFile, register: Register) -> bytes:
     """The register's value, little-endian, as long as GDB wants it."""
-    reader = _READERS.get(register.name)
-    if reader is not None:
-        return reader(cpu).to_bytes(register.size_bytes, "little")
-    # GDB gives 16-bit control words 32 bits.
-    value = cpu.fpu_get(_X87_CONTROL.get(register.name, register.name))
-    return value[: register.size_bytes].ljust(register.size_bytes, b"\0")
+    return _READERS[register.name](cpu)
 
 
 def write(cpu: RegisterFile, memory: GuestMemory, register: Register, data: bytes) -> None:
@@ -87,19 +82,28 @@ def code_size(cpu: RegisterFile) -> int:
     return 32 if cpu.segment("cs").attributes & DEFAULT_32 else 16
 
 
-def _reader_of(name: str) -> Callable[[RegisterFile], int]:
+def _reader_of(register: Register) -> Callable[[RegisterFile], bytes]:
+    name, size_bytes = register.name, register.size_bytes
+    if name in FPU:
+        inner = _X87_CONTROL.get(name, name)
+        # GDB gives 16-bit control words 32 bits.
+        return lambda cpu: cpu.fpu_get(inner)[:size_bytes].ljust(size_bytes, b"\0")
+    if name in _NUMBERS:
+        number = _NUMBERS[name]
+        return lambda cpu: number(cpu).to_bytes(size_bytes, "little")
     if name in _BASES:
-        return lambda cpu: cpu.segment(_BASES[name]).base
-    return lambda cpu: cpu.get(name)
+        of = _BASES[name]
+        return lambda cpu: cpu.segment(of).base.to_bytes(size_bytes, "little")
+    return lambda cpu: cpu.get(name).to_bytes(size_bytes, "little")
 
 
-_READERS: dict[str, Callable[[RegisterFile], int]] = {
-    **{register.name: _reader_of(register.name) for register in LAYOUT if register.name not in FPU},
+_NUMBERS: dict[str, Callable[[RegisterFile], int]] = {
     "eip": linear_pc,
     "ip": lambda cpu: cpu.get("eip"),
     "code_size": code_size,
 }
-"""How each register outside the FPU is read; tables are quicker than questions, and GDB reads all after every stop."""
+_READERS = {register.name: _reader_of(register) for register in LAYOUT}
+"""How each register is read; tables are quicker than questions, and GDB reads all after every stop."""
 
 
 def _loaded(cpu: RegisterFile, memory: GuestMemory, name: str, selector: int) -> Segment:
