@@ -12,6 +12,7 @@ from guest_drives import GuestDrives, drive_options
 
 from hillemu import Machine
 from hillemu.booting import DriveOptions
+from hillemu.emu.stop import StopReason
 
 KNOWN_TO_DIFFER = ("unlike_qemu", "task_switch_16", "mended", "apic", "debug_registers")
 """They ask for #GP by unknown MSRs, for what the native core mends in Unicorn's translation and task switches, for
@@ -46,6 +47,19 @@ def run(
 
 def test_the_built_in_guest_runs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(None, "native", monkeypatch) == run(None, "portable", monkeypatch)
+
+
+@pytest.mark.parametrize("cpu", ["386", "486"])
+def test_our_kernel_finds_out_the_same_about_an_old_processor(cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = []
+    for core in ("native", "portable"):
+        monkeypatch.setenv("HILLEMU_CORE", core)
+        machine = Machine(mem="64M", cpu=cpu)
+        machine.load_kernel(append="tests=off")
+        stop = machine.run(max_insns=20_000_000)
+        assert stop.reason is StopReason.POWER_OFF, machine.serial.text
+        outcomes.append(outcome(machine, stop))
+    assert outcomes[0] == outcomes[1]
 
 
 @pytest.mark.parametrize("guest", [name for name in builder.guests() if name not in KNOWN_TO_DIFFER])

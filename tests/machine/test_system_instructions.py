@@ -39,9 +39,12 @@ def test_a_386_has_no_cpuid(lab: Any) -> None:
 
 
 @pytest.mark.parametrize(("cpu", "bits"), [("386", 0), ("486", 0x240000), ("max", 0x240000)])
-def test_id_and_ac_can_be_changed_from_the_486_on(cpu: str, bits: int, lab_of: Any) -> None:
-    machine = native(lab_of, "push 0x240002; popfd; pushfd; pop eax", cpu)
+@pytest.mark.parametrize("load", ["popfd", "push cs; push offset 1f; iretd; 1:"])
+def test_id_and_ac_can_be_changed_from_the_486_on(cpu: str, bits: int, load: str, lab: Any) -> None:
+    machine = lab(f"push 0x240002; {load}; pushfd; pop eax; hlt", cpu=cpu)
+    assert machine.run() is CoreStop.HALT
     assert machine.get("eax") & 0x240000 == bits
+    assert machine.get("eflags") & 0x240000 == bits
 
 
 @pytest.mark.parametrize("cpu", MODELS)

@@ -221,7 +221,7 @@ typedef struct {
     void *helper_rcl[3], *helper_rcr[3]; /* byte, word, dword */
     void *helper_cpuid, *helper_rdtsc, *helper_rdtscp, *helper_rdmsr, *helper_wrmsr, *helper_sysenter;
     void *helper_bound, *helper_segments[6]; /* BOUND; those that load segment registers in protected mode */
-    void *helper_far_jump, *helper_far_call, *helper_iret;
+    void *helper_far_jump, *helper_far_call, *helper_iret, *helper_iret_real;
     void *helper_write_crN, *helper_read_crN, *helper_write_eflags, *helper_read_eflags;
     void *helper_set_dr, *helper_get_dr;
     void (*update_dr7)(void *env, uint32_t value);
@@ -303,9 +303,11 @@ bool task_interrupt(Core *core, uint32_t vector, DeliveryKind kind); /* false: n
 
 /* helpers.c */
 const void *our_helper(const void *theirs); /* NULL where we have none */
+void helpers_translate_call(Core *core, const void *helper);
 
 /* portable.c */
 bool portable_install(Core *core);
+void portable_fix_eflags(Core *core); /* nothing in native mode */
 
 /* clock.c */
 typedef enum { BLOCK_RUN, BLOCK_ATTEND, BLOCK_CUT, BLOCK_AGAIN, BLOCK_TRAP, BLOCK_STOP } BlockDecision;

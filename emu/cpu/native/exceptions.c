@@ -43,6 +43,7 @@ static bool is_masked_breakpoint(Core *core, uint32_t vector)
 
 static void deliver(Core *core, uint32_t vector, DeliveryKind kind)
 {
+    portable_fix_eflags(core);
     if (task_interrupt(core, vector, kind))
         return;
     lib.do_interrupt(core->cpu);
@@ -137,6 +138,7 @@ static void deliver_interrupt(Core *core, int vector)
     set_current_block(core, NULL);
     record_delivery(core, DELIVERY_INTERRUPT, (uint32_t)vector, 0);
     rearm(core);
+    portable_fix_eflags(core);
     if (task_interrupt(core, (uint32_t)vector, DELIVERY_INTERRUPT))
         return;
     lib.do_hardware_interrupt(core->env, vector, 1);

@@ -124,6 +124,19 @@ static void write_eflags(void *env, uint64_t value, uint32_t mask)
     ((void (*)(void *, uint64_t, uint32_t))lib.helper_write_eflags)(env, value, mask & ~core->eflags_fixed);
 }
 
+/* IRET's helpers load EFLAGS by themselves. */
+static void behind_iret(void *env) { FIELD(uint32_t, env, ENV_EFLAGS) &= ~core_of_env(env)->eflags_fixed; }
+
+/* A call of `helper` was translated: behind IRET, flags that the model does not have are cleared. */
+void helpers_translate_call(Core *core, const void *helper)
+{
+    if (!core->eflags_fixed || (helper != lib.helper_iret && helper != lib.helper_iret_real))
+        return;
+    void *args[1] = {(char *)core->tcg + FIELD(uintptr_t, core->tcg, TCG_CPU_ENV)};
+    lib.gen_call(core->tcg, lib.helper_cpuid, NULL, 1, args); /* the same signature */
+    FIELD(uintptr_t, last_op(core->tcg), OP_ARGS + sizeof(uintptr_t)) = (uintptr_t)behind_iret;
+}
+
 /* PUSHF's image has VM and RF clear (Intel SDM Vol. 2B, PUSHF). */
 static uint64_t read_eflags(void *env)
 {

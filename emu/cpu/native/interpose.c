@@ -169,6 +169,7 @@ static void gen_call(void *tcg, void *function, void *ret, int nargs, void **arg
     if (ours)
         FIELD(uintptr_t, last_op(tcg), OP_ARGS + (nargs + (ret ? 1 : 0)) * sizeof(uintptr_t)) = (uintptr_t)ours;
     limits_translate_call(tcg, function);
+    helpers_translate_call(core, function);
 }
 
 static void gen_block(void *cpu, void *tb, int max_insns)

@@ -83,6 +83,7 @@ static const Import imports[] = {
     TARGET(helper_far_jump, "helper_ljmp_protected"),
     TARGET(helper_far_call, "helper_lcall_protected"),
     TARGET(helper_iret, "helper_iret_protected"),
+    TARGET(helper_iret_real, "helper_iret_real"),
     TARGET(helper_write_crN, "helper_write_crN"),
     TARGET(helper_read_crN, "helper_read_crN"),
     TARGET(helper_write_eflags, "helper_write_eflags"),

@@ -4,7 +4,10 @@
  * before the first instruction.  Not there without interposition: #GP for unknown MSRs and for reserved bits of CR0
  * and CR4, TSC and SYSENTER registers by MSR beyond what Unicorn keeps, #UD for CR4 on a 386, RF and VM clear in what
  * PUSHF stores, the upper half of CR0 by SMSW, the faults of refuse.c, #GP for misaligned SSE operands,
- * data breakpoints in DR0-DR3 and DR7.GD, watches on memory, who loads CR3.
+ * data breakpoints in DR0-DR3 and DR7.GD, watches on memory, who loads CR3, our own task switches.
+ *
+ * What loads EFLAGS ends its block; so flags that a model does not have are cleared where the next one begins, and
+ * where an interrupt or exception comes before that.
  */
 #include "core.h"
 
@@ -12,11 +15,18 @@ enum { HOOK_INSN = 1 << 1, HOOK_BLOCK = 1 << 3 };
 enum { INS_CPUID = 113, INS_IN = 218, INS_OUT = 500, INS_RDTSC = 608, INS_RDTSCP = 609, INS_SYSENTER = 700 };
 enum { EXIT_REQUESTED = 0xffff };
 
+void portable_fix_eflags(Core *core)
+{
+    if (!core->native)
+        FIELD(uint32_t, core->env, ENV_EFLAGS) &= ~core->eflags_fixed;
+}
+
 static void on_block(void *uc, uint64_t address, uint32_t size, void *data)
 {
     Core *core = data;
     void *tb = lib.tb_lookup(core->tcg, (uintptr_t)__builtin_return_address(0));
     int icount = FIELD(uint16_t, tb, TB_ICOUNT);
+    portable_fix_eflags(core);
     if (was_cut_by_own_store(core, tb))
         leave_changed_block(core, (uint32_t)address);
     if (*core->left < icount || block_is_watched(core, tb)) {
