@@ -131,3 +131,27 @@ def test_the_installed_command_runs(installed: Path, tmp_path: Path) -> None:
     assert "boot a kernel image" in shown
     shown = run(sys.executable, "-m", "hillemu", "--version", cwd=tmp_path, PYTHONPATH=str(installed))
     assert shown.startswith("hillemu ")
+
+
+def test_a_project_elsewhere_tests_its_kernel_with_nothing_but_the_installed_wheel(
+    installed: Path, root: Path, tmp_path: Path
+) -> None:
+    shutil.copy(root / "images" / "demo.elf", tmp_path / "kernel.elf")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nhillemu_kernel = kernel.elf\nfilterwarnings = error\n")
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\n\n"
+        "@pytest.fixture\n"
+        "def booted(machine):\n"
+        "    machine.run(until='checks passed')\n"
+        "    return machine\n"
+    )
+    (tmp_path / "test_kernel.py").write_text(
+        "import hillemu\n"
+        "from hillemu.testing import prints\n\n"
+        "def test_it(booted):\n"
+        "    print(hillemu.__file__)\n"
+        "    assert booted.serial.text == prints('all 6 checks passed')\n"
+    )
+    shown = run(sys.executable, "-m", "pytest", "-s", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert "1 passed" in shown
+    assert str(installed) in shown
