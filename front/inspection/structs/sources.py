@@ -52,6 +52,9 @@ class VirtualSource(_Known):
         if found is None:
             return ""
         name, offset = found
+        size_bytes = self._symbols.symbol(name).size_bytes
+        if size_bytes and offset >= size_bytes:
+            return ""  # Behind its end: the heap or a page of the kernel's own, no part of the symbol.
         return f"{name}+{offset}" if offset else name
 
 
