@@ -29,7 +29,7 @@ _WITHOUT_MEANING_HERE = {"-nographic", "-S", "-s", "-no-shutdown", "-no-acpi", "
     "-enable-kvm", "-daemonize", "-no-quit", "-sdl", "-curses",
 }  # fmt: skip
 _VALUE_WITHOUT_MEANING_HERE = {"-serial", "-gdb", "-D", "-d", "-display", "-monitor", "-parallel", "-name", "-k"} | {
-    "-vga", "-pidfile", "-accel", "-rtc", "-global", "-icount", "-msg", "-machine", "-M", "-chardev", "-mon",
+    "-vga", "-pidfile", "-accel", "-rtc", "-global", "-icount", "-msg", "-chardev", "-mon",
 }  # fmt: skip
 _IDE_DISKS = {"-hda": 0, "-hdb": 1, "-hdc": 2, "-hdd": 3}
 _FLOPPIES = {"-fda": 0, "-fdb": 1}
@@ -107,6 +107,18 @@ def _mem(wish: QemuWish, value: str) -> None:
     wish.mem = f"{size}M" if size.isdecimal() else size
 
 
+def _machine(wish: QemuWish, value: str) -> None:
+    kind = _properties(value, "type").get("type", "pc")
+    if kind.startswith(("q35", "pc-q35", "isapc", "microvm")):
+        wish.notes.append(f"-machine {kind}: the machine is a PC of the older kind (pc, i440FX) instead")
+    elif not kind.startswith("pc"):
+        raise UserMistake(f"the Makefile starts a machine of the kind {kind!r}, which is no i386 PC (-machine {value})")
+
+
+def _bios(wish: QemuWish, value: str) -> None:
+    wish.bios = None if value == "none" else value
+
+
 def _smp(wish: QemuWish, value: str) -> None:
     if _properties(value, "cpus").get("cpus", "1") != "1":
         wish.notes.append(f"-smp {value}: the machine has one processor")
@@ -182,7 +194,9 @@ _WITH_VALUE: dict[str, Callable[[QemuWish, str], None]] = {
     "-kernel": _sets("kernel"),
     "-append": _sets("append"),
     "-initrd": _sets("initrd"),
-    "-bios": _sets("bios"),
+    "-bios": _bios,
+    "-machine": _machine,
+    "-M": _machine,
     "-net": _network,
     "-netdev": _network,
     "-nic": _network,

@@ -128,7 +128,7 @@ JOS = "-nographic -drive file=k.img,index=0,media=disk,format=raw -serial mon:st
         ("-boot order=d,menu=on -cdrom c", {"boot": "d"}),
         ("-cpu 486 -device isa-debug-exit,iobase=0xf4,iosize=0x04", {"cpu": "486", "devices": [], "notes": []}),
         ("-m size=64M,slots=2", {"mem": "64M"}),
-        ("-smp cpus=1", {"notes": []}),
+        ("-smp cpus=1 -machine pc,accel=tcg -M pc-i440fx-7.2", {"notes": []}),
     ],
 )
 def test_what_makefiles_ask_of_qemu_is_understood(line: str, wanted: dict[str, object]) -> None:
@@ -144,6 +144,7 @@ def test_what_makefiles_ask_of_qemu_is_understood(line: str, wanted: dict[str, o
         ("-cpu host", "-cpu host: the machine has the processor 'max' instead"),
         ("-device virtio-blk-device", "-device virtio-blk-device: the machine has none"),
         ("-drive file=a,if=virtio", "-drive file=a,if=virtio: the machine has IDE and floppy drives only; it is not"),
+        ("-M q35", "-machine q35: the machine is a PC of the older kind"),
         ("-net user", "a network (user): the machine has none"),
         ("-frobnicate", "-frobnicate: QEMU's option is not known here, and is left out"),
     ],
@@ -155,3 +156,9 @@ def test_what_the_machine_cannot_do_is_noted(line: str, note: str) -> None:
 def test_an_option_without_its_value_is_a_mistake() -> None:
     with pytest.raises(UserMistake, match="-m without a value"):
         read_arguments(["-m"])
+
+
+def test_a_makefile_for_another_processor_is_a_mistake() -> None:
+    xv6 = "-machine virt -bios none -kernel kernel/kernel -m 128M -smp 3 -nographic"
+    with pytest.raises(UserMistake, match="starts a machine of the kind 'virt', which is no i386 PC"):
+        read_arguments(xv6.split())

@@ -102,3 +102,19 @@ def test_files_are_beside_the_specification_or_beside_the_kernel(tmp_path: Path)
     text = '[boot]\nmodules = ["a.bin:x y:z", "{kernel}/b.bin"]\n[[check]]\nname = "1"\npoints = 1\nserial = "x"\n'
     modules = loaded(tmp_path, text).checks[0].boot.modules
     assert modules == ((f"{tmp_path}/a.bin", "x y:z"), ("build/b.bin", ""))
+
+
+def test_the_specification_in_the_documentation_is_one(root: Path, tmp_path: Path) -> None:
+    text = (root / "docs" / "grading.md").read_text().split("```toml\n")[1].split("```")[0]
+    checks = loaded(tmp_path, text).checks
+    assert [check.name for check in checks] == ["paging is on", "echo works"]
+    assert [len(claim.texts) for claim in checks[0].claims] == [2, 2, 1, 2]
+
+
+def test_every_key_of_a_check_is_in_the_documentation(root: Path, tmp_path: Path) -> None:
+    document = (root / "docs" / "grading.md").read_text()
+    with pytest.raises(SpecMistake) as told:
+        loaded(tmp_path, HEAD + 'name = "x"\npoints = 1\nserial = "a"\nqqqqqq = 1')
+    keys = str(told.value).partition("; there are ")[2].split(", ")
+    assert len(keys) > 25
+    assert [key for key in keys if f"`{key}`" not in document and f"`{key} = " not in document] == []
