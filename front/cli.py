@@ -58,6 +58,15 @@ def _run(argv: Sequence[str]) -> int:
         from hillemu.grade_command import grade_command
 
         return grade_command(options)
+    if options.command == "vscode":
+        from hillemu.debugging.vscode import vscode
+
+        return vscode(options)
+    if options.command == "gdbinit":
+        from hillemu.debugging.server import SCRIPT
+
+        print(SCRIPT.read_text(encoding="utf-8") if options.text else SCRIPT, end="" if options.text else "\n")
+        return 0
     from hillemu.boot_command import boot
 
     return boot(options)

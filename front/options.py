@@ -91,6 +91,11 @@ class CommandLine(argparse.Namespace):
     """C files with declarations."""
     as_json: bool
     html: str | None
+    kernel: str
+    """What `hillemu vscode` debugs."""
+    port: int
+    force: bool
+    text: bool
 
     @property
     def shows_screen(self) -> bool:
@@ -171,6 +176,8 @@ def make_parser() -> Parser:
         fill=_add_kernel_trace,
     )
     commands.add_parser("grade", help="give a kernel points for what it does", fill=_add_grade)
+    commands.add_parser("vscode", help="have F5 in Visual Studio Code debug a kernel", fill=_add_vscode)
+    commands.add_parser("gdbinit", help="print where the script is that helps GDB", fill=_add_gdbinit)
     return parser
 
 
@@ -190,6 +197,22 @@ def _add_boot(boot: Parser) -> None:
     ending = add_ending(boot)
     ending.add_argument("--json", metavar="FILE", help="write what happened to FILE")
     ending.add_argument("--quiet", action="store_true", help="say nothing but errors and crash reports")
+
+
+def _add_vscode(vscode: Parser) -> None:
+    vscode.description = (
+        "Write .vscode/launch.json and tasks.json, or add to them: F5 boots KERNEL, stopped at its entry."
+    )
+    vscode.add_argument("kernel", metavar="KERNEL", help="the ELF file that has the symbols")
+    vscode.add_argument("--port", type=_port, default=1234, metavar="N", help="where hillemu listens [1234]")
+    vscode.add_argument("--force", action="store_true", help="replace what the files have for this kernel")
+
+
+def _add_gdbinit(gdbinit: Parser) -> None:
+    gdbinit.description = (
+        "Print the path of GDB's script: follows 16-bit and 32-bit code, walks page tables, goes back."
+    )
+    gdbinit.add_argument("--text", action="store_true", help="print the script instead")
 
 
 def _add_inspect(inspect: Parser) -> None:
@@ -383,6 +406,12 @@ class _count:  # noqa: N801 - argparse prints a type's name
         if not digits.isascii() or not digits.isdecimal() or len(digits) > 18:
             raise OptionError(self.option, f"{text!r} is not a number of instructions; write it like 10_000_000")
         return int(digits)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 16):
+        raise OptionError("--port", f"{text!r} is not a TCP port, 1 to 65535")
+    return int(text)
 
 
 def _module(text: str) -> tuple[str, str]:
