@@ -27,6 +27,7 @@
  *   snapshot.c    gives the state of the processor, and takes it back
  *   breakpoints.c finds them in blocks
  *   observe.h     accesses to memory, CR3, page faults and arrivals that are observed: five files
+ *   memory_model.h  TLBs, caches and the bus as a timing model, on its own: six files
  *   engine.c      makes, registers and ends a core
  *   module.c      the Python type and its methods
  *

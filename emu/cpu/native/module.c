@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "memory_model_type.h"
 
 enum { PROT_ALL = 7 };
 
@@ -438,7 +439,7 @@ PyMODINIT_FUNC PyInit__core(void)
 {
     PyObject *self = PyModule_Create(&module);
     PyObject *type = self ? PyType_FromSpec(&spec) : NULL;
-    if (!type || PyModule_AddObject(self, "Core", type)) {
+    if (!type || !memory_model_type_add(self) || PyModule_AddObject(self, "Core", type)) {
         Py_XDECREF(type);
         Py_XDECREF(self);
         return NULL;

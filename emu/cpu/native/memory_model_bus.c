@@ -1,0 +1,84 @@
+/* The bus and the write buffers of the memory model.
+ *
+ * The bus carries one cycle (or burst) at a time.  A write waits in a buffer until its cycle has ended, and the
+ * processor waits only if all buffers are in use.  A read that leaves the processor waits for the writes before it; an
+ * i486's may pass those that have not begun if all of them hit the cache.  Then they count as misses, so that no second
+ * read passes.
+ *
+ * Source: Embedded Intel486 HRM, "Write Buffers"; P5 DevMan 1997, s2.6 (reads never pass posted writes).
+ * Decision: the i386's bus unit holds one write; the cycle that follows waits for it.
+ */
+#include "memory_model_internal.h"
+
+static void occupy(MemoryModel *model, int64_t until)
+{
+    if (until > model->bus_free)
+        model->bus_free = until;
+}
+
+enum { CANNOT_PASS = -1 };
+
+/* Lets the writes that have not begun wait for a read of so many clocks; the clock when the read begins.  The bus is
+ * never idle in front of a write that waits, so the read takes the first one's place. */
+static int64_t pass_writes(MemoryModel *model, int64_t now, int64_t clocks)
+{
+    BusWrite *end = model->buffers + model->geometry.write_buffers;
+    int64_t start = INT64_MAX;
+    for (const BusWrite *write = model->buffers; write < end; write++) {
+        if (write->ends > now && !write->hit)
+            return CANNOT_PASS;
+        if (write->ends > now && write->starts > now && write->starts < start)
+            start = write->starts;
+    }
+    if (start == INT64_MAX)
+        return CANNOT_PASS;
+    for (BusWrite *write = model->buffers; write < end; write++) {
+        write->hit = false;
+        if (write->starts > now) {
+            write->starts += clocks;
+            write->ends += clocks;
+        }
+    }
+    model->bus_free += clocks;
+    return start;
+}
+
+int64_t bus_read(MemoryModel *model, int64_t now, int64_t clocks)
+{
+    if (model->geometry.reads_pass_writes && model->bus_free > now) {
+        int64_t start = pass_writes(model, now, clocks);
+        if (start != CANNOT_PASS) {
+            model->outcome |= OUTCOME_READ_AHEAD;
+            model->counters.reads_ahead++;
+            return start;
+        }
+    }
+    int64_t start = now > model->bus_free ? now : model->bus_free;
+    occupy(model, start + clocks);
+    return start;
+}
+
+int64_t bus_locked(MemoryModel *model, int64_t now, int64_t clocks)
+{
+    int64_t start = now > model->bus_free ? now : model->bus_free;
+    occupy(model, start + clocks);
+    return start + clocks;
+}
+
+int64_t bus_write(MemoryModel *model, int64_t now, bool hit)
+{
+    BusWrite *oldest = &model->buffers[model->oldest_buffer];
+    if (++model->oldest_buffer == model->geometry.write_buffers)
+        model->oldest_buffer = 0;
+    if (oldest->ends > now) {
+        model->outcome |= OUTCOME_BUFFERS_FULL;
+        model->counters.buffer_clocks += oldest->ends - now;
+        now = oldest->ends;
+    }
+    oldest->hit = hit;
+    oldest->starts = now > model->bus_free ? now : model->bus_free;
+    oldest->ends = oldest->starts + model->write_clocks;
+    model->bus_free = oldest->ends;
+    model->counters.bus_writes++;
+    return now;
+}

@@ -1,0 +1,333 @@
+/* The caches of the memory model: lines, replacement, write-through or MESI, snoops.
+ *
+ * Source: Embedded Intel486 HRM, chapter 3 and 9 (write-through, no allocation on writes, invalid way first, the
+ * processor goes on behind a fill's first transfer); P5 DevMan 1997, table 2-1 (CD and NW), s2.6.3 (fills and
+ * write-backs), s3.4.3.4.1 (locked cycles invalidate the line), s6.4.3.2 (page table cycles), s6.5.3 (internal snoops).
+ * Decisions: a second access to a line that is being filled waits until it is whole.  A modified line that makes room
+ * is written back behind the fill.  WB/WT# is high, so a line is filled exclusive, or shared if its page is PWT.  A
+ * walk of the Pentium that reads a modified line writes it back and invalidates it, as other internal snoops do.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "memory_model_internal.h"
+
+/* ---- sets and ways ----------------------------------------------------------------------------------------------- */
+
+static uint32_t set_of(const ModelCache *cache, uint32_t line) { return line & cache->set_mask; }
+
+static uint32_t find(const ModelCache *cache, uint32_t line) /* index of the line, or NO_KEY */
+{
+    if (!cache->lines)
+        return NO_KEY;
+    uint32_t first = set_of(cache, line) * cache->ways;
+    for (uint32_t i = first; i < first + cache->ways; i++)
+        if (cache->tags[i] == line && cache->states[i] != LINE_INVALID)
+            return i;
+    return NO_KEY;
+}
+
+static void forget_key(MemoryModel *model, const ModelCache *cache, uint32_t line)
+{
+    if (!has_code_cache(model) || cache != &model->code_cache)
+        model->filter_lines[MEMORY_READ][line & model->line_mask] =
+            model->filter_lines[MEMORY_WRITE][line & model->line_mask] = NO_KEY;
+    if (!has_code_cache(model) || cache == &model->code_cache)
+        model->filter_lines[MEMORY_FETCH][line & model->line_mask] = NO_KEY;
+}
+
+/* Bits that stay say that this way was touched last in its set before, so the key still holds. */
+static void touch(MemoryModel *model, ModelCache *cache, uint32_t index)
+{
+    uint32_t set = set_of(cache, cache->tags[index]);
+    uint8_t bits = replacement_touch(cache->recent[set], cache->ways, index & (cache->ways - 1));
+    if (bits == cache->recent[set])
+        return;
+    cache->recent[set] = bits;
+    forget_key(model, cache, cache->tags[index]);
+}
+
+static void set_key(MemoryModel *model, const ModelCache *cache, uint32_t index, uint32_t linear)
+{
+    uint32_t line = linear >> model->line_shift;
+    if (cache == &model->code_cache) {
+        model->filter_lines[MEMORY_FETCH][line & model->line_mask] = line;
+        return;
+    }
+    model->filter_lines[MEMORY_READ][line & model->line_mask] = line;
+    if (!has_code_cache(model))
+        model->filter_lines[MEMORY_FETCH][line & model->line_mask] = line;
+    if (cache->states[index] == LINE_MODIFIED || !model->geometry.write_back)
+        model->filter_lines[MEMORY_WRITE][line & model->line_mask] = line;
+}
+
+/* ---- fills and write-backs --------------------------------------------------------------------------------------- */
+
+static void write_line_back(MemoryModel *model, int64_t now)
+{
+    model->outcome |= OUTCOME_WRITE_BACK;
+    model->counters.write_backs++;
+    bus_locked(model, now, model->line_write_clocks);
+}
+
+static bool may_fill(const MemoryModel *model, uint32_t physical, uint32_t attributes)
+{
+    const MemoryGeometry *geometry = &model->geometry;
+    return !(attributes & ATTRIBUTE_PCD) && !(model->cr0 & CR0_CD) &&
+           !(physical >= geometry->uncached_from && physical < geometry->uncached_to) &&
+           !(geometry->uncached_above && physical >= geometry->uncached_above);
+}
+
+/* An internal snoop: what is modified there is written back first. */
+static void drop_data_line(MemoryModel *model, uint32_t line, int64_t now)
+{
+    uint32_t index = find(&model->data_cache, line);
+    if (index == NO_KEY)
+        return;
+    if (model->data_cache.states[index] == LINE_MODIFIED)
+        write_line_back(model, now);
+    model->data_cache.states[index] = LINE_INVALID;
+    forget_key(model, &model->data_cache, line);
+}
+
+/* Self-modifying code: no line is in both caches, so this is due only where the data cache misses or writes through. */
+static void drop_code_line(MemoryModel *model, uint32_t line)
+{
+    uint32_t index = find(&model->code_cache, line);
+    if (index == NO_KEY)
+        return;
+    model->code_cache.states[index] = LINE_INVALID;
+    forget_key(model, &model->code_cache, line);
+    model->outcome |= OUTCOME_CODE_DROPPED;
+    model->counters.code_dropped++;
+}
+
+/* The clock when the first transfer is there; the line is whole at `model->fill_ends`. */
+static int64_t fill(MemoryModel *model, ModelCache *cache, uint32_t line, uint32_t attributes, int64_t now)
+{
+    uint32_t first = set_of(cache, line) * cache->ways, index = first;
+    int64_t start = bus_read(model, now, model->fill_clocks);
+    while (index < first + cache->ways && cache->states[index] != LINE_INVALID)
+        index++;
+    if (index == first + cache->ways) {
+        index = first + replacement_victim(cache->recent[first / cache->ways], cache->ways);
+        model->outcome |= OUTCOME_CACHE_EVICTION;
+        model->counters.cache_evictions++;
+        if (cache->states[index] == LINE_MODIFIED)
+            write_line_back(model, start + model->fill_clocks);
+    }
+    cache->tags[index] = line;
+    bool owned = model->geometry.write_back && cache != &model->code_cache && !(attributes & ATTRIBUTE_PWT);
+    cache->states[index] = owned ? LINE_EXCLUSIVE : LINE_SHARED;
+    touch(model, cache, index);
+    forget_key(model, cache, line);
+    model->fill_line = line;
+    model->fill_ends = start + model->fill_clocks;
+    return start + model->read_clocks;
+}
+
+static int64_t wait_for_fill(const MemoryModel *model, uint32_t line, int64_t now)
+{
+    return line == model->fill_line && model->fill_ends > now ? model->fill_ends : now;
+}
+
+/* ---- reads ------------------------------------------------------------------------------------------------------- */
+
+static int64_t read_bus(MemoryModel *model, uint32_t physical, uint32_t size, int64_t now)
+{
+    int64_t clocks = bus_transfers(model, physical, size) * model->read_clocks;
+    int64_t start = bus_read(model, now, clocks);
+    model->outcome |= OUTCOME_UNCACHED;
+    model->counters.uncached++;
+    return start + take_credit(model, clocks) + model->geometry.miss_clocks;
+}
+
+static int64_t read(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, bool code,
+                    uint32_t attributes, int64_t now)
+{
+    uint32_t line = physical >> model->line_shift;
+    ModelCache *cache = code && has_code_cache(model) ? &model->code_cache : &model->data_cache;
+    if (!cache->lines)
+        return read_bus(model, physical, size, now);
+    uint32_t index = find(cache, line);
+    if (index != NO_KEY) {
+        now = wait_for_fill(model, line, now);
+        touch(model, cache, index);
+        set_key(model, cache, index, linear);
+        return now;
+    }
+    model->outcome |= OUTCOME_CACHE_MISS;
+    cache == &model->code_cache ? model->counters.code_cache_misses++ : model->counters.data_cache_misses++;
+    if (cache == &model->code_cache)
+        drop_data_line(model, line, now);
+    else
+        drop_code_line(model, line);
+    if (!may_fill(model, physical, attributes))
+        return read_bus(model, physical, size, now);
+    return fill(model, cache, line, attributes, now) + model->geometry.miss_clocks;
+}
+
+/* ---- writes ------------------------------------------------------------------------------------------------------ */
+
+static int64_t write_bus(MemoryModel *model, uint32_t physical, uint32_t size, bool hit, int64_t now)
+{
+    for (int64_t count = bus_transfers(model, physical, size); count > 0; count--)
+        now = bus_write(model, now, hit);
+    return now;
+}
+
+static int64_t write(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, uint32_t attributes,
+                     int64_t now)
+{
+    uint32_t line = physical >> model->line_shift;
+    ModelCache *cache = &model->data_cache;
+    uint32_t index = find(cache, line);
+    if (index == NO_KEY || cache->states[index] == LINE_SHARED)
+        drop_code_line(model, line);
+    if (index == NO_KEY) {
+        if (cache->lines) {
+            model->outcome |= OUTCOME_CACHE_MISS;
+            model->counters.write_misses++;
+        }
+        return write_bus(model, physical, size, false, now);
+    }
+    now = wait_for_fill(model, line, now);
+    if (cache->states[index] == LINE_SHARED) {
+        if (!(model->cr0 & CR0_NW)) /* "not write-through": only the cache changes */
+            now = write_bus(model, physical, size, true, now);
+        if (model->geometry.write_back && !(attributes & ATTRIBUTE_PWT) && !(model->cr0 & CR0_NW))
+            cache->states[index] = LINE_EXCLUSIVE;
+    } else {
+        cache->states[index] = LINE_MODIFIED;
+    }
+    touch(model, cache, index);
+    set_key(model, cache, index, linear);
+    return now;
+}
+
+/* ---- what the other files call ----------------------------------------------------------------------------------- */
+
+int64_t cache_model_access(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, MemoryKind kind,
+                           uint32_t attributes, int64_t now)
+{
+    if (kind == MEMORY_WRITE)
+        return write(model, linear, physical, size, attributes, now);
+    return read(model, linear, physical, size, kind == MEMORY_FETCH, attributes, now);
+}
+
+/* Locked cycles go to the bus whatever the cache holds; a write-back cache lets go of the line first. */
+static void leave_cache(MemoryModel *model, uint32_t physical, int64_t now)
+{
+    uint32_t line = physical >> model->line_shift;
+    if (model->geometry.write_back)
+        drop_data_line(model, line, now);
+    drop_code_line(model, line);
+}
+
+int64_t cache_model_locked(MemoryModel *model, uint32_t physical, uint32_t size, bool writes, int64_t now)
+{
+    leave_cache(model, physical, now);
+    int64_t clocks = bus_transfers(model, physical, size) * (writes ? model->write_clocks : model->read_clocks);
+    return bus_locked(model, now, clocks) - (clocks - take_credit(model, clocks));
+}
+
+int64_t cache_model_walk_read(MemoryModel *model, uint32_t physical, uint32_t attributes, int64_t now)
+{
+    uint32_t line = physical >> model->line_shift;
+    ModelCache *cache = &model->data_cache;
+    uint32_t index = find(cache, line);
+    bool cached = model->geometry.walks_in_cache && cache->lines;
+    if (cached && index != NO_KEY) {
+        touch(model, cache, index);
+        return wait_for_fill(model, line, now) + model->geometry.walk_hit_clocks;
+    }
+    model->outcome |= OUTCOME_WALK_MISS;
+    model->counters.walk_misses++;
+    if (!cached && index != NO_KEY && cache->states[index] == LINE_MODIFIED)
+        drop_data_line(model, line, now);
+    if (!cached || !may_fill(model, physical, attributes))
+        return bus_read(model, now, model->read_clocks) + model->read_clocks;
+    fill(model, cache, line, attributes, now);
+    return model->fill_ends;
+}
+
+int64_t cache_model_walk_update(MemoryModel *model, uint32_t physical, bool second, int64_t now)
+{
+    leave_cache(model, physical, now);
+    return bus_locked(model, now, model->update_clocks[second]);
+}
+
+int64_t memory_model_flush_cache(MemoryModel *model, bool write_back, int64_t now)
+{
+    int64_t end = now;
+    ModelCache *caches[] = {&model->data_cache, &model->code_cache};
+    for (int c = 0; c < 2; c++) {
+        for (uint32_t i = 0; i < caches[c]->lines; i++) {
+            if (write_back && caches[c]->states[i] == LINE_MODIFIED) {
+                write_line_back(model, now);
+                end = model->bus_free;
+            }
+            caches[c]->states[i] = LINE_INVALID;
+        }
+    }
+    filter_forget(model);
+    model->counters.stall_clocks += (uint64_t)(end - now);
+    return end - now;
+}
+
+void memory_model_snoop(MemoryModel *model, uint32_t physical, uint32_t size, bool writes, int64_t now)
+{
+    if (model->cr0 & CR0_NW)
+        return;
+    uint32_t last = (physical + size - 1) >> model->line_shift;
+    ModelCache *caches[] = {&model->data_cache, &model->code_cache};
+    for (uint32_t line = physical >> model->line_shift; line <= last; line++) {
+        for (int c = 0; c < 2; c++) {
+            uint32_t index = find(caches[c], line);
+            if (index == NO_KEY)
+                continue;
+            if (caches[c]->states[index] == LINE_MODIFIED)
+                write_line_back(model, now);
+            caches[c]->states[index] = writes ? LINE_INVALID : LINE_SHARED;
+            forget_key(model, caches[c], line);
+            model->counters.snooped_lines++;
+        }
+    }
+}
+
+const char *cache_model_init(MemoryModel *model)
+{
+    const MemoryGeometry *geometry = &model->geometry;
+    struct {
+        ModelCache *cache;
+        uint32_t bytes;
+    } caches[] = {{&model->data_cache, geometry->data_cache_bytes}, {&model->code_cache, geometry->code_cache_bytes}};
+    for (int c = 0; c < 2; c++) {
+        ModelCache *cache = caches[c].cache;
+        if (!caches[c].bytes)
+            continue;
+        uint32_t lines = caches[c].bytes / geometry->line_bytes, sets = lines / geometry->cache_ways;
+        if (!is_power_of_two(sets) || sets * geometry->cache_ways * geometry->line_bytes != caches[c].bytes)
+            return "the cache's size must be ways times lines times a power of two of sets";
+        cache->lines = lines;
+        cache->ways = geometry->cache_ways;
+        cache->set_mask = sets - 1;
+        cache->tags = calloc(lines, sizeof *cache->tags);
+        cache->states = calloc(lines, 1);
+        cache->recent = calloc(sets, 1);
+        if (!cache->tags || !cache->states || !cache->recent)
+            return "there is no memory for the cache's model";
+    }
+    return NULL;
+}
+
+void cache_model_end(MemoryModel *model)
+{
+    ModelCache *caches[] = {&model->data_cache, &model->code_cache};
+    for (int c = 0; c < 2; c++) {
+        free(caches[c]->tags);
+        free(caches[c]->states);
+        free(caches[c]->recent);
+        *caches[c] = (ModelCache){0};
+    }
+}
