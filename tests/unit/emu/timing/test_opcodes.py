@@ -91,7 +91,7 @@ def engine(bits: int, detail: bool = False) -> Any:
 
 def our_name(theirs: str) -> str:
     """Capstone's mnemonic in the tables' words."""
-    name = theirs.strip()
+    name = theirs.removeprefix("notrack ")  # what 3E became for indirect branches, long after the Pentium
     if (string := STRING.fullmatch(name)) is not None:
         return f"{'REP ' if string[1] else ''}{string[2].upper()}"
     return SAME.get(name, name.upper())
