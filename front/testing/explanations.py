@@ -59,7 +59,7 @@ def _in_short(outcome: Outcome) -> str:
     """An outcome in half a line."""
     match outcome:
         case Mapped():
-            return f"0x{outcome.at:08X} -> {outcome.phys:#010x} {letters_of(outcome.rights)}"
+            return f"0x{outcome.at:08X} -> 0x{outcome.phys:08X} {letters_of(outcome.rights)}"
         case NotPresent():
             return f"0x{outcome.at:08X}: {outcome.steps[-1].place} not present"
         case ReservedBit():
@@ -91,7 +91,7 @@ def _walk_against(op: str, outcome: Outcome, matcher: TranslationMatcher) -> lis
         rows[-1:] = [rows[-1]._replace(right=wanted, mark="<--")] if rows else []
         if isinstance(matcher, faults) and op == "!=":
             lines.append(matcher.outcome_of(outcome).verdict)  # type: ignore[arg-type]
-    return [*lines, *_table(f"found: CR3 {outcome.control.cr3:#010x}", "expected", rows)]
+    return [*lines, *_table(f"found: CR3 0x{outcome.control.cr3:08X}", "expected", rows)]
 
 
 def _expected_rows(outcome: Outcome, matcher: maps_to) -> list[_Row]:
@@ -118,7 +118,7 @@ def _expected_rows(outcome: Outcome, matcher: maps_to) -> list[_Row]:
 
 def _leaf_row(found: str, step: Step | None, outcome: Outcome, matcher: maps_to, wanted: dict[str, bool]) -> _Row:
     size = outcome.page_size_bytes if isinstance(outcome, Mapped) else PAGE_SIZE
-    expected = [] if matcher.phys is None else [f"-> {matcher.phys & -size:#010x}"]
+    expected = [] if matcher.phys is None else [f"-> 0x{matcher.phys & -size:08X}"]
     expected += [letter if value else f"!{letter}" for letter, value in wanted.items()]
     wrong = _lacking(step, [letter for letter, value in wanted.items() if value], outcome.control)
     if isinstance(outcome, Mapped):
@@ -175,7 +175,7 @@ def _drawn(step: Step, control: ControlState) -> str:
     picture = f" {rights[0]}r{rights[1:]}" if isinstance(entry, RightsEntry) else ""
     flags = "".join(letter for letter, _ in _FLAG_LETTERS if letter in letters)
     leaf = " page" if isinstance(entry, LeafEntry) and step.level != "PTE" else ""
-    return f"{text} -> {entry.base:#010x}{leaf}{picture}{f' {flags}' if flags else ''}"
+    return f"{text} -> 0x{entry.base:08X}{leaf}{picture}{f' {flags}' if flags else ''}"
 
 
 # ---- two of a kind --------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def _two_walks(left: Outcome, right: Outcome) -> list[str]:
         found = "" if ours is None else _drawn(ours, left.control)
         other = "" if theirs is None else _drawn(theirs, right.control)
         rows.append(_Row(found, other, "<--" if differ else ""))
-    return _table(f"CR3 {left.control.cr3:#010x}", f"CR3 {right.control.cr3:#010x}", rows)
+    return _table(f"CR3 0x{left.control.cr3:08X}", f"CR3 0x{right.control.cr3:08X}", rows)
 
 
 def _problems(space: AddressSpace, matcher: SpaceMatcher) -> list[str]:

@@ -95,14 +95,14 @@ class maps(SpaceMatcher):  # noqa: N801 - it reads as a word of the assertion
             complaints = flag_complaints(region, wanted)
             phys = region.phys_at(start)
             if self.to is not None and phys != (expected := self.to + start - self.where.start):
-                complaints.insert(0, f"expected physical {expected:#010x}")
+                complaints.insert(0, f"expected physical 0x{expected:08X}")
             if complaints:
-                found.append(Problem(start, end, f"-> {phys:#010x} {region.letters}; {'; '.join(complaints)}"))
+                found.append(Problem(start, end, f"-> 0x{phys:08X} {region.letters}; {'; '.join(complaints)}"))
         return found
 
     def __repr__(self) -> str:
         said = [where_text(self.where)]
-        said += [] if self.to is None else [f"to={self.to:#x}"]
+        said += [] if self.to is None else [f"to=0x{self.to:X}"]
         said += [] if self.flags is None else [f"flags={self.flags.text!r}"]
         return f"maps({', '.join(said)})"
 
@@ -112,7 +112,7 @@ class maps_nothing(SpaceMatcher):  # noqa: N801
 
     def problems(self, space: AddressSpace) -> list[Problem]:
         return [
-            Problem(start, end, f"expected nothing, -> {region.phys_at(start):#010x} {region.letters}")
+            Problem(start, end, f"expected nothing, -> 0x{region.phys_at(start):08X} {region.letters}")
             for start, end, region in self.runs(space)
             if region is not None
         ]
@@ -123,4 +123,4 @@ class maps_nothing(SpaceMatcher):  # noqa: N801
 
 def where_text(where: range) -> str:
     """A range in hexadecimal, as it was written."""
-    return f"range({where.start:#x}, {where.stop:#x})"
+    return f"range(0x{where.start:X}, 0x{where.stop:X})"

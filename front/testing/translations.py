@@ -75,7 +75,7 @@ class maps_to(TranslationMatcher):  # noqa: N801 - it reads as a word of the ass
 
     def _address_complaints(self, phys: int) -> list[str]:
         return (
-            [] if self.phys is None or phys == self.phys else [f"expected physical {self.phys:#010x}, not {phys:#010x}"]
+            [] if self.phys is None or phys == self.phys else [f"expected physical 0x{self.phys:08X}, not 0x{phys:08X}"]
         )
 
     def _size_complaints(self, size_bytes: int) -> list[str]:
@@ -84,7 +84,7 @@ class maps_to(TranslationMatcher):  # noqa: N801 - it reads as a word of the ass
         return [f"expected a page of {self.page_size_bytes:,} bytes, not {size_bytes:,}"]
 
     def __repr__(self) -> str:
-        parts = ["None" if self.phys is None else f"{self.phys:#x}"]
+        parts = ["None" if self.phys is None else f"0x{self.phys:X}"]
         parts += [] if self.flags is None else [repr(self.flags.text)]
         parts += [] if self.page_size_bytes is None else [f"page_size={self.page_size_bytes}"]
         return f"maps_to({', '.join(parts)})"

@@ -11,7 +11,7 @@ import pytest
 
 LONGEST_FILE = 450
 SOURCES = (".py", ".c", ".h", ".s", ".inc")
-PLACES = ("front", "emu", "boot", "kernel", "images", "tests", "bench", "docs", ".ci")
+PLACES = ("front", "emu", "boot", "kernel", "images", "tests", "bench", "docs", "examples", ".ci")
 SKIPPED_FOLDERS = {"__pycache__", "build"}
 
 # Spelt in pieces, so that this file passes its own test.
