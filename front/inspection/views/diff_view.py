@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hillemu.inspection.differences import ChangeKind
-from hillemu.inspection.views.paging_view import region_data
+from hillemu.inspection.views.paging_view import MOST_ROWS, region_data
 from hillemu.inspection.views.shown import Row, Shown, Table, Text, Tone
 
 if TYPE_CHECKING:
@@ -29,12 +29,15 @@ class Diff:
     def show(self, scene: Scene) -> Shown:
         before, after = (scene.captures[moment] for moment in self.moments)
         changes = after.diff(before)
-        rows = tuple(_row(change) for change in changes)
-        table = Table(("change", "virtual", "before", "after"), rows)
-        return Shown(
-            {"cr3": [before.control.cr3, after.control.cr3], "changes": [_data(change) for change in changes]},
-            (table,) if rows else (Text("no difference", Tone.FAINT),),
-        )
+        if not changes:
+            blocks: tuple[Text | Table, ...] = (Text("no difference", Tone.FAINT),)
+        else:
+            rows = tuple(_row(change) for change in changes[:MOST_ROWS])
+            blocks = (Table(("change", "virtual", "before", "after"), rows),)
+        if len(changes) > MOST_ROWS:
+            blocks += (Text(f"... and {len(changes) - MOST_ROWS:,} more changes; --json has them all", Tone.FAINT),)
+        roots = [before.control.cr3, after.control.cr3]
+        return Shown(lambda: {"cr3": roots, "changes": [_data(change) for change in changes]}, blocks)
 
 
 def _row(change: Change) -> Row:

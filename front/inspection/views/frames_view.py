@@ -57,7 +57,7 @@ class Frames:
         blocks: list[Text | Table] = [Text(draw(runs, end)), Text(_totals(runs)), table]
         if len(runs) > MOST_ROWS:
             blocks.append(Text(f"... and {len(runs) - MOST_ROWS:,} more runs; --json has them all", Tone.FAINT))
-        return Shown({"frames": [run_data(run) for run in runs]}, tuple(blocks))
+        return Shown(lambda: {"frames": [run_data(run) for run in runs]}, tuple(blocks))
 
 
 def draw(runs: Sequence[FrameRun], end: int) -> str:

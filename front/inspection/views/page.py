@@ -138,7 +138,7 @@ def _physical(parts: PageParts) -> str:
     )
     return (
         "<h2>Physical memory</h2>\n"
-        f"{strip(PHYSICAL, parts.ram_end, bars)}{_legend((name, str(use)) for use, name in _USES.items())}\n"
+        f"{folded(PHYSICAL, bars)}{strip(PHYSICAL, parts.ram_end, bars)}{_legend((name, str(use)) for use, name in _USES.items())}\n"
         f'<div class="scrolls"><table>{_head(("physical", "size", "use", "what", "mapped at"))}'
         f"<tbody>{rows}</tbody></table></div>\n"
     )

@@ -85,7 +85,8 @@ class RegionList(Simple):
         if len(regions) > MOST_ROWS:
             blocks.append(Text(f"... and {len(regions) - MOST_ROWS:,} more runs; --json has them all", Tone.FAINT))
         return Shown(
-            {"paging": paging_data(control), "regions": [region_data(region) for region in regions]}, tuple(blocks)
+            lambda: {"paging": paging_data(control), "regions": [region_data(region) for region in regions]},
+            tuple(blocks),
         )
 
 

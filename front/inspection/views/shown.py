@@ -9,6 +9,7 @@ virtual     rights
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -66,14 +67,20 @@ class Text:
 
 @dataclass(frozen=True)
 class Shown:
-    """One view's answer: `blocks` from top to bottom, and the same as `data` that JSON can hold.
+    """One view's answer: `blocks` from top to bottom, and the same as data that JSON can hold, made when it is wanted.
 
-    `has_errors` makes the command's exit status 1.
+    A `content` that is called must not look at the machine, which may have gone on.  `has_errors` makes the command's
+    exit status 1.
     """
 
-    data: dict[str, Any]
+    content: dict[str, Any] | Callable[[], dict[str, Any]]
     blocks: tuple[Text | Table, ...]
     has_errors: bool = False
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """All that was seen, for JSON."""
+        return self.content() if callable(self.content) else self.content
 
     def __str__(self) -> str:
         return "\n".join(str(block).removesuffix("\n") for block in self.blocks)

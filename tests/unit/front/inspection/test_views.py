@@ -16,8 +16,9 @@ from hillemu.inspection.views.frames_view import LETTERS, draw
 from hillemu.inspection.views.memory_view import Format
 from hillemu.inspection.views.moments import Moment, NotReached, parse_moment, visit
 from hillemu.inspection.views.request import VIEWS, is_view, list_of_views, parse_requests
+from hillemu.inspection.views.scene import Scene
 from hillemu.inspection.views.shown import Row, Table
-from hillemu.inspection.views.strips import MOST_BARS, Bar, strip
+from hillemu.inspection.views.strips import MOST_BARS, MOST_FOLDED, WIDTH, Bar, folded, strip
 from hillemu.machine import Machine
 from hillemu.symbols import Symbol, SymbolTable, UnknownSymbol
 
@@ -293,6 +294,37 @@ def test_of_too_many_bars_the_largest_are_drawn_in_order() -> None:
     picture = ElementTree.fromstring(strip("s", 20 * MOST_BARS, bars))
     starts = [int(item.attrib["data-a"]) for item in picture.iter() if "data-a" in item.attrib]
     assert starts == [bar.start for bar in bars if bar.end - bar.start == 9]
+
+
+def test_the_folded_strip_has_every_run_in_order_and_leaves_room_for_gaps_only_where_they_are() -> None:
+    bars = [Bar(0, 4096, "rx", "", 0), Bar(4096, 1 << 20, "rw", "", 4096), Bar(0xC0000000, 1 << 32, "rx", "", 0)]
+    picture = ElementTree.fromstring(folded("s", bars))
+    drawn = [item.attrib for item in picture.iter() if "data-a" in item.attrib]
+    edges = [(float(bar["x"]), float(bar["x"]) + float(bar["width"])) for bar in drawn]
+    assert [int(bar["data-a"]) for bar in drawn] == [bar.start for bar in bars]
+    assert edges[0][0] == 0
+    assert abs(edges[0][1] - edges[1][0]) < 0.02
+    assert edges[2][0] - edges[1][1] > 5
+    assert abs(edges[2][1] - WIDTH) < 0.02
+    assert edges[0][1] < edges[1][1] - edges[1][0] < edges[2][1] - edges[2][0]
+    assert folded("s", []) == folded("s", bars * MOST_FOLDED) == ""
+
+
+# Holes
+
+
+def test_memory_that_ends_is_shown_up_to_its_end_and_then_why(paged: Machine) -> None:
+    scene = Scene(paged, {})
+    (request,) = parse_requests(["x/4xw", "0x3C1FF8"])
+    lines = str(request.view.show(scene)).splitlines()
+    assert lines[0] == "0x3c1ff8:\t0x00000000\t0x00000000"
+    assert lines[1].startswith("cannot access 0x3c2000: PTE[0x3c2] is not present")
+    (request,) = parse_requests(["xp/2xb", str(paged.memory.size_bytes - 1)])
+    assert str(request.view.show(scene)).endswith("cannot access physical 0x1000000: neither RAM nor ROM answers")
+    (request,) = parse_requests(["x/2i", "0xFFFFFFFF"])
+    data = request.view.show(scene).data
+    assert data["units"] == []
+    assert data["error"].startswith("cannot access 0xffffffff: PDE[0x3ff]")
 
 
 def test_a_plain_table_sets_numbers_to_the_right() -> None:
