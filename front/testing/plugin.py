@@ -162,14 +162,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _words_of(request: pytest.FixtureRequest, variant: Mapping[str, Any]) -> dict[str, Any]:
     """What the command line, the markers and the variant say, without the kernel that only a fixture knows."""
-    from pathlib import Path
-
-    option = request.config.getoption("--hillemu-kernel")
-    if option is not None:
-        # From where the command was typed; a name that is not there is looked for like all others.
-        typed = request.config.invocation_params.dir / Path(option)
-        option = typed if typed.exists() else option
-    return {"kernel": option} | _marked(request.node) | dict(variant)
+    typed = request.config.getoption("--hillemu-kernel")
+    option = {} if typed is None else {"kernel": request.config.invocation_params.dir / typed}
+    return option | _marked(request.node) | dict(variant)
 
 
 def _marked(node: pytest.Item) -> dict[str, Any]:
@@ -250,11 +245,15 @@ def _sections(machines: list[MachineUnderTest], call: pytest.CallInfo[None]) -> 
 
     told = str(call.excinfo.value) if call.excinfo is not None else ""
     names = [""] if len(machines) == 1 else [f"machine {number}" for number in range(1, len(machines) + 1)]
-    return [
-        (section.title, section.text)
-        for one, name in zip(machines, names, strict=True)
-        for section in sections_of(one, name=name, told=told)
-    ]
+    try:
+        return [
+            (section.title, section.text)
+            for one, name in zip(machines, names, strict=True)
+            for section in sections_of(one, name=name, told=told)
+        ]
+    except Exception as error:
+        # A report that fails must not take the whole session's results away.
+        return [("hillemu: no report of the machine", f"{type(error).__name__}: {error}; please report this bug")]
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:

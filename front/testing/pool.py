@@ -34,11 +34,14 @@ class _Booted:
 
 
 class MachinePool:
-    """Lends machines, each to one test at a time.  `boots` counts the boots."""
+    """Lends machines, each to one test at a time.  `boots` counts the boots, `len` the machines that are there."""
 
     def __init__(self) -> None:
         self._booted: list[_Booted] = []  # the latest used last
         self.boots = 0
+
+    def __len__(self) -> int:
+        return len(self._booted)
 
     def lend(self, request: BootRequest, made: Callable[[MachineUnderTest], None]) -> MachineUnderTest:
         """A machine that was booted as `request` says; `made` is told of it as soon as it exists.
@@ -50,6 +53,7 @@ class MachinePool:
         self._booted.append(booted)
         made(booted.machine)
         if booted.failure is not None:
+            self._keep_few()
             raise booted.failure.with_traceback(None)
         booted.is_lent = True
         return booted.machine
@@ -60,9 +64,7 @@ class MachinePool:
             if booted.machine is machine:
                 booted.is_lent = False
                 machine.forget_observers()  # they may hold on to much of the test
-        idle = [booted for booted in self._booted if not booted.is_lent]
-        for booted in idle[: max(len(idle) - MOST_KEPT, 0)]:
-            self._throw_away(booted)
+        self._keep_few()
 
     def close(self) -> None:
         """Let go of all machines."""
@@ -95,6 +97,12 @@ class MachinePool:
         except GuestFailure as failure:
             booted.failure = failure
         return booted
+
+    def _keep_few(self) -> None:
+        """Throw those away whose last use is longest ago."""
+        idle = [booted for booted in self._booted if not booted.is_lent]
+        for booted in idle[: max(len(idle) - MOST_KEPT, 0)]:
+            self._throw_away(booted)
 
     def _throw_away(self, booted: _Booted) -> None:
         self._booted.remove(booted)
