@@ -16,7 +16,7 @@ from hillemu.emu.i386.spaces import Regions, size_text
 from hillemu.inspection.frame_uses import FrameRun, Use, frame_uses
 from hillemu.inspection.pictures import headline
 from hillemu.inspection.views.shown import Shown, Table, Text, Tone
-from hillemu.inspection.views.strips import Bar, folded, strip
+from hillemu.inspection.views.strips import MOST_BARS, Bar, folded, strip
 
 if TYPE_CHECKING:
     from hillemu.emu.i386.spaces import Region
@@ -91,7 +91,10 @@ def write_page(out: TextIO, parts: PageParts, results: Iterable[tuple[str, Shown
 
 
 def _virtual(parts: PageParts) -> str:
-    bars = [Bar(region.start, region.end, _rights_class(region), str(region), region.phys) for region in parts.regions]
+    bars = [
+        Bar(region.start, region.end, _rights_class(region), str(region), region.phys)
+        for region in _largest(parts.regions)
+    ]
     rows = "".join(
         _row(
             (
@@ -118,6 +121,15 @@ def _virtual(parts: PageParts) -> str:
     )
 
 
+def _largest(regions: Regions) -> Iterable[Region]:
+    """As many as are drawn; a space of garbage has a million, and making them all takes seconds."""
+    if len(regions) <= MOST_BARS:
+        return regions
+    sizes = regions.columns.size_bytes
+    kept = sorted(range(len(regions)), key=lambda index: -sizes[index])[:MOST_BARS]
+    return [regions[index] for index in sorted(kept)]
+
+
 def _physical(parts: PageParts) -> str:
     inside = [run for run in parts.frames if run.base < parts.ram_end]
     bars = [Bar(run.base, min(run.end, parts.ram_end), _USES[run.use], str(run), run.base) for run in inside]
@@ -138,7 +150,8 @@ def _physical(parts: PageParts) -> str:
     )
     return (
         "<h2>Physical memory</h2>\n"
-        f"{folded(PHYSICAL, bars)}{strip(PHYSICAL, parts.ram_end, bars)}{_legend((name, str(use)) for use, name in _USES.items())}\n"
+        f"{folded(PHYSICAL, bars)}{strip(PHYSICAL, parts.ram_end, bars)}"
+        f"{_legend((name, str(use)) for use, name in _USES.items())}\n"
         f'<div class="scrolls"><table>{_head(("physical", "size", "use", "what", "mapped at"))}'
         f"<tbody>{rows}</tbody></table></div>\n"
     )
