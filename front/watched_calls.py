@@ -19,19 +19,22 @@ _MOST_OPEN_CALLS = 10_000
 class Call:
     """The guest is about to execute the first instruction of a function, or has returned from it.
 
-    Arguments lie on the stack, as C's calling convention for i386 (cdecl) has them; they can be read while the callback
-    runs, and are the ones passed only as long as the function has not changed them.
+    Arguments lie on the stack, as C's calling convention for i386 (cdecl) has them.  They can be read while a callback
+    runs; when the function has returned, it may have changed them.
     """
 
     def __init__(self, machine: Machine, address: int) -> None:
         self._machine = machine
         self.address = address
         """Linear address of the function."""
-        self.at = machine.cpu.instructions
-        """Instructions retired before the function's first one."""
-        self._stack = machine.cpu.segment("ss").base + machine.cpu.esp & 0xFFFFFFFF
         self.result: int | None = None
         """EAX when it returned; None before."""
+
+    @cached_property
+    def _stack(self) -> int:
+        """Where the return address lies.  Found when it is asked for: most who count calls never do."""
+        cpu = self._machine.cpu
+        return cpu.segment("ss").base + cpu.esp & 0xFFFFFFFF
 
     @property
     def function(self) -> str:

@@ -1,4 +1,4 @@
-"""A running machine's memory as C types: defined, or from the kernel's debugging information, through its own tables."""
+"""A running machine's memory as C types: defined, or from the image's debugging information, in any space."""
 
 from __future__ import annotations
 
