@@ -192,9 +192,7 @@ def _present(extent: Extent, seen: Seen, space: Paging) -> str:
 
 
 def _told(findings: list[Finding]) -> str:
-    shown = [
-        f"{one.rule}: {one.start:#010x}-{one.end - 1:#010x}: {one.what}" for one in findings[:MOST_FINDINGS]
-    ]  # fmt: skip
+    shown = [f"{one.rule}: {one.start:#010x}-{one.end - 1:#010x}: {one.what}" for one in findings[:MOST_FINDINGS]]
     more = len(findings) - MOST_FINDINGS
     return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
 

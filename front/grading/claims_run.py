@@ -65,9 +65,7 @@ class NeverReaches(Claim):
 
 @dataclass(frozen=True)
 class Ends(Claim):
-    """The run ends for one of `reasons`, as `hillemu.emu.stop.StopReason` names them, if there are any,
-
-    and with `exit_code`, if that is given."""
+    """The run ends for one of `reasons` (values of `StopReason`), if there are any, and with `exit_code`, if given."""
 
     reasons: tuple[str, ...]
     exit_code: int | None

@@ -89,11 +89,11 @@ def _excerpt(lines: list[str], good: set[int], bad: set[int], *, to_the_end: boo
         if number != previous + 1:
             told.append("...")
         previous = number
-        mark = (
-            PALETTE.color("red", "BAD ")
-            if number in bad
-            else PALETTE.color("green", "GOOD") if number in good else "    "
-        )  # fmt: skip
+        mark = "    "
+        if number in bad:
+            mark = PALETTE.color("red", "BAD ")
+        elif number in good:
+            mark = PALETTE.color("green", "GOOD")
         told.append(f"{mark} {shortened(printable(lines[number]))}")
     if previous != len(lines) - 1:
         told.append("...")

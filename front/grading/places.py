@@ -45,9 +45,7 @@ class Places:
         return 1
 
     @staticmethod
-    def _table(
-        names: tuple[str, ...], counts: dict[tuple[Step, ...], int], *, is_array: bool
-    ) -> tuple[Step, ...]:  # fmt: skip
+    def _table(names: tuple[str, ...], counts: dict[tuple[Step, ...], int], *, is_array: bool) -> tuple[Step, ...]:
         path: tuple[Step, ...] = ()
         for place, name in enumerate(names, 1):
             path = (*path, name)

@@ -25,12 +25,14 @@ from hillemu.options import CPU_MODELS
 DEFAULT_MEM = "128M"
 """What QEMU gives a PC."""
 
-_WITHOUT_MEANING_HERE = {"-nographic", "-S", "-s", "-no-shutdown", "-no-acpi", "-no-hpet", "-no-fd-bootchk", "-usb"} | {
-    "-enable-kvm", "-daemonize", "-no-quit", "-sdl", "-curses",
-}  # fmt: skip
-_VALUE_WITHOUT_MEANING_HERE = {"-serial", "-gdb", "-D", "-d", "-display", "-monitor", "-parallel", "-name", "-k"} | {
-    "-vga", "-pidfile", "-accel", "-rtc", "-global", "-icount", "-msg", "-chardev", "-mon",
-}  # fmt: skip
+_WITHOUT_MEANING_HERE = {
+    *("-nographic", "-S", "-s", "-no-shutdown", "-no-acpi", "-no-hpet", "-no-fd-bootchk", "-no-quit"),
+    *("-usb", "-enable-kvm", "-daemonize", "-sdl", "-curses"),
+}
+_VALUE_WITHOUT_MEANING_HERE = {
+    *("-serial", "-gdb", "-D", "-d", "-display", "-monitor", "-parallel", "-name", "-k", "-vga", "-pidfile"),
+    *("-accel", "-rtc", "-global", "-icount", "-msg", "-chardev", "-mon"),
+}
 _IDE_DISKS = {"-hda": 0, "-hdb": 1, "-hdc": 2, "-hdd": 3}
 _FLOPPIES = {"-fda": 0, "-fdb": 1}
 _DEVICES_ALWAYS_THERE = ("isa-debug-exit", "ide-hd", "ide-cd", "ide-drive", "VGA", "isa-serial")

@@ -92,10 +92,7 @@ class _Run:
         with_input = [check for check in self._checks if check.has_input]
         for check in self._checks:
             if not check.has_input:
-                seen = Seen(
-                    machine, self._routes[check.name], machine.serial.text, stop, machine.cpu.instructions
-                )  # fmt: skip
-                self._judge(check, seen)
+                self._judge(check, self._seen(check, machine, stop))
         if with_input and self._boot.until is not None and stop.reason is not StopReason.UNTIL:
             self.fail_the_rest(f"it never came so far that it could be given input; it stopped: {told_stop(stop)}")
         elif with_input:
@@ -116,9 +113,9 @@ class _Run:
 
     def _watch(self, machine: Machine) -> None:
         """Note where the kernel arrives, and judge what is to be judged there."""
-        for name in {name for route in self._open_routes for name in (*route.wanted, *route.forbidden)}:
+        for name in sorted({name for route in self._open_routes for name in (*route.wanted, *route.forbidden)}):
             if name in machine.symbols:
-                machine.on_call(name, lambda _, name=name: self._arrived(name))  # type: ignore[misc]
+                machine.on_call(name, partial(self._arrived, name))
         for check in self._checks:
             if check.at is not None:
                 try:
@@ -128,14 +125,17 @@ class _Run:
                 else:
                     machine.on_call(at, partial(self._moment, check, machine))
 
-    def _arrived(self, name: str) -> None:
+    def _arrived(self, name: str, _call: object) -> None:
         for route in self._open_routes:
             route.arrive(name)
 
     def _moment(self, check: Check, machine: Machine, _call: object) -> None:
         if check.name not in self._moments:
-            seen = Seen(machine, self._routes[check.name], machine.serial.text, None, machine.cpu.instructions)
+            seen = self._seen(check, machine, None)
             self._moments[check.name] = _facts(check.claims, seen, lambda claim: not claim.of_the_run)
+
+    def _seen(self, check: Check, machine: Machine, stop: Stop | None) -> Seen:
+        return Seen(machine, self._routes[check.name], machine.serial.text, stop, machine.cpu.instructions)
 
     @staticmethod
     def _at_no_moment(check: Check, why: str) -> list[Fact]:

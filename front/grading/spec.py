@@ -156,7 +156,7 @@ def _boot(table: Table, usual: Boot, places: dict[str, str]) -> Boot:
 
 def _check(
     table: Table, usual: Boot, boots: dict[str, Boot], before: dict[str, Check], places: dict[str, str], types: str
-) -> Check:  # fmt: skip
+) -> Check:
     name = table.text("name")
     if not name:
         table.fault("a check needs a name")
@@ -192,6 +192,10 @@ def _check(
     table.converted("keys", check.keys, keys_from_text)
     if not check.claims:
         table.fault("it claims nothing: give it serial, maps, reaches or another fact")
+    if check.at is not None and all(claim.of_the_run for claim in check.claims):
+        table.fault(
+            "at: nothing that it claims is looked at there; maps, values, screen, lint or within would be", "at"
+        )
     if check.has_input and check.at is not None:
         table.fault("at: a check that sends input is judged at the end of the reply", "at")
     if check.reply is not None and not check.has_input:

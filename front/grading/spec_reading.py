@@ -102,9 +102,7 @@ class Table:
     def named_tables(self, key: str) -> dict[str, Table]:
         """The tables ``[key.NAME]``."""
         outer = self.table(key)
-        return {
-            name: outer._inner(outer._checked(name, value, dict), name) for name, value in outer.content.items()
-        }  # fmt: skip
+        return {name: outer._inner(outer._checked(name, value, dict), name) for name, value in outer.content.items()}
 
     def end(self, *also: str) -> None:
         """Refuse keys that nobody has taken; `also` are known, too."""

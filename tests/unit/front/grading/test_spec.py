@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hillemu.emu.errors import ImageError
 from hillemu.grading.spec import Spec, load_spec
@@ -21,6 +25,7 @@ def loaded(folder: Path, text: str) -> Spec:
 
 
 MISTAKES = {
+    'name = "x"\npoints = 1\nserial = "a"\nat = "f"': "14: check 'x': at: nothing that it claims is looked at there",
     'name = "x"\npoints = 1\nvalues = "a->b < \\"c\\""': "13: check 'x': values: 'a->b < \"c\"': 'c' can only be",
     'name = "x"\npoints = 1\nvalues = "a[b] == 1"': "13: check 'x': values: 'a[b] == 1': 'b' is no index",
     'name = "x"\npoints = 1\nserail = "a"': "13: check 'x': unknown key 'serail'; did you mean 'serial'?",
@@ -51,7 +56,7 @@ MISTAKES = {
     'name = "x"\npoints = 1\nserial = "a"\ntimeout = 0': "14: check 'x': timeout is 0; it must be a number of virtual",
     'name = "x"\npoints = 1\nserial = "a"\nkeys = "{nokey}"': "14: check 'x': keys: ",
     'name = "x"\npoints = 1\nserial = "a"\nreply = "b"': "14: check 'x': reply: there is neither send nor keys",
-    'name = "x"\npoints = 1\nserial = "a"\nat = "f"\nsend = "b"': "14: check 'x': at: a check that sends input",
+    'name = "x"\npoints = 1\nwithin = 9\nat = "f"\nsend = "b"': "14: check 'x': at: a check that sends input",
     'name = "x"\npoints = 1\nserial = "a"\ndevices = ["fwcfg"]': "14: check 'x': devices: there is no 'fwcfg'; did",
     'name = "x"\npoints = 1\nserial = "a"\n[other]': "14: unknown key 'other'",
     'name = "x"\npoints = 1\nserial = "a"\n[boots.b]\nmemory = 1': "15: boot 'b': unknown key 'memory'",
@@ -118,3 +123,40 @@ def test_every_key_of_a_check_is_in_the_documentation(root: Path, tmp_path: Path
     keys = str(told.value).partition("; there are ")[2].split(", ")
     assert len(keys) > 25
     assert [key for key in keys if f"`{key}`" not in document and f"`{key} = " not in document] == []
+
+
+VALUES = [
+    "1",
+    "-1",
+    "true",
+    '"x"',
+    "[]",
+    "{}",
+    "[1]",
+    "[[]]",
+    "1.5",
+    "nan",
+    "1979-05-27",
+    '"("',
+    '"0..0 -> 0"',
+    "9" * 30,
+]
+HEADERS = ["[check]", "[[boot]]", "[boots]", "[[boots]]", "[boots.x]", "check = 1", "boots = {x = 1}", "a.b = 1", "["]
+
+
+@given(st.data())
+def test_no_change_of_a_line_leads_to_more_than_one_line_of_complaint(root: Path, data: st.DataObject) -> None:
+    lines = (root / "examples" / "paging_lab.toml").read_text().split("\n")
+    for _ in range(data.draw(st.integers(1, 3))):
+        number = data.draw(st.integers(0, len(lines) - 1))
+        key, equals, _ = lines[number].partition(" = ")
+        lines[number] = (
+            key + equals + data.draw(st.sampled_from(VALUES)) if equals else data.draw(st.sampled_from(HEADERS))
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        told = ""
+        try:
+            assert loaded(Path(folder), "\n".join(lines)).checks
+        except SpecMistake as mistake:
+            told = str(mistake)
+    assert not told or re.fullmatch(r"[^\n]+/lab.toml:\d+: [^\n]+", told)
