@@ -155,6 +155,17 @@ def test_a_range_matches_exactly_if_each_of_its_pages_does(seed: int) -> None:
     assert agreed == {True, False}
 
 
+def test_a_region_is_matched_by_where_it_leads_and_what_all_its_pages_are() -> None:
+    (region,) = space({page: 0x5000 + 0x1000 * page | P | W | (A if page else 0) for page in range(3)}).regions()
+    assert region == maps_to(0x5000, "rw")
+    assert region == maps_to(0x5000, "rwx", page_size="4K")
+    assert region != maps_to(0x6000, "rw")
+    assert region != maps_to(0x5000, "r")
+    assert region != maps_to(0x5000, "rwa")
+    assert "expected an accessed page on 1 of 3 pages" in explained(region, maps_to(0x5000, "rwa"))
+    assert "expected A=0 on 2 of 3 pages" in explained(region, maps_to(0x5000, "rw!a"))
+
+
 def test_flags_of_single_pages_count_in_a_range() -> None:
     tables = space({0: 0x5000 | P | A, 1: 0x6000 | P})
     assert tables == maps(range(0x2000), to=0x5000, flags="r")
