@@ -12,7 +12,7 @@ from memory_recording import Recorder
 
 from hillemu import Machine
 
-GUESTS = ("paging", "ring3", "vm86", "task_switch", "self_modifying", "fpu")
+GUESTS = ("paging", "paging_large", "ring3", "vm86", "task_switch", "self_modifying", "strings", "fpu")
 
 
 def record(machine: Machine, events: int) -> Recorder:
@@ -22,11 +22,11 @@ def record(machine: Machine, events: int) -> Recorder:
     return recorder
 
 
-@pytest.mark.parametrize("name", ["i486", "Pentium", "i386 with a wait state"])
+@pytest.mark.parametrize("name", GEOMETRIES if IS_LONG else ["i486", "Pentium", "i386 with a wait state"])
 def test_the_demo_takes_the_same_clocks_event_for_event(name: str) -> None:
     machine = Machine(mem="8M")
     machine.load_demo()
-    recorder = record(machine, 500_000 if IS_LONG else 8_000)
+    recorder = record(machine, 700_000 if IS_LONG else 8_000)
     system = compare(GEOMETRIES[name], recorder.memory, recorder.trace)
     assert system.counters["reads"] > 1000
     assert system.counters["writes"] > 1000
@@ -41,5 +41,5 @@ def test_guests_take_the_same_clocks_event_for_event(
     machine = Machine(mem="32M")
     machine.load(str(guest_builder.build(guest, tmp_path)))
     recorder = record(machine, 300_000)
-    for name in ("i486", "Pentium", "i386 with a wait state"):
-        compare(GEOMETRIES[name], recorder.memory, recorder.trace)
+    for geometry in GEOMETRIES.values():
+        compare(geometry, recorder.memory, recorder.trace)

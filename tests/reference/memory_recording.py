@@ -54,7 +54,8 @@ class Recorder:
                 self._controls[operation] = value
                 self._note(operation, 0, 0, 0, value, 0)
         user = USER if cpu.cs & 3 == 3 and not cpu.eflags & 1 << 17 else 0
-        clocks = min(hit.at - self._last_at, 1000)
+        # Clamped: an access of a task switch may be told with the instruction count from before its instruction.
+        clocks = min(max(hit.at - self._last_at, 0), 1000)
         self._last_at = hit.at
         fetch = (cpu.processor.segment("cs").base + hit.eip) & 0xFFFFFFF0
         if fetch != self._last_fetch:

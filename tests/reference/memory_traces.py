@@ -55,7 +55,7 @@ def make_memory(random: Random) -> bytearray:
 
 def make_trace(random: Random, events: int) -> bytes:
     """A trace of so many events that starts with paging on."""
-    records = [(CR3, 0, 0, 0, 0, DIRECTORIES[0], 0), (CR0, 0, 0, 0, 0, PG | PE | WP, 0)]
+    records: list[tuple[int, ...]] = [(CR3, 0, 0, 0, 0, DIRECTORIES[0], 0), (CR0, 0, 0, 0, 0, PG | PE | WP, 0)]
     at, code = 0xC0000000, 0xC0010000
     while len(records) < events:
         clocks = random.choice((0, 0, 1, 1, 2, 3, 5, 20))
