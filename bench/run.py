@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import debugger
 import kernel_machine
 import kernel_mm
 import kernel_vm
@@ -23,8 +24,8 @@ import startup
 from machines import QEMU, qemu_path
 from processes import BenchError
 
-PARTS = ("loops", "start", "ports", "mm", "kernel", "snapshot")
-WITHOUT_QEMU = {"ports", "mm", "kernel", "snapshot"}
+PARTS = ("loops", "start", "ports", "mm", "kernel", "snapshot", "gdb")
+WITHOUT_QEMU = {"ports", "mm", "kernel", "snapshot", "gdb"}
 
 
 def main() -> int:
@@ -81,6 +82,9 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if "snapshot" in options.part:
         measured["snapshot"] = snapshots.measure(rounds=rounds, tell=_tell)
         goals += _show(*snapshots.report(measured["snapshot"]))
+    if "gdb" in options.part:
+        measured["gdb"] = debugger.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
+        goals += _show(*debugger.report(measured["gdb"]))
     print(*goals, sep="\n")
     return {**measured, "goals": [goal.record() for goal in goals]}
 

@@ -55,6 +55,7 @@ class Monitor:
             "info tlb": Entry("", "every page that the page tables map, as QEMU prints them", self._info_tlb),
             "regions": Entry("", "the ranges that the page tables map, with rights, frames and flags", self._regions),
             "lint": Entry("", "what looks wrong in the page tables", self._lint),
+            "frames": Entry("", "physical memory by use: page tables, image, kernel, user, free", self._frames),
             "xp": Entry("ADDR [BYTES]", "show physical memory", self._physical),
             "gdt": Entry("", "the global descriptor table, decoded", self._gdt),
             "idt": Entry("", "the interrupt descriptor table, decoded; empty entries left out", self._idt),
@@ -145,6 +146,12 @@ class Monitor:
 
     def _lint(self, words: list[str]) -> str:
         return str(self._machine.paging.lint())
+
+    def _frames(self, words: list[str]) -> str:
+        from hillemu.inspection.views.frames_view import Frames
+        from hillemu.inspection.views.scene import Scene
+
+        return str(Frames().show(Scene(self._machine, {})))
 
     def _physical(self, words: list[str]) -> str:
         at = self._number(words, 0)

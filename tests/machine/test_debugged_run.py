@@ -234,6 +234,7 @@ def test_no_monitor_command_changes_the_run(boot: Boot) -> None:
         "info tlb",
         "regions",
         "lint",
+        "frames",
         "pt 0",
         "xp 0",
         "gdt",

@@ -1,0 +1,219 @@
+"""What GDB makes of a machine: steps, conditions, memory, the way back; and what a machine pays for listening to it.
+
+GDB itself drives the first two, so its own time is in them; the rest is measured at the socket or at the target.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from figures import Goal, interleaved, table
+from processes import BenchError, running
+
+from hillemu import Machine
+from hillemu.boot.assembler import assemble_text
+from hillemu.debugging.debugged_run import DebuggedRun
+from hillemu.emu.gdb.framing import frame
+
+STEPS = HITS = 10_000
+READ_BYTES = 1 << 20
+LOOP = 40_000_000
+"""Passes of seven instructions, so the way back from the end is 280 million instructions long."""
+SOURCE = """
+.section .multiboot; .long 0x1BADB002, 0, 0xE4524FFE
+.text
+.globl _start, again
+_start: mov dword ptr [0x500000], 7
+    xor edi, edi
+    xor ecx, ecx
+again: inc eax
+    add [0x200000 + edi*4], eax
+    inc edi
+    and edi, 0xFFFF
+    inc ecx
+    cmp ecx, {passes}
+    jb again
+    mov al, 0
+    out 0xF4, al
+"""
+STEPS_S, HITS_S, READ_MS, BACK_S, LISTENING = 2.0, 3.0, 50.0, 3.0, 1.05
+_CHUNK = 0xFFFF
+_RUNS = 5
+"""Short runs, of which the best counts: what disturbs them is the host."""
+
+
+def measure(folder: Path, *, rounds: int, shorter: int, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Seconds of each, `rounds` times; `shorter` divides the passes of the guest's loop, not what has a goal."""
+    gdb = shutil.which("gdb")
+    if gdb is None:
+        raise BenchError("gdb is not installed")
+    image = folder / "debugged.elf"
+    image.write_bytes(assemble_text(SOURCE.format(passes=LOOP // shorter)).data)
+    condition = f"break *again+1 if $ecx == {HITS}"
+    return interleaved(
+        rounds,
+        {
+            "nothing": lambda: _gdb(gdb, image, "stepi"),
+            "steps": lambda: _gdb(gdb, image, f"stepi {STEPS}"),
+            "hits": lambda: _gdb(gdb, image, condition, "continue"),
+            "read": lambda: _read(image),
+            "back": lambda: _back(image),
+            "plain": lambda: min(_run(image) for _ in range(_RUNS)),
+            "attached": lambda: min(_run_attached(image) for _ in range(_RUNS)),
+        },
+        tell,
+    )
+
+
+def _gdb(gdb: str, image: Path, *commands: str) -> float:
+    """How long GDB takes for `commands`, and to start and attach."""
+    with _waiting(image) as address:
+        script = ["set pagination off", "set confirm off", f"target remote {address}", *commands, "kill"]
+        started = perf_counter()
+        done = subprocess.run(
+            [gdb, "-nx", "-batch", *(f"-ex={one}" for one in script), str(image)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        seconds = perf_counter() - started
+    if "killed" not in done.stdout:
+        raise BenchError(f"gdb: {done.stdout[-300:]}{done.stderr[-300:]}")
+    return seconds
+
+
+@contextmanager
+def _waiting(image: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "hillemu", "boot", str(image), "--gdb", "0", "--wait", "--display", "none"]
+    with running(command) as process:
+        assert process.stderr is not None
+        said = b""
+        while b"waiting" not in said:
+            line = process.stderr.readline()
+            if not line:
+                raise BenchError(f"{' '.join(command)}: {said.decode()}")
+            said += line
+        found = re.search(rb"target remote ([^']+)'", said)
+        assert found is not None
+        yield found[1].decode()
+
+
+def _read(image: Path) -> float:
+    """How long a client takes to read memory, in packets as long as may be."""
+    with _waiting(image) as address:
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as GDB does
+            _ask(client, b"QStartNoAckMode")
+            client.sendall(b"+")
+            started = perf_counter()
+            for at in range(0, READ_BYTES, _CHUNK):
+                _ask(client, b"x%x,%x" % (0x200000 + at, min(_CHUNK, READ_BYTES - at)))
+            return perf_counter() - started
+
+
+def _ask(client: socket.socket, payload: bytes) -> bytes:
+    client.sendall(frame(payload))
+    answer = bytearray()
+    # A '#' in data is escaped.
+    while (end := answer.find(b"#")) < 0 or len(answer) < end + 3:
+        piece = client.recv(1 << 16)
+        if not piece:
+            raise BenchError("hillemu has hung up")
+        answer += piece
+    return bytes(answer)
+
+
+class _Script:
+    """A debugger without a socket: sends `packets`, each when the last is answered, and takes the times."""
+
+    def __init__(self, *packets: bytes) -> None:
+        from hillemu.debugging.server import Event
+
+        self._script = iter((Event.ATTACHED, frame(b"QStartNoAckMode"), *map(frame, packets)))
+        self._woken = Event.WOKEN
+        self.times: list[float] = []
+        self.answers: list[bytes] = []
+        self.on_end: Callable[[], None] = lambda: None
+
+    def next(self, timeout_s: float | None) -> Any:
+        if timeout_s == 0:
+            return None
+        self.times.append(perf_counter())
+        item = next(self._script, None)
+        if item is None:
+            self.on_end()
+        return self._woken if item is None else item
+
+    def send(self, data: bytes) -> None:
+        self.answers.append(data)
+
+    def hang_up(self) -> None:
+        pass
+
+    def wake(self) -> None:
+        pass
+
+
+def _scripted(image: Path, *packets: bytes) -> _Script:
+    machine = Machine()
+    machine.load(str(image))
+    script = _Script(*packets)
+    run = DebuggedRun(machine, script)  # type: ignore[arg-type]
+    script.on_end = run.stop
+    run.run(wait=True)
+    return script
+
+
+def _back(image: Path) -> float:
+    """How long the way back takes, from the end of the run to its first instruction's write."""
+    script = _scripted(image, b"c", b"Z2,500000,4", b"bc")
+    if not any(b"watch:500000" in answer for answer in script.answers):
+        raise BenchError(f"the way back ended otherwise: {script.answers[-3:]!r}")
+    return script.times[5] - script.times[4]
+
+
+def _run(image: Path) -> float:
+    machine = Machine()
+    machine.load(str(image))
+    started = perf_counter()
+    machine.run()
+    return perf_counter() - started
+
+
+def _run_attached(image: Path) -> float:
+    """The same run with a debugger, history, and a breakpoint in a page that is never executed."""
+    script = _scripted(image, b"Z0,800000,1", b"c")
+    return script.times[4] - script.times[3]
+
+
+def report(found: dict[str, Any]) -> tuple[str, list[Goal]]:
+    """The table, and what should have come out."""
+    steps = [all_ - start for all_, start in zip(found["steps"], found["nothing"], strict=True)]
+    hits = [all_ - start for all_, start in zip(found["hits"], found["nothing"], strict=True)]
+    listening = min(found["attached"]) / min(found["plain"])
+    rows = [
+        (f"{STEPS:,} single steps by GDB, s", f"{median(steps):.2f}", f"{min(steps):.2f}"),
+        (f"{HITS:,} hits of a conditional breakpoint, s", f"{median(hits):.2f}", f"{min(hits):.2f}"),
+        ("1 MiB of memory read, ms", *(f"{1000 * f(found['read']):.1f}" for f in (median, min))),
+        ("back to the run's start by a watchpoint, s", *(f"{f(found['back']):.2f}" for f in (median, min))),
+        ("a run with GDB attached, and its history, ratio", f"{listening:.3f}", ""),
+    ]
+    return table(("GDB", "median", "best"), rows), [
+        Goal("gdb: 10,000 single steps, s", median(steps), STEPS_S),
+        Goal("gdb: 10,000 hits of a conditional breakpoint, s", median(hits), HITS_S),
+        Goal("gdb: 1 MiB read, ms", 1000 * median(found["read"]), READ_MS),
+        Goal("gdb: back over 280 million instructions, s", median(found["back"]), BACK_S),
+        Goal("gdb: a run with GDB attached, ratio", listening, LISTENING),
+    ]
