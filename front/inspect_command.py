@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hillemu.boot_command import (
     blaming,
@@ -49,7 +49,7 @@ def inspect(options: CommandLine) -> int:
         raise OptionError("--serial", "standard output is for the views; name a FILE")
     serial_input = read_serial_input(options.serial_input)
     serial = open_serial_output(options.serial)
-    page_file = _open_page(options.html)
+    _check_page(options.html)
 
     machine = power_on(options)
     try:
@@ -57,7 +57,7 @@ def inspect(options: CommandLine) -> int:
         prepare_input(machine, options, serial_input)
         if serial is not None:
             machine.serial.on_byte(serial.put)
-        looker = _Looker(machine, requests, options.at, has_page=page_file is not None)
+        looker = _Looker(machine, requests, options.at, has_page=options.html is not None)
         with stopping_on_signals(machine.stop), blaming(options.kernel_module):
             visit(machine, looker.moments, looker.arrive, until=options.until, max_insns=options.max_insns)
         results = looker.results()
@@ -72,7 +72,7 @@ def inspect(options: CommandLine) -> int:
     assert looker.place is not None
     if not options.quiet:
         say(looker.place.told)
-    _show(results, looker, options, page_file)
+    _show(results, looker, options)
     for result in results:
         if result.fault:
             say(f"{result.request.title}: {result.fault}")
@@ -199,16 +199,18 @@ def _resembles_view(words: Sequence[str]) -> bool:
     return "/" not in words[0] and "." not in words[0] and bool(difflib.get_close_matches(words[0], VIEWS, n=1))
 
 
-def _open_page(name: str | None) -> TextIO | None:
+def _check_page(name: str | None) -> None:
+    """Refuse a file that cannot be written before the run; what it holds now stays until there is a new page."""
     if name is None:
-        return None
+        return
     try:
-        return open(name, "w", encoding="utf-8")
+        with open(name, "a", encoding="utf-8"):
+            pass
     except (OSError, ValueError) as error:
         raise UserMistake(f"{name}: cannot write the --html file: {reason_of(error)}") from None
 
 
-def _show(results: Sequence[Result], looker: _Looker, options: CommandLine, page_file: TextIO | None) -> None:
+def _show(results: Sequence[Result], looker: _Looker, options: CommandLine) -> None:
     assert looker.place is not None
     shown = [(result.request.title, result.shown) for result in results if result.shown is not None]
     try:
@@ -221,14 +223,14 @@ def _show(results: Sequence[Result], looker: _Looker, options: CommandLine, page
     except BrokenPipeError:
         # The reader had enough; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if page_file is not None:
+    if options.html is not None:
         from hillemu.inspection.views.page import write_page
 
         try:
-            with page_file:
+            with open(options.html, "w", encoding="utf-8") as page_file:
                 write_page(page_file, looker.page_parts, shown, image=_image_name(options), place=looker.place.told)
         except OSError as error:
-            raise UserMistake(f"{page_file.name}: cannot write the --html file: {reason_of(error)}") from None
+            raise UserMistake(f"{options.html}: cannot write the --html file: {reason_of(error)}") from None
 
 
 def _image_name(options: CommandLine) -> str:

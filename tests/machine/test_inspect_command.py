@@ -287,6 +287,13 @@ def test_the_page_alone_is_a_wish(image: Path, tmp_path: Path) -> None:
     assert "<h2>Lint</h2>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+def test_a_page_from_before_stays_when_the_moment_does_not_come(image: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("the last one")
+    run(image, "--html", page, "--at", "never", status=124)
+    assert page.read_text() == "the last one"
+
+
 def test_on_a_terminal_tables_are_drawn_and_coloured(image: Path) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "hillemu", "inspect", str(image), "regions", "--at", "grown"]
