@@ -42,6 +42,7 @@ from hillemu.inspection.sight import Sight
 
 ENTRY_BYTES = 8
 _EMPTY = ("empty",)
+_AFTER_RESET = (0, 0xFFFF)
 _WHOLE_SPACE = 0xFFFFFFFF
 _SEGMENT_REGISTERS = ("cs", "ss", "ds", "es", "fs", "gs")
 
@@ -116,6 +117,9 @@ class DescriptorTable(Sequence[TableEntry]):
 def read_gdt(sight: Sight) -> DescriptorTable:
     """The GDT that GDTR names."""
     register = sight.registers.segment("gdtr")
+    if not sight.is_protected and (register.base, register.limit) == _AFTER_RESET:
+        note = "the processor is in real mode, and GDTR is as after a reset: there is no GDT yet"
+        return DescriptorTable("GDT", register.base, register.limit, (), [note])
     data, problems = _read("GDT", sight, register.base, register.limit, most=0x10000)
     problems += _lost_selectors(sight, data, ti=0)
     return _segments("GDT", sight, register.base, register.limit, data, problems)

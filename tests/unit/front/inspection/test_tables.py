@@ -23,6 +23,7 @@ from table_guests import (
 
 from hillemu.emu.guest import Segment
 from hillemu.emu.i386.descriptors import CALL_GATE_32, INTERRUPT_GATE_16, INTERRUPT_GATE_32, pack_gate, pack_segment
+from hillemu.inspection.sight import Sight
 from hillemu.inspection.tables import read_gdt, read_idt, read_ldt
 from hillemu.inspection.tables_tss import read_tss
 
@@ -227,11 +228,19 @@ def test_without_ldt_and_tss_there_is_nothing_to_tell() -> None:
 
 def test_in_real_mode_the_idt_is_none() -> None:
     guest = TableGuest()
-    sight = guest.sight()
+    guest.sight()
     guest.guest.registers.set("cr0", 0x10)
-    table = read_idt(type(sight)(guest.guest.memory, guest.guest.registers))
+    table = read_idt(Sight(guest.guest.memory, guest.guest.registers))
     assert len(table) == 0
     assert "real mode" in table.problems[0]
+
+
+def test_before_a_gdt_is_loaded_there_is_none() -> None:
+    guest = TableGuest().guest
+    guest.registers.set_segment("gdtr", Segment(0, 0, 0xFFFF, 0))
+    table = read_gdt(Sight(guest.memory, guest.registers))
+    assert len(table) == 0
+    assert "there is no GDT yet" in table.problems[0]
 
 
 def test_tables_are_json_text_and_html() -> None:
