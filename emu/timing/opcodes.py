@@ -69,13 +69,18 @@ class Tail(IntEnum):
 
 
 class Slot(NamedTuple):
-    """One encoding.  `mod_ignored`: the ModR/M byte names registers only, whatever its mod field says."""
+    """One encoding.
+
+    `mod_ignored`: the ModR/M byte names registers only, whatever its mod field says.  `operands` are as in the map,
+    with ``M`` for a memory operand that could have been a register.
+    """
 
     form: Form
     width: Width
     tail: Tail
     has_modrm: bool
     mod_ignored: bool = False
+    operands: tuple[str, ...] = ()
 
 
 class Instruction(NamedTuple):
@@ -259,7 +264,8 @@ def _variants(mnemonic: str, rest: list[str], is_group: bool) -> Iterator[tuple[
             continue
         kinds = [_kind(operand, is_memory) for operand in operands]
         form = Form(mnemonic, " ".join([",".join(kinds), *suffix]).strip())
-        yield is_memory, Slot(form, width, tail, has_modrm, "U" in letters)
+        codes = [f"M{operand[1]}" if is_memory and operand[0] == "E" else operand for operand in operands]
+        yield is_memory, Slot(form, width, tail, has_modrm, "U" in letters, tuple(codes))
 
 
 def _is_operand_list(word: str) -> bool:

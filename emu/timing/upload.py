@@ -9,6 +9,8 @@ array              index                                    value
 =================  =======================================  ====================================================
 `forms`            place                                    form of the encoding
 `shapes`           place                                    width | tail << 3 | has_modrm << 6 | mod_ignored << 7
+`reads`            place                                    registers read, `registers.Access`
+`writes`           place                                    registers written, `registers.Access`
 `x87_registers`    (escape - D8h) * 64 + modrm - C0h        form of the x87 instruction without memory operand
 `repeated`         form                                     its form with a repeat prefix, or the form itself
 `groups`           (form * 3 + mode) * 4 + size             first figure; size 0 none, 1 byte, 2 word, 3 dword
@@ -28,6 +30,7 @@ from typing import NamedTuple
 
 from hillemu.emu.timing.cases import CASES, Mode, outcome_of
 from hillemu.emu.timing.opcodes import Form, repeated_form, slots, x87_register_slots
+from hillemu.emu.timing.registers import accesses
 from hillemu.emu.timing.tables import PAIRINGS, Figure, Table, all_forms
 
 PLACES = 2 * 256 * 8 * 2
@@ -60,6 +63,8 @@ class FlatTables(NamedTuple):
     names: tuple[Form | None, ...]
     forms: array[int]
     shapes: array[int]
+    reads: array[int]
+    writes: array[int]
     x87_registers: array[int]
     repeated: array[int]
     groups: array[int]
@@ -76,11 +81,12 @@ def place_of(opcode: int, reg: int, is_memory: bool) -> int:
 def flatten(table: Table) -> FlatTables:
     """The arrays of a clock table."""
     numbers = {form: number for number, form in enumerate(sorted(all_forms()), 1)}
-    forms, shapes = array("H", bytes(2 * PLACES)), array("H", bytes(2 * PLACES))
+    forms, shapes, reads, writes = (array("H", bytes(2 * PLACES)) for _ in range(4))
     for (opcode, reg, is_memory), slot in slots().items():
         place = place_of(opcode, reg, is_memory)
         forms[place] = numbers[slot.form]
         shapes[place] = slot.width | slot.tail << 3 | slot.has_modrm << 6 | slot.mod_ignored << 7
+        reads[place], writes[place] = accesses(slot)
     x87_registers = array("H", bytes(2 * 8 * 64))
     for (escape, modrm), slot in x87_register_slots().items():
         x87_registers[(escape - 0xD8) * 64 + modrm - 0xC0] = numbers[slot.form]
@@ -107,7 +113,8 @@ def flatten(table: Table) -> FlatTables:
                 at = (numbers[form] * 3 + mode) * 4 + _SIZES[size]
                 groups[at] = shared[words]
                 minima[at] = min(figure.clocks.minimum for figure in group if figure.clocks is not None)
-    return FlatTables((None, *numbers), forms, shapes, x87_registers, repeated, groups, minima, outcomes, figures)
+    names = (None, *numbers)
+    return FlatTables(names, forms, shapes, reads, writes, x87_registers, repeated, groups, minima, outcomes, figures)
 
 
 def _words(figure: Figure) -> tuple[int, ...]:

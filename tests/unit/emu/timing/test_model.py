@@ -14,6 +14,7 @@ from hillemu.emu.timing.expressions import Operands
 from hillemu.emu.timing.geometry import CacheGeometry
 from hillemu.emu.timing.model import MODELS, PROCESSORS, timing_model
 from hillemu.emu.timing.opcodes import Form, decode, forms, slots, x87_register_slots
+from hillemu.emu.timing.registers import accesses
 from hillemu.emu.timing.tables import all_forms
 from hillemu.emu.timing.upload import FIGURE_WORDS, FigureWord, FlatTables, place_of
 
@@ -94,6 +95,7 @@ def test_the_arrays_place_every_encoding_where_the_map_has_it() -> None:
     for key, slot in slots().items():
         shape = flat.shapes[place_of(*key)]
         assert (shape & 7, shape >> 3 & 7) == (slot.width, slot.tail)
+        assert (flat.reads[place_of(*key)], flat.writes[place_of(*key)]) == accesses(slot)
         assert (bool(shape & 64), bool(shape & 128)) == (slot.has_modrm, slot.mod_ignored)
     for (escape, modrm), slot in x87_register_slots().items():
         assert flat.names[flat.x87_registers[(escape - 0xD8) * 64 + modrm - 0xC0]] == slot.form
