@@ -20,7 +20,7 @@ void filter_forget_lines(MemoryModel *model)
 
 void filter_forget(MemoryModel *model)
 {
-    memset(model->filter_pages, 0xFF, sizeof model->filter_pages);
+    memset(model->filter_pages, 0xFF, (model->page_mask + 1) * sizeof *model->filter_pages);
     filter_forget_lines(model);
 }
 

@@ -115,7 +115,7 @@ typedef struct {
     uint32_t rights;      /* 0: invalid */
 } ModelTlbEntry;
 
-enum { TLB_ENTRIES_MAX = 64, WRITE_BUFFERS_MAX = 8, FILTER_LINES = 256, NO_KEY = 0xFFFFFFFF };
+enum { TLB_ENTRIES_MAX = 64, WRITE_BUFFERS_MAX = 8, FILTER_LINES = 256, FILTER_COLUMNS = 8, NO_KEY = 0xFFFFFFFF };
 
 typedef struct {
     uint32_t set_mask, ways, page_shift;
@@ -139,8 +139,9 @@ typedef struct {
 typedef struct {
     /* The filter; see memory_model_filter(). */
     uint32_t line_shift, line_mask, page_mask, bus_shift;
-    uint32_t filter_pages[6][TLB_ENTRIES_MAX]; /* by kind and user */
-    uint32_t filter_lines[3][FILTER_LINES];    /* by kind */
+    uint32_t filter_pages[TLB_ENTRIES_MAX][FILTER_COLUMNS]; /* by kind and user */
+    uint32_t filter_lines[3][FILTER_LINES];                 /* by kind */
+    ModelTlbEntry filter_entries[TLB_ENTRIES_MAX][FILTER_COLUMNS]; /* where these pages are, in 4 KiB frames */
 
     MemoryGeometry geometry;
     MemoryCounters counters;
@@ -194,7 +195,7 @@ static inline bool memory_model_filter(const MemoryModel *model, uint32_t linear
 {
     uint32_t line = linear >> model->line_shift, page = linear >> 12;
     return model->filter_lines[kind][line & model->line_mask] == line &&
-           model->filter_pages[2 * kind + (flags & MEMORY_USER)][page & model->page_mask] == page &&
+           model->filter_pages[page & model->page_mask][2 * kind + (flags & MEMORY_USER)] == page &&
            !(((linear | size) & (size - 1)) | (flags & MEMORY_LOCKED));
 }
 

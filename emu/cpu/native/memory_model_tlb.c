@@ -38,14 +38,14 @@ static ModelTlbEntry *find(ModelTlb *tlb, uint32_t linear, uint32_t *set)
 /* The keys whose page lies in this set, or with `set` NO_KEY all of that TLB's. */
 static void forget_pages(MemoryModel *model, const ModelTlb *tlb, uint32_t set)
 {
+    enum { CODE = 2 * MEMORY_FETCH, DATA_BYTES = CODE * sizeof(uint32_t), CODE_BYTES = DATA_BYTES };
+    uint32_t row = set == NO_KEY ? 0 : set & model->page_mask, last = set == NO_KEY ? model->page_mask : row;
     bool unified = !model->geometry.code_tlb_entries;
-    uint32_t first = unified || tlb != &model->code_tlb ? 0 : 2 * MEMORY_FETCH;
-    uint32_t end = unified || tlb == &model->code_tlb ? 6 : 2 * MEMORY_FETCH;
-    for (; first < end; first++) {
-        if (set == NO_KEY)
-            memset(model->filter_pages[first], 0xFF, sizeof model->filter_pages[first]);
-        else
-            model->filter_pages[first][set & model->page_mask] = NO_KEY;
+    for (; row <= last; row++) {
+        if (unified || tlb != &model->code_tlb)
+            memset(model->filter_pages[row], 0xFF, DATA_BYTES);
+        if (unified || tlb == &model->code_tlb)
+            memset(model->filter_pages[row] + CODE, 0xFF, CODE_BYTES);
     }
 }
 
@@ -168,7 +168,14 @@ static const ModelTlbEntry *look_up(MemoryModel *model, ModelTlb *tlb, uint32_t 
 bool tlb_model_translate(MemoryModel *model, uint32_t linear, MemoryKind kind, bool user, int64_t *now,
                          uint32_t *physical, uint32_t *attributes)
 {
-    uint32_t frame = linear >> 12, rights = 0;
+    uint32_t page = linear >> 12, frame = page, rights = 0, row = page & model->page_mask;
+    uint32_t column = 2 * (uint32_t)kind + user;
+    ModelTlbEntry *known = &model->filter_entries[row][column];
+    if (model->filter_pages[row][column] == page) {
+        *physical = known->frame << 12 | (linear & 0xFFF);
+        *attributes = known->rights;
+        return true;
+    }
     if (!(model->cr0 & CR0_PG)) {
         *physical = linear;
         *attributes = 0;
@@ -204,7 +211,8 @@ bool tlb_model_translate(MemoryModel *model, uint32_t linear, MemoryKind kind, b
         *physical = frame << 12 | (linear & 0xFFF);
         *attributes = rights;
     }
-    model->filter_pages[2 * kind + user][linear >> 12 & model->page_mask] = linear >> 12;
+    model->filter_pages[row][column] = page;
+    *known = (ModelTlbEntry){page, frame, rights};
     return true;
 }
 
