@@ -8,7 +8,7 @@ must be the undisturbed one's.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from hillemu.debugging.debugged_run import DebuggedRun
 GUESTS = ("interrupt_window", "paging", "self_modifying", "strings", "task_switch", "vm86")
 MOST = 20_000_000
 LOOKS = (b"g", b"m0,1000", monitor("info mem"), monitor("lint"), monitor("frames"), monitor("gdt"), b"?")
-MOTIONS = (b"s", b"c", b"bs", b"bc", b"vCont;r%x,%x:1")
+FORWARD, BACK = (b"s", b"c"), (b"bs", b"bc")
+SAMPLES = 40
 
 
 def outcome(machine: Machine) -> dict[str, Any]:
@@ -46,9 +47,15 @@ class Straight:
     def __init__(self, make: Callable[[], Machine]) -> None:
         self.make = make
         whole = make()
-        self.start = whole.cpu.eip
+        start = whole.cpu.instructions
         self.stop = whole.run(max_insns=MOST)
         self.end = outcome(whole)
+        sampled = make()
+        self.code, self.data = [], []
+        for _ in range(SAMPLES):
+            sampled.run(max_insns=(whole.cpu.instructions - start) // SAMPLES)
+            self.code.append(sampled.cpu.linear_eip)
+            self.data += (sampled.cpu.esp - 4, sampled.cpu.edi, sampled.cpu.esi)
         self.at = cache(self._at)
 
     def _at(self, count: int) -> dict[str, Any]:
@@ -72,28 +79,34 @@ def straight(image_of: Callable[[str], Path]) -> Callable[[str], Straight]:
     return of
 
 
-def session(chance: random.Random, run: Straight) -> list[bytes]:
-    """What a debugger does: random packets."""
-    packets: list[bytes] = []
+def session(chance: random.Random, run: Straight, answers: list[bytes]) -> Iterator[bytes]:
+    """What a debugger does: random packets, but on towards the middle where the run begins or ends."""
     points: list[bytes] = []
-    for _ in range(chance.randrange(5, 25)):
+    for _ in range(chance.randrange(10, 25)):
+        if chance.random() < 0.4:
+            kind = chance.randrange(5)
+            where = chance.choice(run.code if kind < 2 else run.data) & 0xFFFFFFFF
+            points.append(b"%x,%x,%x" % (kind, where, chance.choice([1, 4])))
+            yield b"Z" + points[-1]
+        if points and chance.random() < 0.3:
+            yield b"z" + points.pop(chance.randrange(len(points)))
+        last = next((one for one in reversed(answers) if one.startswith(b"T")), b"")
+        is_at_end, is_at_start = last.startswith(b"T") and not last.startswith(b"T05"), b"replaylog" in last
+        ways = BACK if is_at_end else FORWARD if is_at_start or not last else BACK + FORWARD
+        motion = chance.choice(ways)
+        for _ in range(1 if motion == b"c" else chance.choice([1, 3, 30])):
+            yield motion
         if chance.random() < 0.3:
-            where = run.start + chance.randrange(0x800)
-            point = b"%x,%x,%x" % (chance.randrange(5), where, chance.choice([1, 4]))
-            packets.append(b"Z" + point)
-            points.append(b"z" + point)
-        if points and chance.random() < 0.2:
-            packets.append(points.pop(chance.randrange(len(points))))
-        motion = chance.choice(MOTIONS)
-        packets += [motion % (run.start, run.start + 0x20) if b"%" in motion else motion] * chance.choice([1, 1, 1, 9])
-        if chance.random() < 0.3:
-            packets.append(chance.choice(LOOKS))
-    return [*packets, *points, b"c", b"c"]
+            yield chance.choice(LOOKS)
+    yield from (b"z" + point for point in points)
+    yield b"bs"
+    yield b"c"
+    yield b"c"
 
 
 @pytest.mark.parametrize("guest", GUESTS)
 @settings(
-    max_examples=6,
+    max_examples=2,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -106,7 +119,8 @@ def test_a_debugged_run_is_the_run_that_nobody_debugs(
     machine = run.make()
     chance = random.Random(seed)
     checks = iter(range(200))
-    server = ScriptedServer(*session(chance, run))
+    server = ScriptedServer()
+    server.will_send(session(chance, run, server.answers))
     packets = server.next
 
     def next_(timeout_s: float | None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from gdb_target import packet, packets_in
@@ -24,6 +25,10 @@ class ScriptedServer:
         self._script: Iterator[bytes | Event] = iter((Event.ATTACHED, packet(b"QStartNoAckMode"), *packets))
         self.answers: list[bytes] = []
         self.on_end: Callable[[], None] = lambda: None
+
+    def will_send(self, packets: Iterator[bytes | Event]) -> None:
+        """Send `packets`, too, each made when the last is answered."""
+        self._script = chain(self._script, packets)
 
     def next(self, timeout_s: float | None) -> bytes | Event | None:
         if timeout_s == 0:
