@@ -211,6 +211,20 @@ def test_a_changed_entry_without_invlpg_leaves_the_old_translation() -> None:
     assert driver.model.tlb()[0][3:5] == (5, 9)
 
 
+def test_an_evicted_page_that_comes_back_elsewhere_misses_the_cache() -> None:
+    """What the filter knows of its lines went with the translation: no INVLPG, four other pages pushed it out."""
+    driver = Driver(I486)
+    for at in (0x5300, 0x5300, 0x5300):
+        driver.read(at)
+    driver.event(STORE, TABLE + 20, value=0x9000 | READY)
+    for page in (13, 21, 29, 37, 45):
+        driver.read(page << 12 | 0x400)
+    driver.read(0x5600)
+    assert driver.outcome & TLB_MISS
+    driver.read(0x5300)
+    assert driver.outcome & CACHE_MISS
+
+
 def test_large_pages_have_a_tlb_of_their_own_for_data_and_pieces_for_code() -> None:
     driver = Driver(PENTIUM, pde=0xE7)
     driver.put(DIRECTORY, 0xE7)
