@@ -304,3 +304,26 @@ def test_snapshots_grow_fewer_with_age_and_stay_few(boot: Boot) -> None:
     assert kept[0] == 0
     gaps = [late - early for early, late in pairwise(kept)]
     assert gaps[-1] < 300_000 < gaps[0]
+
+
+@pytest.mark.usefixtures("often")
+def test_ctrl_c_ends_the_way_back_at_a_moment_of_the_run_and_it_can_go_on(boot: Boot) -> None:
+    machine = boot(LONG)
+    start = machine.cpu.eip
+    server = ScriptedServer(b"c", b"Z2,10000,4", b"bc", p("eip"), b"s", b"bs", p("eip"), b"bc")
+    packets = server.next
+    looks = iter(range(1000))
+
+    def next_(timeout_s: float | None) -> Any:
+        going_back = any(one.startswith(b"T0f") for one in server.answers)
+        return b"\x03" if timeout_s == 0 and going_back and next(looks) == 3 else packets(timeout_s)
+
+    server.next = next_  # type: ignore[method-assign]
+    run = DebuggedRun(machine, server)  # type: ignore[arg-type]
+    server.on_end = run.stop
+    run.run(wait=True)
+    told = [one[:3] for one in server.answers if one.startswith(b"T")]
+    assert told == [b"T0f", b"T02", b"T05", b"T05", b"T05"]
+    places = values(server.answers)
+    assert places[0] == places[1] > start
+    assert b"replaylog:begin" in server.answers[-1]
