@@ -1,9 +1,9 @@
 """Records the fields of a machine's objects, and writes them back into the same objects.
 
 Chips, buses, events and the hosted kernel are plain Python objects that refer to each other.  A snapshot walks from
-some roots over everything that hillemu made, and keeps for each object what its fields referred to, for each list,
-dictionary, set, deque and bytearray what was in it.  Objects keep their identity when that is written back, so wires,
-bound methods and the native core's references stay right.
+some roots over everything that hillemu made, and the user's module for its kernel, and keeps for each object what its
+fields referred to, for each list, dictionary, set, deque and bytearray what was in it.  Objects keep their identity
+when that is written back, so wires, bound methods and the native core's references stay right.
 
 What a class may say about itself:
 
@@ -52,7 +52,8 @@ from typing import Any, NamedTuple
 
 from hillemu.emu.errors import WiringError
 
-OURS = "hillemu"
+OURS = ("hillemu", "kernel_module")
+"""Whose objects a machine is made of: the packages' names, and that of what `--kernel-module` brings."""
 NATIVE_CORE = "hillemu.emu.cpu._core"
 """Has ways of its own to keep its state."""
 
@@ -166,7 +167,7 @@ def _save_view(one: memoryview, waiting: list[Any]) -> None:
 
 
 def _save_function(one: FunctionType, waiting: list[Any]) -> None:
-    if one.__closure__ and one.__module__.partition(".")[0] == OURS:
+    if one.__closure__ and one.__module__.partition(".")[0] in OURS:
         waiting.extend(one.__closure__)
     if one.__defaults__:
         waiting.extend(one.__defaults__)
@@ -234,16 +235,18 @@ _KINDS: dict[type, _Kind] = dict(_CONTAINERS)
 
 def _kind_of(cls: type) -> _Kind:
     """Decide about a class that was not seen before."""
-    ours = cls.__module__.partition(".")[0] == OURS
+    ours = cls.__module__.partition(".")[0] in OURS
     if issubclass(cls, _LEAVES) or not getattr(cls, "HAS_STATE", True) or cls.__module__ == NATIVE_CORE:
         return _LEAF
     if ours and hasattr(cls, "save_state"):
         return _Kind(_save_itself, _load_itself)
+    if cls.__module__ == "random" and hasattr(cls, "getstate"):
+        return _Kind(_save_generator, _load_generator)
     if issubclass(cls, tuple):
         return _CONTAINERS[tuple]
     if ours and not issubclass(cls, tuple(_CONTAINERS)):
         return _fields_of(cls)
-    if cls.__module__.partition(".")[0] not in sys.stdlib_module_names:
+    if not ours and cls.__module__.partition(".")[0] not in sys.stdlib_module_names:
         return _LEAF  # the user's
     raise WiringError(f"no snapshot can be made of a {cls.__module__}.{cls.__qualname__}")
 
@@ -254,6 +257,14 @@ def _save_itself(one: Any, waiting: list[Any]) -> Any:
 
 def _load_itself(one: Any, saved: Any) -> None:
     one.load_state(saved)
+
+
+def _save_generator(one: Any, waiting: list[Any]) -> Any:
+    return one.getstate()
+
+
+def _load_generator(one: Any, saved: Any) -> None:
+    one.setstate(saved)
 
 
 # ---- objects --------------------------------------------------------------------------------------------------------

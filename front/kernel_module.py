@@ -15,8 +15,10 @@ in one line that names the line of the file.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from hillemu.boot.image import read_file
@@ -31,6 +33,8 @@ CALLED_WITH = {
     "on_boot": "the Kernel",
 }
 NAMES = tuple(CALLED_WITH)
+MODULE_NAME = "kernel_module"
+"""By this name snapshots know that objects are part of the machine (`hillemu.emu.snapshot_objects.OURS`)."""
 
 
 def kernel_options(path: str | None, *, check: bool = False) -> KernelOptions:
@@ -70,7 +74,9 @@ def blaming(path: str) -> Iterator[None]:
 
 
 def _run(path: str) -> dict[str, Any]:
-    names: dict[str, Any] = {"__name__": "kernel_module", "__file__": path}
+    module = ModuleType(MODULE_NAME)
+    module.__file__ = path
+    sys.modules[MODULE_NAME] = module  # dataclasses look up their annotations there
     text = bytes(read_file(path))
     try:
         code = compile(text, path, "exec")
@@ -79,5 +85,5 @@ def _run(path: str) -> dict[str, Any]:
     except ValueError as error:
         raise UserMistake(f"{path}: {error}") from None
     with blaming(path):
-        exec(code, names)  # the user's own code, as he asked
-    return names
+        exec(code, vars(module))  # the user's own code, as he asked
+    return vars(module)

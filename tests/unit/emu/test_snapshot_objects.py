@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from array import array
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
@@ -67,6 +68,33 @@ def test_a_container_gets_its_content_back_and_stays_the_same_object(
         assert chip.value is value
         assert repr(value) == before
         change(value)
+
+
+def test_a_generator_of_random_numbers_gives_the_same_again() -> None:
+    chip = Chip(random=random.Random(1))
+    chip.random.random()
+    state = ObjectState.of([chip])
+    drawn = [chip.random.random() for _ in range(3)]
+    state.write_back()
+    assert [chip.random.random() for _ in range(3)] == drawn
+
+
+def test_objects_of_the_user_s_kernel_module_belong_to_the_machine_and_others_of_his_do_not() -> None:
+    class Policy:
+        def __init__(self) -> None:
+            self.queue = [1]
+
+    part, stranger = type("Policy", (Policy,), {"__module__": "kernel_module"})(), Policy()
+    state = ObjectState.of([part, stranger])
+    part.queue.append(2)
+    stranger.queue.append(2)
+    state.write_back()
+    assert (part.queue, stranger.queue) == ([1], [1, 2])
+
+
+def test_a_container_class_of_ours_is_refused_rather_than_left_out() -> None:
+    with pytest.raises(WiringError, match="no snapshot can be made of a hillemu"):
+        ObjectState.of([ours(type("Queue", (list,), {}))()])
 
 
 def test_fields_that_came_later_go_and_fields_that_went_come_back() -> None:

@@ -149,3 +149,10 @@ def test_an_oom_policy_that_picks_nobody_is_told() -> None:
     space = bench.vm.create_space("prog")
     with pytest.raises(HillemuError, match="oom: None was picked, which is none of the address spaces"):
         bench.vm.end_somebody(space, "a test")
+
+
+def test_a_module_may_have_data_classes_whose_annotations_are_text(tmp_path: Path) -> None:
+    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n  x: int\n"
+    path = tmp_path / "mine.py"
+    path.write_text(text + "def on_boot(kernel): return A(1)\n")
+    assert kernel_options(str(path)).on_boot is not None
