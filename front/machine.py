@@ -164,13 +164,16 @@ class Machine(Looking, Rewinding, Watching):
 
         It runs the programs among `modules`, or its own test program if there are none.  Raises as `load` does.
         """
+        pairs = [(module, "") if isinstance(module, str) else module for module in modules]
+        return self._load_built_in(tuple(Module.open(*pair) for pair in pairs), append, options)
+
+    def _load_built_in(self, modules: tuple[Module, ...], append: str, options: KernelOptions | None) -> Loaded:
         from hillemu.hosted_kernel import HostedKernel, kernel_image, shipped_programs
 
-        pairs = [(module, "") if isinstance(module, str) else module for module in modules]
-        brought = tuple(Module.open(*pair) for pair in pairs) or shipped_programs()
         self._hosted = self._hosted or HostedKernel(self._pc)
         if options is not None:
             self._hosted.options = options
+        brought = modules or shipped_programs()
         return self._load(kernel_image(), BootOptions(cmdline=append, modules=brought), self._hosted.boot)
 
     @property

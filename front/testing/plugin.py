@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hillemu.testing.tested_machine import MachineUnderTest
 
 MARKER = "hillemu"
+BUILT_IN = "built-in"
+"""As `hillemu.testing.request` has it, which is imported later."""
 VARIANT = "_hillemu_variant"
 """The fixture that a marker's lists are the parameters of."""
 
@@ -42,6 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--hillemu-kernel", metavar="FILE", help="boot this kernel or disk image in tests whose markers name none"
     )
+    group.addoption(
+        "--hillemu-kernel-module", metavar="FILE.py", help="your parts for the built-in kernel, where markers name none"
+    )
     parser.addini("hillemu_kernel", "the image that tests boot if nothing else names one, from this file's folder")
     parser.addini("hillemu_budget", 'how far runs may go: instructions, virtual time or both; by default "1G 20s"')
 
@@ -49,8 +54,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "hillemu(kernel, mem, cpu, append, modules, initrds, disks, devices, format, until, at, budget): what the "
-        "fixtures `machine` and `hillemu_boot` boot; lists for kernel, mem, cpu and append run the test with each",
+        "hillemu(kernel, kernel_module, mem, cpu, append, modules, initrds, disks, devices, format, until, at, "
+        "budget): what the fixtures `machine` and `hillemu_boot` boot; lists for kernel, kernel_module, mem, cpu and "
+        "append run the test with each",
     )
 
 
@@ -76,6 +82,7 @@ class BootFactory:
         """A machine of this test alone; what `words` do not say is as the test's markers and the options say.
 
         `kernel`, `modules`, `initrds`, `disks`: files, from the test's folder or the root folder of the tests.
+        `kernel="built-in"` is hillemu's own, `kernel_module` a file with parts for it.
         `mem`, `cpu`, `append`, `devices`, `format`: as `hillemu.Machine` and its `load` take them.
         `until` (text on the serial port or the screen) or `at` (address or symbol): where to boot to; else nothing has
         run.  `budget`: how far the boot, and each run after it, may go.
@@ -89,6 +96,9 @@ class BootFactory:
         said = merged([self._words, words])
         if said.get("kernel") is None:
             said["kernel"] = self._request.getfixturevalue("hillemu_kernel")
+        module = self._request.config.getoption("--hillemu-kernel-module")
+        if module is not None and said["kernel"] == BUILT_IN:
+            said.setdefault("kernel_module", self._request.config.invocation_params.dir / module)
         ini = self._request.config.getini("hillemu_budget")
         budget = Budget.parse(ini, option="hillemu_budget") if ini else Budget()
         machine = self._pool.lend(make_request(said, _folders_of(self._request), budget), self._note)
@@ -118,7 +128,7 @@ def hillemu_kernel(pytestconfig: pytest.Config) -> Any:
     """
     ini = pytestconfig.getini("hillemu_kernel")
     folder = pytestconfig.inipath.parent if pytestconfig.inipath else pytestconfig.rootpath
-    return folder / ini if ini else None
+    return folder / ini if ini and ini != BUILT_IN else ini or None
 
 
 @pytest.fixture
@@ -163,7 +173,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _words_of(request: pytest.FixtureRequest, variant: Mapping[str, Any]) -> dict[str, Any]:
     """What the command line, the markers and the variant say, without the kernel that only a fixture knows."""
     typed = request.config.getoption("--hillemu-kernel")
-    option = {} if typed is None else {"kernel": request.config.invocation_params.dir / typed}
+    option = {}
+    if typed is not None:
+        option["kernel"] = typed if typed == BUILT_IN else request.config.invocation_params.dir / typed
     return option | _marked(request.node) | dict(variant)
 
 

@@ -25,11 +25,14 @@ from hillemu.emu.errors import OptionError
 from hillemu.testing.budget import Budget
 
 WORDS = (
-    "kernel", "mem", "cpu", "append", "modules", "initrds", "disks", "devices", "format", "until", "at", "budget",
+    "kernel", "kernel_module", "mem", "cpu", "append", "modules", "initrds", "disks", "devices", "format", "until",
+    "at", "budget",
 )  # fmt: skip
 """What a marker, a parameter and a call of `hillemu_boot` may say."""
-VARIED = ("kernel", "mem", "cpu", "append")
+VARIED = ("kernel", "kernel_module", "mem", "cpu", "append")
 """Words for which a marker may give a list: the test runs once with each."""
+BUILT_IN = "built-in"
+"""Names the kernel that comes with hillemu, where another would be a file; a file of that name is ``./built-in``."""
 
 
 class GuestFile(NamedTuple):
@@ -44,7 +47,10 @@ class GuestFile(NamedTuple):
 class BootRequest(NamedTuple):
     """A guest at a point of its run; equal requests give equal machines."""
 
-    kernel: GuestFile
+    kernel: GuestFile | None
+    """`None` is the built-in one."""
+    kernel_module: GuestFile | None = None
+    """Parts of the user's own for the built-in kernel."""
     mem: str | int = "64M"
     cpu: str = "max"
     append: str = ""
@@ -102,8 +108,10 @@ def make_request(words: Mapping[str, Any], folders: Folders, default_budget: Bud
         raise OptionError(
             "kernel",
             "which one? Say @pytest.mark.hillemu(kernel=FILE), --hillemu-kernel FILE or hillemu_kernel = FILE "
-            "in pytest's configuration, or define a fixture hillemu_kernel",
+            f"in pytest's configuration, or define a fixture hillemu_kernel; {BUILT_IN!r} is hillemu's own",
         )
+    is_built_in = words["kernel"] == BUILT_IN
+    _refuse_what_is_not_read(words, is_built_in)
     plain = {word: words[word] for word in ("mem", "cpu", "append", "format", "until", "at") if word in words}
     for word in ("cpu", "append", "format"):
         if word in plain and not isinstance(plain[word], str):
@@ -111,7 +119,8 @@ def make_request(words: Mapping[str, Any], folders: Folders, default_budget: Bud
     if isinstance(plain.get("mem", ""), bool) or not isinstance(plain.get("mem", ""), str | int):
         raise OptionError("mem", f"{plain['mem']!r} is not a size; write it like 512M, 4G or 65536K")
     return BootRequest(
-        kernel=_file(words["kernel"], folders, "kernel"),
+        kernel=None if is_built_in else _file(words["kernel"], folders, "kernel"),
+        kernel_module=_file(module, folders, "kernel_module") if (module := words.get("kernel_module")) else None,
         modules=tuple(_module(one, folders) for one in _sequence(words, "modules")),
         initrds=tuple(_file(one, folders, "initrds") for one in _sequence(words, "initrds")),
         disks=tuple(_file(one, folders, "disks") for one in _sequence(words, "disks")),
@@ -141,13 +150,22 @@ def variant_name(variant: Mapping[str, Any]) -> str:
 
 
 def _value_name(word: str, value: Any) -> str:
-    if word == "kernel":
+    if word in ("kernel", "kernel_module"):
         return Path(value).name
     if word == "mem" and isinstance(value, int):
         from hillemu.sizes import format_size
 
         return format_size(value)
     return str(value) or "none"
+
+
+def _refuse_what_is_not_read(words: Mapping[str, Any], is_built_in: bool) -> None:
+    """Raise `OptionError` for words that mean nothing to the kernel, as the command line does."""
+    if not is_built_in and words.get("kernel_module"):
+        raise OptionError("kernel_module", f"is for the built-in kernel; say kernel={BUILT_IN!r} with it")
+    for word in ("initrds", "disks", "format"):
+        if is_built_in and words.get(word) and words[word] != "auto":
+            raise OptionError(word, "the built-in kernel does not read it")
 
 
 def _file(given: Any, folders: Folders, word: str) -> GuestFile:

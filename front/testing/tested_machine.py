@@ -17,9 +17,11 @@ from hillemu.emu.stop import Stop, StopReason
 from hillemu.machine import Machine
 from hillemu.testing.budget import Budget
 from hillemu.testing.failures import BudgetExceeded, StoppedEarly
+from hillemu.testing.request import BUILT_IN
 
 if TYPE_CHECKING:
     from hillemu.emu.snapshot import Snapshot
+    from hillemu.kernel.options import KernelOptions
     from hillemu.testing.request import BootRequest, GuestFile
     from hillemu.watch import TextWatch
 
@@ -50,10 +52,13 @@ class MachineUnderTest(Machine):
         self.notes: list[str] = []
         super().__init__(request.mem, cpu=request.cpu, report=self.notes.append, drives=drives, devices=request.devices)
         self.request = request
-        self.kernel_path = request.kernel.name
+        self.kernel_path = BUILT_IN if request.kernel is None else request.kernel.name
         """As the guest is told it: the same whatever folder the tests are run in."""
         self.default_budget = request.budget
         modules = tuple(Module(file.name, words, read_file(str(file.path))) for file, words in request.modules)
+        if request.kernel is None:
+            self._load_built_in(modules, request.append, _kernel_options(request.kernel_module))
+            return
         initrds = tuple(_as_module(file) for file in request.initrds)
         self._load(
             Image(request.kernel.name, read_file(str(request.kernel.path))),
@@ -142,6 +147,12 @@ class _VirtualLimit:
             self.is_exceeded = True
             self._machine.stop()
         return self._inner is not None and self._inner()
+
+
+def _kernel_options(file: GuestFile | None) -> KernelOptions:
+    from hillemu.kernel_module import kernel_options
+
+    return kernel_options(None if file is None else str(file.path))
 
 
 def _as_module(file: GuestFile) -> Module:

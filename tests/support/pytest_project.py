@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+import keystone  # noqa: F401 - pytester forgets modules that come later, and ctypes bears no second copy of this one
 import pytest
 
 from hillemu.boot.assembler import assemble_text
