@@ -80,6 +80,10 @@ class Geometry(NamedTuple):
     bus_bytes: int
     prefetch_bytes: int
     write_buffers: int
+    reads_pass_writes: bool
+    walks_read_cache: bool
+    has_write_protect: bool
+    mode_change_flushes: bool
     code_tlb: TlbGeometry
     data_tlb: TlbGeometry
     large_tlb: TlbGeometry | None
@@ -90,7 +94,7 @@ class Geometry(NamedTuple):
 
 
 class Penalties(NamedTuple):
-    """Clocks beside the clock table; the last six are clocks of the bus.  The files say what each is for."""
+    """Clocks beside the clock table, from `walk` to `bus_in_table` of the bus.  The files say what each is for."""
 
     agi: int
     index_register: int
@@ -113,6 +117,9 @@ class Penalties(NamedTuple):
     bus_first: int
     bus_next: int
     bus_write: int
+    bus_in_table: int
+    cache_miss: int
+    walk_hit: int
 
 
 def data_file(name: str) -> Traversable:
@@ -159,6 +166,10 @@ def read_geometry(file: Traversable) -> Geometry:
         bus_bytes=sizes.number("bus", "bytes"),
         prefetch_bytes=sizes.number("prefetch", "bytes"),
         write_buffers=sizes.number("write_buffers", "count"),
+        reads_pass_writes=sizes.one_of("write_buffers", "reads_pass", "no", "yes"),
+        walks_read_cache=sizes.one_of("paging", "walks_read", "bus", "cache"),
+        has_write_protect=sizes.one_of("paging", "has_write_protect", "no", "yes"),
+        mode_change_flushes=sizes.one_of("paging", "mode_change_flushes", "no", "yes"),
         code_tlb=code_tlb,
         data_tlb=data_tlb,
         large_tlb=sizes.tlb("large_tlb"),
@@ -192,6 +203,13 @@ class _Sizes:
             raise OptionError("--timing", f"{self._file}: there is no entry for {structure} {name}")
         return value
 
+    def one_of(self, structure: str, name: str, no: str, yes: str) -> bool:
+        """Whether the word is `yes`; it is `no` otherwise, or refused."""
+        word = self.word(structure, name)
+        if word not in (no, yes):
+            raise OptionError("--timing", f"{self._file}: {structure} {name} is {no!r} or {yes!r}, not {word!r}")
+        return word == yes
+
     def tlb(self, name: str) -> TlbGeometry | None:
         if not self._has(name):
             return None
@@ -202,11 +220,9 @@ class _Sizes:
     def cache(self, name: str) -> CacheGeometry | None:
         if not self._has(name):
             return None
-        write = self.word(name, "write")
-        if write not in ("through", "back"):
-            raise OptionError("--timing", f"{self._file}: {name} write is 'through' or 'back', not {write!r}")
+        write_back = self.one_of(name, "write", "through", "back")
         numbers = [self.number(name, item) for item in ("bytes", "ways", "line_bytes")]
-        cache = CacheGeometry(numbers[0], numbers[1], numbers[2], self.word(name, "replacement"), write == "back")
+        cache = CacheGeometry(numbers[0], numbers[1], numbers[2], self.word(name, "replacement"), write_back)
         cache.check(name)
         return cache
 

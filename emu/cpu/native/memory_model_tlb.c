@@ -8,7 +8,7 @@
  * Decisions: the i386's TLB replaces like the i486's (its manuals are silent).  A walk that ends in a page fault sets
  * no A bit and fills nothing.  The small pages' TLB is asked before the large pages'.  A walk's work besides its
  * accesses and the work of an update are set so that an i486 without wait states and with neither entry in the cache
- * takes its 13, 21 or 28 bus clocks.
+ * takes its 13, 21 or 28 bus clocks: docs/timing.md, D35.
  */
 #include <string.h>
 

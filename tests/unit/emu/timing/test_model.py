@@ -152,8 +152,8 @@ def test_the_geometries_are_the_documented_ones() -> None:
 
 def test_a_table_walk_of_the_i486_lasts_what_is_printed_without_wait_states() -> None:
     penalties = timing_model("i486").penalties
-    reads, update = 2 * penalties.bus_first, penalties.bus_first + penalties.bus_write
-    walk = penalties.walk + reads
+    fill, update = penalties.bus_first + 3 * penalties.bus_next, penalties.bus_first + penalties.bus_write
+    walk = penalties.walk + 2 * fill
     first = walk + penalties.walk_first_update + update
     assert (walk, first, first + penalties.walk_second_update + update) == (13, 21, 28)
 

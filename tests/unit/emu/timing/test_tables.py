@@ -20,7 +20,7 @@ from hillemu.emu.timing.tables import Key, all_forms, clocks_file, read_table
 KNOWN_SOURCES = (
     *("PRM386-86", "PRM486-90", "neetan-386", "HelpPC2.10", "MAME", "86Box-", "Agner Fog", "AP-500", "P5 DevMan"),
     *("MASM-table", "Abrash GPBB", "IA Optimization Manual", "Intel386 DX HRM", "Embedded Intel486 HRM", "27302101"),
-    *("80386 data sheet", "scribd", "pc486", "Alpert & Avnon", "UNVERIFIED"),
+    *("80386 data sheet", "scribd", "pc486", "Alpert & Avnon", "Intel SDM", "UNVERIFIED"),
 )
 
 
