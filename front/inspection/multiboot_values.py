@@ -90,10 +90,10 @@ class MultibootInfo:
         """Everything for JSON."""
         named = asdict(self)
         for name in ("memory_map", "modules"):
-            named[name] = [item._asdict() for item in getattr(self, name)]
+            named[name] = [_as_dict(item) for item in getattr(self, name)]
         for name in ("framebuffer", "elf_sections"):
             item = getattr(self, name)
-            named[name] = item._asdict() if item is not None else None
+            named[name] = _as_dict(item) if item is not None else None
         return named
 
     @property
@@ -128,3 +128,14 @@ class MultibootInfo:
         notes = "".join(f"<br>{escape(problem)}" for problem in self.problems)
         head = f"Multiboot {self.version} information at 0x{self.address:08X}"
         return f'<table style="text-align:left"><caption>{head}{notes}</caption><tbody>{rows}</tbody></table>'
+
+
+def _as_dict(item: MemoryArea | BootModule | Framebuffer | ElfTable) -> dict[str, Any]:
+    """The fields of `item`; those of 64 bits as text, because JSON's numbers need not hold so many."""
+    fields: dict[str, Any] = item._asdict()
+    for name in _WIDE.get(type(item), ()):
+        fields[name] = f"0x{fields[name]:X}"
+    return fields
+
+
+_WIDE: dict[type, tuple[str, ...]] = {MemoryArea: ("base", "size_bytes"), Framebuffer: ("address",)}

@@ -276,7 +276,9 @@ def _place(entry: TableEntry) -> str:
 
 
 def _entry_dict(entry: TableEntry) -> dict[str, Any]:
-    what: dict[str, Any] = {"index": entry.index, "raw": int(entry.descriptor), "text": entry.descriptor.text}
+    # JSON's numbers need not hold 64 bits.
+    raw = f"0x{int(entry.descriptor):0{entry.descriptor.BITS // 4}X}"
+    what: dict[str, Any] = {"index": entry.index, "raw": raw, "text": entry.descriptor.text}
     if entry.table == "IDT":
         what["name"] = describe(entry.index)
     else:

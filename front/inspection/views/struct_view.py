@@ -32,12 +32,12 @@ class Struct:
         machine.structs[self.type_name]
 
     def show(self, scene: Scene) -> Shown:
-        from hillemu.inspection.structs.values import plain
+        from hillemu.inspection.structs.for_json import for_json
 
         at = scene.virtual(self.address)
         kind = scene.machine.structs[self.type_name]
         value: Any = scene.machine.read(kind, at)
-        data = {"type": self.type_name, "virtual": at, "size": kind.size_bytes, "value": plain(value)}
+        data = {"type": self.type_name, "virtual": at, "size": kind.size_bytes, "value": for_json(value, kind)}
         head = f"{self.type_name} at 0x{at:08X} {scene.named(at)}".rstrip()
         return Shown(data, (Text(head), Text(str(value))))
 

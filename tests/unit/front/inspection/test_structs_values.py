@@ -13,6 +13,7 @@ from hillemu.emu.guest import FakeMemory
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.i386.control import ControlState
 from hillemu.inspection.structs.chains import BrokenList, container_of, walk_list
+from hillemu.inspection.structs.for_json import for_json
 from hillemu.inspection.structs.library import Structs
 from hillemu.inspection.structs.sources import PhysicalSource, VirtualSource
 from hillemu.inspection.structs.types import UnknownMember
@@ -148,6 +149,32 @@ def test_a_flexible_array_goes_on_as_far_as_one_likes(room: Room) -> None:
 def test_values_are_json(room: Room) -> None:
     task = json.loads(json.dumps(room.read("struct task", FIRST).as_dict()))
     assert (task["pid"], task["state"], task["next"], task["links"]) == (1, "RUNNING", SECOND, {"next": 0, "prev": 0})
+
+
+def test_json_has_as_numbers_only_what_javascript_can_hold(room: Room) -> None:
+    room.structs.define(
+        "struct wide { unsigned long long bits : 40; unsigned long long big; long long low; long long few[1];"
+        " _Bool yes; float no; double more;"
+        " unsigned small; char text[4]; enum state state; };"
+    )
+    kind = room.structs["struct wide"]
+    data = struct.pack("<QQqqB3xf", 5, 0xFFFF_FFFF_FFFF_FFFF, -3, 1, 1, float("nan"))
+    data += struct.pack("<dI4sI", float("-inf"), 7, b"hi", 1)
+    room.memory.write(PhysAddr(0x3900), data)
+    value = for_json(room.read("struct wide", 0xC0000900), kind)
+    assert value == {
+        "big": "0xffffffffffffffff",
+        "low": "-0x3",
+        "few": ["0x1"],
+        "yes": True,
+        "no": "nan",
+        "more": "-inf",
+        "small": 7,
+        "bits": "0x5",
+        "text": "hi",
+        "state": "RUNNING",
+    }
+    json.dumps(value, allow_nan=False)
 
 
 def test_values_compare(room: Room) -> None:

@@ -250,6 +250,8 @@ def test_tables_are_json_text_and_html() -> None:
     table = json.loads(json.dumps(read_idt(sight).as_dict()))
     assert table["entries"][14]["problems"] == ["selector 0x0010 is not a code segment"]
     assert table["entries"][13]["offset"] == HANDLERS + 16 * 13
+    raw = table["entries"][13]["raw"]  # the offset is in its first and last 16 bits
+    assert (len(raw), raw[:6] + raw[-4:]) == (18, f"0x{HANDLERS + 16 * 13:08X}")
     assert "selector 0x0010 is not a code segment" in str(read_idt(sight))
     assert "not a code segment" in read_idt(sight)._repr_html_()
     tss = json.loads(json.dumps(read_tss(sight).as_dict()))

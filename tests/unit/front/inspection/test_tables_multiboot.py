@@ -42,7 +42,8 @@ def block(version: int) -> tuple[FakeMemory, int]:
 
 def read(version: int, memory: FakeMemory, at: int, kernel: tuple[tuple[int, int], ...] = ()) -> MultibootInfo:
     info = read_multiboot(memory, at, version, kernel)
-    json.dumps(info.as_dict())
+    told = json.loads(json.dumps(info.as_dict()))["memory_map"]
+    assert [(int(area["base"], 16), int(area["size_bytes"], 16), area["kind"]) for area in told] == info.memory_map
     assert info._repr_html_().startswith("<table")
     return info
 
