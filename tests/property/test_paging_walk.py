@@ -1,8 +1,8 @@
 """The page walk against Unicorn's own: random tables, one access, the same fate.
 
 Every word of RAM holds its own physical address, so a load tells where it really went.  Unicorn is used stock, without
-hillemu's core.  What it leaves out, the low reserved bits of PDPTEs, stays out of the draw; so does SMEP, since both
-rings run the same page of code.
+hillemu's core.  What it does not check, the low reserved bits of PDPTEs, stays out of the draw; `tests/unit/emu/i386`
+has them from the manual.
 
 `HILLEMU_WALKS=100000` in the environment draws that many translations instead of 1,200.
 """
@@ -39,9 +39,10 @@ from hillemu.emu.word import Bit
 
 TRANSLATIONS = int(os.environ.get("HILLEMU_WALKS", "1200"))
 RAM_BYTES = 16 << 20
-GDT, CODE, STACK = 0x1000, 0x2000, 0x4000
-"""All in the first 2 MiB, which every table maps one to one, for all modes."""
-RING3_ENTRY, FINISH = CODE + 0x100, CODE + 0x200
+GDT, CODE, PROGRAM, STACK = 0x1000, 0x2000, 0x3000, 0x4000
+"""All in the first 2 MiB, which every table maps one to one, for all modes.  `PROGRAM` is ring 3's page of code, the
+only one that is a user's: SMEP and SMAP forbid the supervisor to use those."""
+ENTRY, FINISH = 0x100, 0x200
 DIRECTORY_POINTERS, STUB_DIRECTORY, STUB_TABLE, DIRECTORY, TABLE = 0x10000, 0x11000, 0x12000, 0x13000, 0x14000
 PRESENT_USER, PRESENT_SUPERVISOR = 0x67, 0x63
 FIRST_PAGE_FRAME = 0x200000
@@ -88,11 +89,12 @@ class Processor:
         self.memory.write(PhysAddr(CODE), b"\xcf")  # iretd
         for name, code in (("read", b"\x8b\x03"), ("write", b"\x89\x03"), ("fetch", b"\xff\xe3")):
             # mov eax, [ebx]; mov [ebx], eax; jmp ebx: then jmp esi
-            self.memory.write(PhysAddr(self.entry(name)), code + JMP_ESI)
+            for page in (CODE, PROGRAM):
+                self.memory.write(PhysAddr(page + self.entry(name)), code + JMP_ESI)
 
     @staticmethod
     def entry(name: str) -> int:
-        return RING3_ENTRY + 0x10 * ("read", "write", "fetch").index(name)
+        return ENTRY + 0x10 * ("read", "write", "fetch").index(name)
 
     def _find_registers(self) -> int:
         """The register block begins with EAX and ECX: find it by values that only we can have put there."""
@@ -116,21 +118,22 @@ class Processor:
         uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
         code, data = (USER_CODE, USER_DATA) if access.user else (KERNEL_CODE, KERNEL_DATA)
         entry = self.entry("fetch" if access.fetch else "write" if access.write else "read")
-        frame = struct.pack("<5I", entry, code, 0x40002 if access.smap_override else 2, STACK, data)
+        page = PROGRAM if access.user else CODE
+        frame = struct.pack("<5I", page + entry, code, 0x40002 if access.smap_override else 2, STACK, data)
         self.memory.write(PhysAddr(STACK), frame)
         uc.reg_write(x86.UC_X86_REG_ESP, STACK)
         uc.reg_write(x86.UC_X86_REG_EBX, at)
-        uc.reg_write(x86.UC_X86_REG_ESI, FINISH)
+        uc.reg_write(x86.UC_X86_REG_ESI, page + FINISH)
         uc.reg_write(x86.UC_X86_REG_EAX, STORED)
         self.vectors.clear()
         try:
-            uc.emu_start(CODE, FINISH)
+            uc.emu_start(CODE, page + FINISH)
         except UcError as error:
             if error.errno not in (UC_ERR_READ_UNMAPPED, UC_ERR_WRITE_UNMAPPED, UC_ERR_FETCH_UNMAPPED):
                 raise
             return Fate(beyond_ram=True)
         if not self.vectors:
-            assert uc.reg_read(x86.UC_X86_REG_EIP) == FINISH
+            assert uc.reg_read(x86.UC_X86_REG_EIP) == page + FINISH
             return Fate(eax=uc.reg_read(x86.UC_X86_REG_EAX))
         assert self.vectors == [14]
         offset = self._registers_in_context + ERROR_CODE_IN_CONTEXT
@@ -158,8 +161,7 @@ class Tables:
             memory.write(PhysAddr(table + index * size), entry.to_bytes(size, "little"))
 
         for frame in range(FIRST_PAGE_FRAME >> 12):
-            # Under SMAP the supervisor's stack and the GDT must not be user pages; the code is for both.
-            put(STUB_TABLE, frame, frame << 12 | (PRESENT_USER if frame << 12 == CODE else PRESENT_SUPERVISOR))
+            put(STUB_TABLE, frame, frame << 12 | (PRESENT_USER if frame << 12 == PROGRAM else PRESENT_SUPERVISOR))
         if pae:
             put(DIRECTORY_POINTERS, 0, STUB_DIRECTORY | 1)
             put(STUB_DIRECTORY, 0, STUB_TABLE | PRESENT_USER)
@@ -193,7 +195,7 @@ def tables(draw: st.DrawFn, pae: bool, large: bool) -> Tables:
     control = ControlState(
         cr0=Cr0.of(PG=1, ET=1, PE=1) | draw(bit(Cr0.WP)),
         cr3=DIRECTORY_POINTERS if pae else DIRECTORY,
-        cr4=Cr4.of(PAE=int(pae)) | draw(bit(Cr4.PSE)) | draw(bit(Cr4.PGE)) | draw(bit(Cr4.SMAP)),
+        cr4=Cr4.of(PAE=int(pae)) | draw(bit(Cr4.PSE)) | draw(bit(Cr4.PGE)) | draw(bit(Cr4.SMEP)) | draw(bit(Cr4.SMAP)),
         efer=draw(bit(Efer.NXE)),
     )
     at = VirtAddr(draw(st.integers(0x10000000, 0x3FFFFFFF)) << 2)
