@@ -7,16 +7,46 @@ from pathlib import Path
 
 import guest_builder
 import pytest
+from hosted_programs import kernel_with
+from memory_format import I486, PENTIUM
 from memory_models import GEOMETRIES, IS_LONG, compare
 from memory_recording import Recorder
 
 from hillemu import Machine
+from hillemu.boot.assembler import assemble_file
+from hillemu.boot.images import SOURCES
 
 GUESTS = ("paging", "paging_large", "ring3", "vm86", "task_switch", "self_modifying", "strings", "fpu")
 
 
-def record(machine: Machine, events: int) -> Recorder:
-    recorder = Recorder(machine, events)
+LOOPS = ("sieve", "fib", "word_copy", "list_chase")
+"""Of bench/guests."""
+ACCESSES = 2_100_000 if IS_LONG else 4_000
+"""Of each loop and of the hosted kernel's program: together over ten million."""
+CHASE_ON_THE_HOSTED_KERNEL = """
+    again:
+        system_call SYS_MMAP2, 0, 48*4096, 3, 0x22, -1, 0
+        mov ebp, eax
+        mov edx, 100
+    turn:
+        mov edi, ebp
+        mov ecx, 48
+    touch:
+        add dword ptr [edi], ecx            # in every page another line
+        add edi, 4096 + 64
+        dec ecx
+        cmp ecx, 1
+        jne touch
+        dec edx
+        jnz turn
+        system_call SYS_GETPID
+        system_call SYS_MUNMAP, ebp, 48*4096
+        jmp again
+"""
+
+
+def record(machine: Machine, accesses: int, *, tables_only: bool = False) -> Recorder:
+    recorder = Recorder(machine, accesses, tables_only=tables_only)
     machine.run(max_insns=20_000_000)
     recorder.end()
     return recorder
@@ -27,7 +57,7 @@ def test_the_demo_takes_the_same_clocks_event_for_event(name: str) -> None:
     machine = Machine(mem="8M")
     machine.load_demo()
     recorder = record(machine, 700_000 if IS_LONG else 8_000)
-    system = compare(GEOMETRIES[name], recorder.memory, recorder.trace)
+    system = compare(GEOMETRIES[name], recorder.memory, bytes(recorder.trace))
     assert system.counters["reads"] > 1000
     assert system.counters["writes"] > 1000
 
@@ -42,4 +72,33 @@ def test_guests_take_the_same_clocks_event_for_event(
     machine.load(str(guest_builder.build(guest, tmp_path)))
     recorder = record(machine, 300_000)
     for geometry in GEOMETRIES.values():
-        compare(geometry, recorder.memory, recorder.trace)
+        compare(geometry, recorder.memory, bytes(recorder.trace))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_long_loops_take_the_same_clocks_event_for_event(loop: str, root: Path, tmp_path: Path) -> None:
+    source = root / "bench/guests" / f"{loop}.s"
+    image = tmp_path / f"{loop}.elf"
+    image.write_bytes(assemble_file(source, include_paths=[SOURCES], defines={"REPEATS": 1_000_000}).data)
+    machine = Machine(mem="32M")
+    machine.load(str(image))
+    machine.run(until="<")  # the loop begins
+    compare_on_processors(record(machine, ACCESSES, tables_only=True))
+
+
+def test_the_hosted_kernel_s_boot_and_program_take_the_same_clocks_event_for_event(tmp_path: Path) -> None:
+    machine = kernel_with(tmp_path, {"chase": CHASE_ON_THE_HOSTED_KERNEL})
+    recorder = record(machine, ACCESSES, tables_only=True)
+    compare_on_processors(recorder)
+
+
+def compare_on_processors(recorder: Recorder) -> None:
+    """On a short run only the i486."""
+    assert recorder.accesses >= ACCESSES
+    for geometry in (I486, PENTIUM) if IS_LONG else (I486,):
+        system = compare(geometry, recorder.memory, bytes(recorder.trace))
+        # Where an instruction's page is not there, its fetch is recorded with what the processor does about it.
+        assert system.counters["faults"] <= 5
+        if IS_LONG:
+            assert system.counters["reads"] > ACCESSES // 20
+            assert system.counters["writes"] > ACCESSES // 2000
