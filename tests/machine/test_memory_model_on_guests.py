@@ -8,9 +8,10 @@ from pathlib import Path
 import guest_builder
 import pytest
 from hosted_programs import kernel_with
-from memory_format import I486, PENTIUM
+from memory_format import I486, PENTIUM, RECORD, STORE
 from memory_models import GEOMETRIES, IS_LONG, compare
 from memory_recording import Recorder
+from memory_system import MemorySystem
 
 from hillemu import Machine
 from hillemu.boot.assembler import assemble_file
@@ -77,11 +78,7 @@ def test_guests_take_the_same_clocks_event_for_event(
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_long_loops_take_the_same_clocks_event_for_event(loop: str, root: Path, tmp_path: Path) -> None:
-    source = root / "bench/guests" / f"{loop}.s"
-    image = tmp_path / f"{loop}.elf"
-    image.write_bytes(assemble_file(source, include_paths=[SOURCES], defines={"REPEATS": 1_000_000}).data)
-    machine = Machine(mem="32M")
-    machine.load(str(image))
+    machine = machine_with(loop, root, tmp_path)
     machine.run(until="<")  # the loop begins
     compare_on_processors(record(machine, ACCESSES, tables_only=True))
 
@@ -90,6 +87,28 @@ def test_the_hosted_kernel_s_boot_and_program_take_the_same_clocks_event_for_eve
     machine = kernel_with(tmp_path, {"chase": CHASE_ON_THE_HOSTED_KERNEL})
     recorder = record(machine, ACCESSES, tables_only=True)
     compare_on_processors(recorder)
+
+
+def test_recording_only_the_tables_in_use_tells_the_model_the_same(root: Path, tmp_path: Path) -> None:
+    """Of a guest that makes its page tables and then uses them."""
+    found = []
+    for tables_only in (False, True):
+        recorder = record(machine_with("word_copy", root, tmp_path), 12_000, tables_only=tables_only)
+        system = MemorySystem(I486, bytearray(recorder.memory))
+        events = [(event, system.step(*event)) for event in RECORD.iter_unpack(recorder.trace)]
+        found.append([(event[0], event[4], result) for event, result in events if event[0] != STORE])
+        assert system.counters["data_tlb_misses"] > 5
+        assert system.counters["updates"] > 5
+    assert found[0] == found[1]
+
+
+def machine_with(loop: str, root: Path, folder: Path) -> Machine:
+    source = root / "bench/guests" / f"{loop}.s"
+    image = folder / f"{loop}.elf"
+    image.write_bytes(assemble_file(source, include_paths=[SOURCES], defines={"REPEATS": 1_000_000}).data)
+    machine = Machine(mem="32M")
+    machine.load(str(image))
+    return machine
 
 
 def compare_on_processors(recorder: Recorder) -> None:

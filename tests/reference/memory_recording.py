@@ -5,7 +5,8 @@ memory: a 16-byte fetch whenever these move to another 16 bytes.
 
 What the guest's page tables hold reaches a trace in one of two ways: with every write, as what is in memory then; or
 with `tables_only`, when the entries of an access have changed since they were used before.  The latter makes half the
-events, and sees what a kernel outside of the guest writes; it does not see A and D bits being cleared.
+events, and sees what a kernel outside of the guest writes.  It cannot see A and D: by then the access has set them, so
+a changed entry is taken to have had neither.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Recorder:
         if before is None:
             before = int.from_bytes(self.memory[at : at + 4], "little")
         if (entry ^ before) & ~(A | D):
-            self._note(STORE, 0, 0, at, entry, 0)
+            self._note(STORE, 0, 0, at, entry & ~(A | D), 0)
         self._entries[at] = entry
         return entry
 
