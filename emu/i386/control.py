@@ -52,7 +52,8 @@ class ControlState:
     @classmethod
     def read(cls, registers: ControlRegisters) -> ControlState:
         """Take the state out of a register file."""
-        return cls(*(registers.get(name) for name in ("cr0", "cr3", "cr4", "efer")))
+        get = registers.get
+        return cls(get("cr0"), get("cr3"), get("cr4"), get("efer"))
 
     @property
     def mode(self) -> PagingMode:

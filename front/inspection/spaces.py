@@ -185,7 +185,10 @@ class Paging(AddressSpace):
 
     @property
     def control(self) -> ControlState:
-        return replace(ControlState.read(self._registers), **self._fixed)
+        fixed, get = self._fixed, self._registers.get
+        if not fixed:
+            return ControlState.read(self._registers)
+        return ControlState(*[fixed[name] if name in fixed else get(name) for name in ("cr0", "cr3", "cr4", "efer")])
 
     @property
     def tables(self) -> Tables:
