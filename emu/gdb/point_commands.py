@@ -1,16 +1,29 @@
 """Z z: breakpoints and watchpoints.
 
 Both kinds of breakpoint are the machine's own: guest memory never holds an INT3 of ours, DR0-DR7 stay the guest's.
-Conditions and commands that follow the fields are refused; GDB evaluates them itself then.
+Breakpoints may have conditions::
+
+    Z0,addr,kind;X4,26000127X6,...      expressions in bytecode, each with its length in bytes
+
+One that is true is enough to stop.  A packet for a breakpoint that is there already replaces its conditions; a
+breakpoint without any stops always.  Commands (``cmds:``) are refused: they are not announced to GDB, which carries
+them out itself then.
+
+Source: Debugging with GDB, "Packets", insert breakpoint or watchpoint.
 """
 
 from __future__ import annotations
 
+import re
+
+from hillemu.emu.gdb.agent_expressions import Expression
 from hillemu.emu.gdb.context import OK, Command, Context, Reply
-from hillemu.emu.gdb.fields import Malformed, address, number
-from hillemu.emu.gdb.target import PointKind, Unsupported
+from hillemu.emu.gdb.fields import Malformed, address, number, unhex
+from hillemu.emu.gdb.target import BREAKPOINTS, PointKind, Unsupported
 
 _LONGEST_WATCH = 1 << 20
+# GDB writes one condition behind the other, the manual separates them.
+_CONDITION = re.compile(rb";?X([0-9a-fA-F]{1,8}),([0-9a-fA-F]*)")
 
 
 def _fields(arguments: bytes) -> tuple[PointKind, int, int]:
@@ -25,8 +38,28 @@ def _fields(arguments: bytes) -> tuple[PointKind, int, int]:
     return PointKind(which), address(parts[1]), length
 
 
+def _conditions(text: bytes) -> tuple[Expression, ...]:
+    found = []
+    at = 0
+    while at < len(text):
+        item = _CONDITION.match(text, at)
+        if item is None:
+            raise Malformed(f"{text[at : at + 40]!r} is not a condition")
+        code = unhex(item[2])
+        if len(code) != number(item[1]):
+            raise Malformed(f"{len(code)} bytes of bytecode came, {number(item[1])} were announced")
+        found.append(Expression(code))
+        at = item.end()
+    return tuple(found)
+
+
 def _add(context: Context, arguments: bytes) -> Reply:
-    context.target.add_point(*_fields(arguments))
+    fields, _, behind = arguments.partition(b";")
+    kind, at, length = _fields(fields)
+    conditions = _conditions(behind)
+    if conditions and kind not in BREAKPOINTS:
+        raise Malformed("a watchpoint has no conditions")
+    context.target.add_point(kind, at, length, conditions)
     return OK
 
 

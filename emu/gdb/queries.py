@@ -14,7 +14,7 @@ def _supported(context: Context, arguments: bytes) -> Reply:
     context.knows_swbreak = b"swbreak+" in theirs
     context.knows_hwbreak = b"hwbreak+" in theirs
     ours = [b"PacketSize=%x" % MAX_PACKET_BYTES, b"QStartNoAckMode+", b"vContSupported+", b"binary-upload+"]
-    ours += [b"swbreak+", b"hwbreak+", *DOCUMENTS]
+    ours += [b"swbreak+", b"hwbreak+", b"ConditionalBreakpoints+", *DOCUMENTS]
     backwards = b"+" if context.target.goes_backwards else b"-"
     return b";".join([*ours, b"ReverseStep" + backwards, b"ReverseContinue" + backwards])
 

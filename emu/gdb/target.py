@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol
 
+from hillemu.emu.gdb.agent_expressions import Expression
 from hillemu.emu.gdb.registers import Register
 
 
@@ -96,6 +97,9 @@ class PointKind(IntEnum):
     ACCESS_WATCHPOINT = 4
 
 
+BREAKPOINTS = frozenset((PointKind.SOFTWARE_BREAKPOINT, PointKind.HARDWARE_BREAKPOINT))
+
+
 class Motion(Enum):
     """How the machine is set in motion."""
 
@@ -152,8 +156,11 @@ class Target(Protocol):
     def memory_map(self) -> Sequence[Region]:
         """What GDB may ever try to read or write, in ascending order."""
 
-    def add_point(self, kind: PointKind, at: int, length: int) -> None:
-        """Watch for an arrival at, or an access to, linear address `at`; doing it twice is as doing it once."""
+    def add_point(self, kind: PointKind, at: int, length: int, conditions: Sequence[Expression] = ()) -> None:
+        """Watch for an arrival at, or an access to, linear address `at`; doing it twice is as doing it once.
+
+        A breakpoint with `conditions` stops where one of them is true.  They take the place of those it had.
+        """
 
     def remove_point(self, kind: PointKind, at: int, length: int) -> None:
         """Take back `add_point`; harmless if there was none."""

@@ -3,9 +3,10 @@
 The past is run again, piece by piece from the newest, with observers that note where it would have stopped; nothing
 stops meanwhile.  The last place before now is gone to.
 
-A breakpoint stops where the program counter arrives at it.  A watchpoint stops **in front of** the instruction that
-made the access, so that its effect is undone: GDB then shows the value from before, and ``x/i $pc`` who changed it.  A
-write watchpoint passes writes that change nothing, as GDB would, which compares.
+A breakpoint stops where the program counter arrives at it, and a condition that it has is true there.  A watchpoint
+stops **in front of** the instruction that made the access, so that its effect is undone: GDB then shows the value from
+before, and ``x/i $pc`` who changed it.  A write watchpoint passes writes that change nothing, as GDB would, which
+compares.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ class Backwards:
             self._history.run_again(end.instructions, self._look)
         # A run ends before a handler is entered: where `end` is in one, what was interrupted may be the place.
         at, now = self._machine.cpu.linear_eip, self._history.now
-        if self._points.has_breakpoint(at) and now.ticks == end.ticks and now < end:
-            return _Hit(end.instructions, self._points.breakpoint_stop(at), at)
+        if now.ticks == end.ticks and now < end and (stop := self._points.reached(at)) is not None:
+            return _Hit(end.instructions, stop, at)
         return max(hits, key=lambda hit: (hit.instructions, hit.at is None), default=None)
 
     @contextmanager
@@ -119,7 +120,8 @@ class Backwards:
         last: dict[object, _Hit] = {}
 
         def arrived(at: int) -> None:
-            last[at] = _Hit(machine.cpu.instructions, self._points.breakpoint_stop(at), at)
+            if (stop := self._points.reached(at)) is not None:
+                last[at] = _Hit(machine.cpu.instructions, stop, at)
 
         def accessed(point: Watchpoint, hit: WatchHit) -> None:
             if point.is_undone_by(hit):

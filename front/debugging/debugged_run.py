@@ -127,6 +127,8 @@ class DebuggedRun:
         # GDB steps over a breakpoint with the breakpoint taken out: where it left one, that is to stop the machine.
         starts_over = not self._target.points.has_breakpoint(self._target.pc)
         stop = self._run(self._instructions_left(), over_breakpoint=starts_over)
+        while stop.reason is StopReason.BREAKPOINT and self._target.points.passes(self._target.pc):
+            stop = self._run(self._instructions_left(), over_breakpoint=True)
         if stop.reason is StopReason.MAX_INSNS and self._matched and self._machine.cpu.instructions == self._matched[0]:
             return self._matched[1]
         return stop
@@ -138,7 +140,7 @@ class DebuggedRun:
             at = self._target.pc
             if stop.reason is not StopReason.MAX_INSNS or not start <= at < end or self._instructions_left() == 0:
                 return stop
-            if self._target.points.has_breakpoint(at):
+            if self._target.points.reached(at) is not None:
                 return Stop(StopReason.BREAKPOINT)
 
     def _run(self, max_insns: int | None, *, over_breakpoint: bool) -> Stop:
@@ -251,7 +253,7 @@ class DebuggedRun:
     def _outcome(self, stop: Stop) -> Stopped:
         match stop.reason:
             case StopReason.BREAKPOINT:
-                return self._target.points.breakpoint_stop(self._target.pc)
+                return self._target.points.reached(self._target.pc) or Stopped(HostSignal.TRAP)
             case StopReason.WATCHPOINT:
                 return self._target.points.watchpoint_stop()
             case StopReason.MAX_INSNS if self._instructions_left() != 0:

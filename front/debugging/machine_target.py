@@ -16,6 +16,7 @@ from hillemu.debugging import memory_access, register_access
 from hillemu.debugging.history import History
 from hillemu.debugging.monitor import Monitor
 from hillemu.debugging.points import Points
+from hillemu.emu.gdb.agent_expressions import Expression
 from hillemu.emu.gdb.registers import Register
 from hillemu.emu.gdb.target import HostSignal, Outcome, PointKind, Region, Resume, Stopped
 from hillemu.emu.i386.control import ControlState
@@ -40,7 +41,7 @@ class MachineTarget:
         self.was_changed = False
         """Somebody wrote a register or memory since the machine stopped."""
         self.outcome: Outcome = Stopped(HostSignal.TRAP)
-        self.points = Points(machine)
+        self.points = Points(machine, self)
 
     # ---- registers and memory -----------------------------------------------------------------------------------
 
@@ -79,8 +80,8 @@ class MachineTarget:
 
     # ---- breakpoints and watchpoints ----------------------------------------------------------------------------
 
-    def add_point(self, kind: PointKind, at: int, length: int) -> None:
-        self.points.add(kind, at, length)
+    def add_point(self, kind: PointKind, at: int, length: int, conditions: Sequence[Expression] = ()) -> None:
+        self.points.add(kind, at, length, conditions)
 
     def remove_point(self, kind: PointKind, at: int, length: int) -> None:
         self.points.remove(kind, at, length)

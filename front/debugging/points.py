@@ -6,10 +6,20 @@ out at every stop and puts them back, and each change costs translated code.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from hillemu.emu.gdb.target import ErrorNumber, HostSignal, PointKind, StopCause, Stopped, TargetError, Unsupported
+from hillemu.emu.gdb.agent_expressions import Expression, Values
+from hillemu.emu.gdb.target import (
+    BREAKPOINTS,
+    ErrorNumber,
+    HostSignal,
+    PointKind,
+    StopCause,
+    Stopped,
+    TargetError,
+    Unsupported,
+)
 
 if TYPE_CHECKING:
     from hillemu.emu.cpu.observers import Watch, WatchHit
@@ -23,7 +33,6 @@ _CAUSES = {
     PointKind.READ_WATCHPOINT: StopCause.READ_WATCHPOINT,
     PointKind.ACCESS_WATCHPOINT: StopCause.ACCESS_WATCHPOINT,
 }
-_BREAKPOINTS = frozenset((PointKind.SOFTWARE_BREAKPOINT, PointKind.HARDWARE_BREAKPOINT))
 _SPACE_END = 1 << 32
 
 
@@ -61,11 +70,15 @@ class Watchpoint(NamedTuple):
 
 
 class Points:
-    """What the debugger wants `machine` to stop at; the user's own breakpoints and watchpoints stay."""
+    """What the debugger wants `machine` to stop at; the user's own breakpoints and watchpoints stay.
 
-    def __init__(self, machine: Machine) -> None:
+    Conditions look at `values`.
+    """
+
+    def __init__(self, machine: Machine, values: Values) -> None:
         self._machine = machine
-        self._breakpoints: dict[int, set[PointKind]] = {}
+        self._values = values
+        self._breakpoints: dict[int, dict[PointKind, Sequence[Expression]]] = {}
         self._watchpoints: set[Watchpoint] = set()
         self._inserted: set[int] = set()
         self._watching: dict[Watchpoint, Handle] = {}
@@ -75,9 +88,9 @@ class Points:
         """Whether watchpoints can be set: the portable core sees no accesses."""
         return self._machine.cpu.core == "native"
 
-    def add(self, kind: PointKind, at: int, length: int) -> None:
-        if kind in _BREAKPOINTS:
-            self._breakpoints.setdefault(at, set()).add(kind)
+    def add(self, kind: PointKind, at: int, length: int, conditions: Sequence[Expression] = ()) -> None:
+        if kind in BREAKPOINTS:
+            self._breakpoints.setdefault(at, {})[kind] = conditions
             return
         if not self.watches_data:
             raise Unsupported("watchpoints")
@@ -86,11 +99,11 @@ class Points:
         self._watchpoints.add(Watchpoint(kind, at, length))
 
     def remove(self, kind: PointKind, at: int, length: int) -> None:
-        if kind not in _BREAKPOINTS:
+        if kind not in BREAKPOINTS:
             self._watchpoints.discard(Watchpoint(kind, at, length))
             return
-        kinds = self._breakpoints.get(at, set())
-        kinds.discard(kind)
+        kinds = self._breakpoints.get(at, {})
+        kinds.pop(kind, None)
         if not kinds:
             self._breakpoints.pop(at, None)
 
@@ -147,10 +160,16 @@ class Points:
         """Whether the debugger has a breakpoint at linear address `at`."""
         return at in self._breakpoints
 
-    def breakpoint_stop(self, at: int) -> Stopped:
-        """A stop in front of the instruction at `at`, which may be the user's own breakpoint."""
-        kinds = self._breakpoints.get(at)
-        return Stopped(HostSignal.TRAP, _CAUSES[min(kinds)] if kinds else StopCause.STEP)
+    def reached(self, at: int) -> Stopped | None:
+        """The stop in front of the instruction at `at`, which is next; `None` where no breakpoint is, or wants it."""
+        for kind, conditions in sorted(self._breakpoints.get(at, {}).items()):
+            if not conditions or any(condition.is_true(self._values) for condition in conditions):
+                return Stopped(HostSignal.TRAP, _CAUSES[kind])
+        return None
+
+    def passes(self, at: int) -> bool:
+        """Whether the run, stopped by a breakpoint at `at`, is to go on: it is ours, and its conditions are false."""
+        return at in self._inserted and self.reached(at) is None
 
     def watchpoint_stop(self) -> Stopped:
         """The stop behind the instruction whose accesses `machine.watchpoints.hits` has."""

@@ -19,6 +19,8 @@ EXAMPLES, PACKETS = 500, 200
 GOOD = [
     *(b"g", b"p8", b"P0=01000000", b"G" + b"00" * G_BYTES, b"m100,40", b"x100,40", b"M100,4:01020304", b"X100,3:abc"),
     *(b"Z0,c0100000,1", b"z0,c0100000,1", b"Z1,7c00,1", b"Z2,1000,4", b"?", b"c", b"s", b"c1000", b"C05", b"S05;1000"),
+    *(b"Z0,c0100000,1;X3,220127", b"Z1,7c00,1;X7,26000122051327", b"Z0,100000,1;X9,241000001922051327;X5,2205210002"),
+    *(b"Z0,7c00,1;Xc,260001200009220027220127X4,26000827",),
     *(b"vCont?", b"vCont;c", b"vCont;s:1;c", b"vCont;r1000,1010:1", b"bc", b"bs", b"!", b"Hg0", b"Hc-1", b"T1"),
     *(b"qSupported:swbreak+;hwbreak+", b"qXfer:features:read:target.xml:0,ffb", b"qXfer:memory-map:read::0,ffb"),
     *(b"qXfer:threads:read::0,ffb", b"qC", b"qfThreadInfo", b"qsThreadInfo", b"qAttached", b"qOffsets", b"qSymbol::"),

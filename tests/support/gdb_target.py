@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hillemu.emu.gdb.agent_expressions import Expression
 from hillemu.emu.gdb.registers import LAYOUT, Register
 from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import (
@@ -32,6 +33,7 @@ class FakeTarget:
         self.values = {register.name: bytes(register.size_bytes) for register in LAYOUT}
         self.ram = bytearray(range(256)) * (RAM_BYTES // 256)
         self.points: list[tuple[PointKind, int, int]] = []
+        self.conditions: dict[tuple[PointKind, int], Sequence[Expression]] = {}
         self.resumed: list[Resume] = []
         self.accesses: list[tuple[int, bool]] = []
         self.asked: list[str] = []
@@ -59,9 +61,10 @@ class FakeTarget:
     def memory_map(self) -> Sequence[Region]:
         return (Region(0, RAM_BYTES, True), Region(0xF0000, 0x10000, False))
 
-    def add_point(self, kind: PointKind, at: int, length: int) -> None:
+    def add_point(self, kind: PointKind, at: int, length: int, conditions: Sequence[Expression] = ()) -> None:
         if kind > PointKind.HARDWARE_BREAKPOINT:
             raise Unsupported("watchpoints")
+        self.conditions[kind, at] = conditions
         self.points.append((kind, at, length))
 
     def remove_point(self, kind: PointKind, at: int, length: int) -> None:

@@ -117,6 +117,23 @@ def test_breakpoints_of_both_kinds_are_set_and_removed(client: Client) -> None:
     assert len(client.target.points) == 1
 
 
+@pytest.mark.parametrize("conditions", [b"X3,220127X4,26000127", b"X3,220127;X4,26000127", b"X3,220127;X04,26000127"])
+@pytest.mark.parametrize("kind", [PointKind.SOFTWARE_BREAKPOINT, PointKind.HARDWARE_BREAKPOINT])
+def test_a_breakpoint_has_conditions_until_the_next_packet_for_it(
+    client: Client, kind: PointKind, conditions: bytes
+) -> None:
+    """GDB writes one condition behind the other, the manual has a semicolon between them."""
+    assert b"ConditionalBreakpoints+" in (client.ask(b"qSupported:swbreak+") or b"").split(b";")
+    packet_ = b"Z%d,7c00,1" % kind
+    client.target.values["ecx"] = (7).to_bytes(4, "little")
+    assert client.ask(packet_ + b";" + conditions) == b"OK"
+    assert [one.evaluate(client.target) for one in client.target.conditions[kind, 0x7C00]] == [1, 7]
+    assert client.ask(packet_ + b";X3,220027") == b"OK"
+    assert [one.evaluate(client.target) for one in client.target.conditions[kind, 0x7C00]] == [0]
+    assert client.ask(packet_) == b"OK"
+    assert client.target.conditions[kind, 0x7C00] == ()
+
+
 @pytest.mark.parametrize("kind", [b"2", b"3", b"4", b"5"])
 def test_points_that_the_target_does_not_know_are_answered_as_unknown(client: Client, kind: bytes) -> None:
     assert client.ask(b"Z" + kind + b",1000,4") == b""
@@ -324,6 +341,8 @@ def test_a_restart_boots_again_without_an_answer(client: Client) -> None:
         *(b"p", b"pzz", b"p1000", b"P0", b"P0=1", b"P0=zz000000", b"P0=0000000000", b"G00", b"Gzz"),
         *(b"m", b"m1", b"m1,", b"m,1", b"m-1,1", b"mg,1", b"m11111111111111111,1", b"x1", b"M0,1", b"M0,1:1"),
         *(b"M0,2:00", b"M0,1:zz", b"X0,1:", b"X0:a", b"Z", b"Z0", b"Z0,1", b"Z0,x,1", b"Z0,0,0", b"Z0,0,1,2"),
+        *(b"Z0,0,1;X", b"Z0,0,1;X3", b"Z0,0,1;X3,", b"Z0,0,1;X2,220127", b"Z0,0,1;X3,22012", b"Z0,0,1;X3,220127;Y"),
+        *(b"Z0,0,1;X2,2201", b"Z1,0,1;X1,01", b"Z2,0,1;X3,220127", b"Z0,0,1;cmds:0,X3,220127", b"z0,0,1;X3,220127"),
         *(b"z0,1", b"c!", b"s1,", b"C", b"Cxx", b"S;1", b"vCont", b"vCont;", b"vCont;x", b"vCont;c1", b"vCont;s:9"),
         *(
             b"vCont;r1:1",
