@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import debugger
+import inspection
 import kernel_machine
 import kernel_mm
 import kernel_vm
 import loops
+import memory_model
 import ports
 import snapshots
 import startup
 from machines import QEMU, qemu_path
 from processes import BenchError
 
-PARTS = ("loops", "start", "ports", "mm", "kernel", "snapshot", "gdb")
-WITHOUT_QEMU = {"ports", "mm", "kernel", "snapshot", "gdb"}
+PARTS = ("loops", "start", "ports", "mm", "kernel", "snapshot", "gdb", "inspection", "timing")
+WITHOUT_QEMU = {"ports", "mm", "kernel", "snapshot", "gdb", "inspection", "timing"}
 
 
 def main() -> int:
@@ -85,6 +87,12 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if "gdb" in options.part:
         measured["gdb"] = debugger.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
         goals += _show(*debugger.report(measured["gdb"]))
+    if "inspection" in options.part:
+        measured["inspection"] = inspection.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
+        goals += _show(*inspection.report(measured["inspection"]))
+    if "timing" in options.part:
+        measured["timing"] = memory_model.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
+        goals += _show(*memory_model.report(measured["timing"]))
     print(*goals, sep="\n")
     return {**measured, "goals": [goal.record() for goal in goals]}
 
