@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,11 @@ def test_the_examples_tests_pass(example: Path, pytester: pytest.Pytester) -> No
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=11)
     assert not (example / "kernel.elf").exists()
+
+
+def test_they_pass_after_make_as_well(example: Path, pytester: pytest.Pytester) -> None:
+    subprocess.run(["make", "-s"], cwd=example, check=True)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=11)
 
 
 def test_a_kernel_that_breaks_its_promise_is_caught(example: Path, pytester: pytest.Pytester) -> None:
