@@ -75,8 +75,8 @@ def differences(before: Regions, after: Regions, *, flags: bool = False) -> list
     """
     changes: list[Change] = []
     for start, end, old, new in _side_by_side(before, after):
-        kind = _kind(old, new, start)
-        if kind is not None and (flags or kind is not ChangeKind.FLAGS):
+        kind = _kind(old, new, start, flags)
+        if kind is not None:
             changes.append(Change(kind, VirtAddr(start), end - start, old, new))
     return changes
 
@@ -100,7 +100,7 @@ def _side_by_side(before: Regions, after: Regions) -> Iterator[tuple[int, int, R
             new = next(news, None)
 
 
-def _kind(old: Region | None, new: Region | None, at: int) -> ChangeKind | None:
+def _kind(old: Region | None, new: Region | None, at: int, flags: bool) -> ChangeKind | None:
     if old is None:
         return ChangeKind.MAPPED if new is not None else None
     if new is None:
@@ -111,7 +111,7 @@ def _kind(old: Region | None, new: Region | None, at: int) -> ChangeKind | None:
         return ChangeKind.RIGHTS
     if old.page_size_bytes != new.page_size_bytes:
         return ChangeKind.PAGE_SIZE
-    return ChangeKind.FLAGS if _uniform_flags(old) != _uniform_flags(new) else None
+    return ChangeKind.FLAGS if flags and _uniform_flags(old) != _uniform_flags(new) else None
 
 
 def _uniform_flags(run: Region) -> tuple[str, ...]:

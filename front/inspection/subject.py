@@ -69,7 +69,9 @@ class Subject:
 
     def in_window(self, region: Region) -> bool:
         """Whether `region` is (or begins) in the window of a recursive map."""
-        return any(link.start <= region.start < link.start + link.span for link in self.self_maps)
+        return bool(self.self_maps) and any(
+            link.start <= region.start < link.start + link.span for link in self.self_maps
+        )
 
     @cached_property
     def table_frames(self) -> Sequence[Frame]:
