@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hillemu.boot.handoff import Handoff
+from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PAGE_MASK, PhysAddr, VirtAddr, page_up
 from hillemu.emu.i386.vectors import NM, PF
@@ -326,7 +327,12 @@ class Kernel:
         return "".join(f"{line}\n" for line in files[name]())
 
     def check(self) -> list[str]:
-        """Contradictions anywhere in the kernel's structures, as sentences; none if all is well."""
+        """Contradictions anywhere in the kernel's structures, as sentences; none if all is well.
+
+        Raises `UserMistake` before the guest has come to ``mm_init``: there are no structures yet.
+        """
+        if not self.has_started:
+            raise UserMistake("the kernel has nothing to check yet: let the machine run until mm_init is through")
         return self.vm.check() + self.space.check() + self.processes.check()
 
     def _word(self, symbol: str) -> int:

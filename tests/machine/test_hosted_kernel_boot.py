@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from hillemu.emu.errors import UserMistake
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.stop import StopReason
 from hillemu.kernel.errors import InvalidParameters
@@ -198,3 +199,13 @@ def test_the_files_of_proc_are_there_while_the_machine_stands_still() -> None:
     assert f"\npgfault {kernel.memory.counters[Event.PGFAULT]}\n" in kernel.proc("vmstat")
     with pytest.raises(InvalidParameters, match="there is no 'cpuinfo' in /proc; there are buddyinfo, slabinfo"):
         kernel.proc("cpuinfo")
+
+
+def test_before_memory_is_set_up_there_is_nothing_to_check() -> None:
+    machine = Machine(mem="16M")
+    machine.load_kernel()
+    machine.run(max_insns=10)
+    kernel = machine.kernel
+    assert isinstance(kernel, Kernel)
+    with pytest.raises(UserMistake, match="until mm_init is through"):
+        kernel.check()

@@ -181,7 +181,8 @@ class Structs(Mapping[str, CType]):
         hint = near(name, iter(known)) or near(f"struct {name}", iter(known))
         if not hint and not any(types.has_types for types in self._sources):
             hint = (
-                "; the image has no debugging information (gcc -g writes it): define() the type, or load_dwarf() a file"
+                "; the image has no debugging information (gcc -g writes it): define() the type (--types FILE.c), or "
+                "load_dwarf() a file"
             )
         return f"no type {name!r}{hint}"
 
