@@ -8,16 +8,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from hillemu.commands.exit_status import USER_MISTAKE
+from hillemu.commands.options import CommandLine, make_parser
 from hillemu.emu.errors import HillemuError, UserMistake
-from hillemu.exit_status import USER_MISTAKE
-from hillemu.options import CommandLine, make_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (without the program's name) and return the process's exit status.
 
-    `hillemu.exit_status` lists the statuses.  A user's mistake is one line on standard error; only a bug in hillemu
-    shows a traceback.
+    `hillemu.commands.exit_status` lists the statuses.  A user's mistake is one line on standard error; only a bug in
+    hillemu shows a traceback.
     """
     try:
         return _run(sys.argv[1:] if argv is None else argv)
@@ -47,15 +47,15 @@ def _run(argv: Sequence[str]) -> int:
     if options.command is None:
         raise UserMistake("no command; 'hillemu boot' boots the built-in kernel, 'hillemu --help' lists the rest")
     if options.command == "kernel-trace":
-        from hillemu.kernel_trace import kernel_trace
+        from hillemu.commands.kernel_trace import kernel_trace
 
         return kernel_trace(options)
     if options.command == "inspect":
-        from hillemu.inspect_command import inspect
+        from hillemu.commands.inspect import inspect
 
         return inspect(options)
     if options.command == "grade":
-        from hillemu.grade_command import grade_command
+        from hillemu.commands.grade import grade_command
 
         return grade_command(options)
     if options.command == "vscode":
@@ -67,6 +67,6 @@ def _run(argv: Sequence[str]) -> int:
 
         print(SCRIPT.read_text(encoding="utf-8") if options.text else SCRIPT, end="" if options.text else "\n")
         return 0
-    from hillemu.boot_command import boot
+    from hillemu.commands.boot import boot
 
     return boot(options)

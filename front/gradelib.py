@@ -29,8 +29,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hillemu.commands.exit_status import USER_MISTAKE
 from hillemu.emu.errors import HillemuError
-from hillemu.exit_status import USER_MISTAKE
 from hillemu.grading.course_make import make
 from hillemu.grading.course_runner import (
     QEMU,

@@ -23,8 +23,6 @@ from hillemu.boot.shipped import shipped_image
 from hillemu.booting import Booting, DriveOptions
 from hillemu.breakpoints import Breakpoints
 from hillemu.console import CpuView, KeyboardPort, SerialPort
-from hillemu.ctrl_c import DeferredCtrlC
-from hillemu.display import save_png, screen_lines
 from hillemu.emu.clock import DEFAULT_FREQUENCY_HZ, Clock
 from hillemu.emu.cpu.core import CoreStop, Delivery
 from hillemu.emu.cpu.models import model_named
@@ -40,6 +38,8 @@ from hillemu.looking import Looking
 from hillemu.rewinding import Rewinding
 from hillemu.sizes import check_ram_size, parse_ram_size
 from hillemu.symbols import SymbolTable
+from hillemu.terminal.ctrl_c import DeferredCtrlC
+from hillemu.terminal.display import save_png, screen_lines
 from hillemu.watch import TextWatch
 from hillemu.watching import Watching
 

@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hillemu.commands.exit_status import exit_status
 from hillemu.debugging.backwards import Backwards
 from hillemu.debugging.history import History
 from hillemu.debugging.machine_target import MachineTarget
@@ -28,7 +29,6 @@ from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import Ended, HostSignal, Motion, Resume, Stopped
 from hillemu.emu.reports import Report, unheard
 from hillemu.emu.stop import Stop, StopReason
-from hillemu.exit_status import exit_status
 
 if TYPE_CHECKING:
     from hillemu.input_record import Typed

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from hillemu.booting import DriveOptions
+from hillemu.commands.options import CPU_MODELS
 from hillemu.emu.errors import UserMistake
-from hillemu.options import CPU_MODELS
 
 DEFAULT_MEM = "128M"
 """What QEMU gives a PC."""

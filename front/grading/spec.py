@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from hillemu.booting import EXTRA_DEVICES
+from hillemu.commands.options import CPU_MODELS, IMAGE_FORMATS
 from hillemu.emu.devices.input.keys import keys_from_text
 from hillemu.emu.stop import StopReason
 from hillemu.grading.claims import Claim, Place
@@ -25,7 +26,6 @@ from hillemu.grading.claims_run import Ends, NeverReaches, Reaches, Value, Value
 from hillemu.grading.claims_structs import Member, Members, check_types
 from hillemu.grading.claims_text import Absent, OnScreen, SerialInOrder
 from hillemu.grading.spec_reading import Table, nearest, open_table
-from hillemu.options import CPU_MODELS, IMAGE_FORMATS
 from hillemu.sizes import parse_ram_size
 
 DEFAULT_BUDGET = 500_000_000

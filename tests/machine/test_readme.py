@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hillemu.options import make_parser
+from hillemu.commands.options import make_parser
 
 
 def test_the_readmes_example_runs_and_prints(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

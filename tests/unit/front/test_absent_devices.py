@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hillemu.absent_devices import _MEMORY, _PORTS, absent_devices
+from hillemu.commands.absent_devices import _MEMORY, _PORTS, absent_devices
 from hillemu.machine import Machine
 
 

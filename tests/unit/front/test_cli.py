@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from hillemu.cli import main
+from hillemu.commands.options import CPU_MODELS, IMAGE_FORMATS, CommandLine, make_parser
 from hillemu.emu.errors import ImageError, InternalError, OptionError
-from hillemu.options import CPU_MODELS, IMAGE_FORMATS, CommandLine, make_parser
 
 Fake = Any
 """The class `FakeMachine` of conftest.py."""

@@ -11,10 +11,10 @@ import pytest
 from video_bench import VideoGuest
 
 from hillemu.boot.bios.modes import set_mode
-from hillemu.display import Display, check_png, parse_display, save_png, screen_lines, write_whole
 from hillemu.emu.devices.video.picture import picture_of
 from hillemu.emu.errors import OptionError
-from hillemu.png import png_file
+from hillemu.terminal.display import Display, check_png, parse_display, save_png, screen_lines, write_whole
+from hillemu.terminal.png import png_file
 
 
 def decode(data: bytes) -> tuple[int, int, bytes]:

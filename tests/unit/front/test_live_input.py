@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hillemu import live_input
 from hillemu.input_record import Typed
-from hillemu.live_input import ESCAPE_S, FORGIVEN_LAG_S, LiveInput, Pace
+from hillemu.terminal import live_input
+from hillemu.terminal.live_input import ESCAPE_S, FORGIVEN_LAG_S, LiveInput, Pace
 
 PATIENCE_S = 30.0
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hillemu.screen_view import LiveScreen, framed
+from hillemu.terminal.screen_view import LiveScreen, framed
 
 
 class Terminal:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hillemu.emu.devices.input.keys import keys_from_text
-from hillemu.terminal_keys import TerminalKeys
+from hillemu.terminal.keys import TerminalKeys
 
 
 def keys_of(*pieces: bytes) -> tuple[str, int]:

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 import pytest
 from terminal_session import TerminalSession
 
-from hillemu.terminal_mode import keyboard_mode
+from hillemu.terminal.mode import keyboard_mode
 
 HANDLED = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP, signal.SIGCONT)
 
 SIGNALS_ITSELF = """
 import os, sys
-from hillemu.boot_command import stopping_on_signals
-from hillemu.terminal_mode import keyboard_mode
+from hillemu.commands.boot import stopping_on_signals
+from hillemu.terminal.mode import keyboard_mode
 with keyboard_mode(0, lambda: None), stopping_on_signals(lambda: None):
     for number in sys.argv[1:]:
         os.kill(os.getpid(), int(number))
@@ -70,7 +70,7 @@ def test_keys_that_the_guest_never_read_do_not_reach_the_shell(ends: tuple[int, 
 def test_a_suspended_program_takes_its_drawing_away_and_has_its_mode_again_afterwards() -> None:
     script = """if True:
         import os, signal, sys, termios
-        from hillemu.terminal_mode import keyboard_mode
+        from hillemu.terminal.mode import keyboard_mode
         def echoes(): return bool(termios.tcgetattr(0)[3] & termios.ECHO)
         seen = []
         with keyboard_mode(0, lambda: seen.append(echoes())):

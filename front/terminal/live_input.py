@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hillemu.input_record import KEYBOARD, Typed, serial_text, type_now
-from hillemu.terminal_keys import TerminalKeys
+from hillemu.terminal.keys import TerminalKeys
 
 if TYPE_CHECKING:
     from hillemu.machine import Machine

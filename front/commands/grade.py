@@ -9,11 +9,11 @@ import json
 from typing import TYPE_CHECKING
 
 from hillemu.emu.errors import UserMistake
-from hillemu.serial_output import reason_of
+from hillemu.terminal.serial_output import reason_of
 
 if TYPE_CHECKING:
+    from hillemu.commands.options import CommandLine
     from hillemu.grading.scoring import Result
-    from hillemu.options import CommandLine
 
 ALL_POINTS = 0
 NOT_ALL_POINTS = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hillemu.options import Parser
+from hillemu.commands.options import Parser
 
 
 def add_grade(grade: Parser) -> None:

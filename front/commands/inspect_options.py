@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hillemu.options import Parser, add_drives, add_ending, add_image, add_input, add_machine
+from hillemu.commands.options import Parser, add_drives, add_ending, add_image, add_input, add_machine
 
 _DESCRIPTION = """\
 Run IMAGE, or the built-in kernel, to the moment that --at names, and show VIEWs of it.

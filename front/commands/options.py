@@ -11,9 +11,9 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Never
 
-from hillemu.display import Display, parse_display
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.sizes import parse_ram_size
+from hillemu.terminal.display import Display, parse_display
 
 if TYPE_CHECKING:
     import re
@@ -216,7 +216,7 @@ def _add_gdbinit(gdbinit: Parser) -> None:
 
 
 def _add_inspect(inspect: Parser) -> None:
-    from hillemu.inspect_options import add_inspect
+    from hillemu.commands.inspect_options import add_inspect
 
     add_inspect(inspect)
 
@@ -390,7 +390,7 @@ def _add_kernel_trace(trace: Parser) -> None:
 
 
 def _add_grade(grade: Parser) -> None:
-    from hillemu.grade_options import add_grade
+    from hillemu.commands.grade_options import add_grade
 
     add_grade(grade)
 

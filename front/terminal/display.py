@@ -56,7 +56,7 @@ def check_png(path: str) -> None:
 
 def save_png(picture: Picture, path: str) -> None:
     """Save `picture` as a PNG file; raises `OptionError` when that fails, and leaves no part of it."""
-    from hillemu.png import png_file
+    from hillemu.terminal.png import png_file
 
     write_whole(path, png_file(*picture))
 

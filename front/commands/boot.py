@@ -14,19 +14,19 @@ from itertools import chain, repeat
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
-from hillemu.display import check_png
+from hillemu.commands.exit_status import USER_MISTAKE, exit_status
 from hillemu.emu.errors import OptionError, UserMistake
-from hillemu.exit_status import USER_MISTAKE, exit_status
-from hillemu.serial_output import SerialOutput, open_serial_output, reason_of
+from hillemu.terminal.display import check_png
+from hillemu.terminal.serial_output import SerialOutput, open_serial_output, reason_of
 
 if TYPE_CHECKING:
+    from hillemu.commands.options import CommandLine
     from hillemu.debugging.server import Server
     from hillemu.emu.stop import Stop
     from hillemu.input_record import Typed
-    from hillemu.live_input import LiveInput
     from hillemu.machine import Machine
-    from hillemu.options import CommandLine
-    from hillemu.screen_view import LiveScreen
+    from hillemu.terminal.live_input import LiveInput
+    from hillemu.terminal.screen_view import LiveScreen
 
     Run = Callable[[Callable[[], bool] | None], Stop]
     """Runs a machine to its end, with a `between` as for `Machine.run`."""
@@ -267,8 +267,8 @@ def _typing(
     if terminal is None or to is None:
         yield None
         return
-    from hillemu.live_input import LiveInput
-    from hillemu.terminal_mode import keyboard_mode
+    from hillemu.terminal.live_input import LiveInput
+    from hillemu.terminal.mode import keyboard_mode
 
     with keyboard_mode(terminal, before_suspending=live.erase if live else lambda: None):
         yield LiveInput(machine, terminal, to, typed)
@@ -309,7 +309,7 @@ def _live_screen(machine: Machine, serial: SerialOutput | None) -> LiveScreen | 
 
     if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return None
-    from hillemu.screen_view import LiveScreen
+    from hillemu.terminal.screen_view import LiveScreen
 
     return LiveScreen(sys.stderr.fileno(), machine.screen_lines)
 
@@ -342,7 +342,7 @@ def _fault_of(output: SerialOutput | Machine | None) -> UserMistake | None:
 
 def _tell(machine: Machine, stop: Stop, wall_s: float, options: CommandLine, *, was_typed_live: bool) -> None:
     if options.shows_screen and not options.quiet:
-        from hillemu.screen_view import framed
+        from hillemu.terminal.screen_view import framed
 
         for row in framed(machine.screen_lines()):
             print(row, file=sys.stderr)
@@ -351,7 +351,7 @@ def _tell(machine: Machine, stop: Stop, wall_s: float, options: CommandLine, *, 
     from hillemu.emu.stop import StopReason
 
     if not options.quiet:
-        from hillemu.run_summary import summary_lines, typed_live
+        from hillemu.commands.run_summary import summary_lines, typed_live
 
         until = options.until.pattern if options.until else None
         live_note = typed_live(options.json) if was_typed_live else None
@@ -364,7 +364,7 @@ def _tell(machine: Machine, stop: Stop, wall_s: float, options: CommandLine, *, 
 def _write_record(file: TextIO, machine: Machine, stop: Stop, wall_s: float, typed: list[Typed]) -> None:
     import json
 
-    from hillemu.run_summary import run_record
+    from hillemu.commands.run_summary import run_record
 
     try:
         with file:

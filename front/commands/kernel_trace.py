@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from hillemu.boot.image import read_file
 from hillemu.boot.memory_map import memory_map
+from hillemu.commands.exit_status import CLEAN
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.memory import PhysicalMemory
-from hillemu.exit_status import CLEAN
 from hillemu.kernel.mm.assembly import KernelMemory
 from hillemu.kernel.mm.boot_memory import Reserved
 from hillemu.kernel.mm.debug_aids import Options
@@ -23,7 +23,7 @@ from hillemu.kernel.trace import parse, replay
 from hillemu.kernel_module import blaming, kernel_options
 
 if TYPE_CHECKING:
-    from hillemu.options import CommandLine
+    from hillemu.commands.options import CommandLine
 
 CONTRADICTIONS = 1
 """Exit status when the allocators' structures contradict each other afterwards."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hillemu.absent_devices import absent_devices
+from hillemu.commands.absent_devices import absent_devices
 from hillemu.emu.stop import Stop, StopReason
 from hillemu.input_record import RECORD_KEY, Typed, as_json
 

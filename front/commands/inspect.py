@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hillemu.boot_command import (
+from hillemu.commands.boot import (
     blaming,
     check_input,
     power_on,
@@ -21,20 +21,20 @@ from hillemu.boot_command import (
     say,
     stopping_on_signals,
 )
+from hillemu.commands.exit_status import CLEAN, INSTRUCTION_LIMIT, USER_MISTAKE
 from hillemu.emu.errors import OptionError, UserMistake
-from hillemu.exit_status import CLEAN, INSTRUCTION_LIMIT, USER_MISTAKE
 from hillemu.inspection.views.moments import Moment, NotReached, parse_moment, visit
 from hillemu.inspection.views.request import VIEWS, Request, is_view, parse_requests
 from hillemu.inspection.views.scene import Scene
 from hillemu.inspection.views.shown import Shown
 from hillemu.inspection.views.struct_view import learn_types
-from hillemu.serial_output import open_serial_output, reason_of
+from hillemu.terminal.serial_output import open_serial_output, reason_of
 
 if TYPE_CHECKING:
+    from hillemu.commands.options import CommandLine
     from hillemu.emu.stop import Stop
     from hillemu.inspection.spaces import Capture
     from hillemu.machine import Machine
-    from hillemu.options import CommandLine
 
 FOUND_ERRORS = 1
 SCHEMA = 1
