@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hillemu.inspection.multiboot_values import MultibootInfo
     from hillemu.inspection.sight import Sight
     from hillemu.inspection.spaces import AddressSpace, Paging
-    from hillemu.inspection.structs.library import Structs
+    from hillemu.inspection.structs.type_library import Structs
     from hillemu.inspection.structs.types import CType
     from hillemu.inspection.structs.values import Source
     from hillemu.inspection.tables import DescriptorTable
@@ -53,7 +53,7 @@ class Looking:
     def structs(self) -> Structs:
         """The types that are known: define() them, or have them from the image's debugging information."""
         if self._structs is None:
-            from hillemu.inspection.structs.library import Structs
+            from hillemu.inspection.structs.type_library import Structs
 
             self._structs = Structs(lambda: (self.symbols.elf, self.symbols.name))
         return self._structs

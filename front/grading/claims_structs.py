@@ -17,7 +17,7 @@ from hillemu.grading.claims_run import COMPARE
 from hillemu.grading.course_text import printable, shortened
 
 if TYPE_CHECKING:
-    from hillemu.inspection.structs.library import Structs
+    from hillemu.inspection.structs.type_library import Structs
 
 _PATH = re.compile(r"([A-Za-z_]\w*)((?:\s*(?:->|\.)\s*[A-Za-z_]\w*|\s*\[\s*\w+\s*\])+)")
 _STEP = re.compile(r"(?:->|\.)\s*([A-Za-z_]\w*)|\[\s*(\w+)\s*\]")
@@ -105,7 +105,7 @@ class Members(Claim):
 
 def check_types(text: str) -> str:
     """`text`, if it is C that can be understood; `ValueError` otherwise."""
-    from hillemu.inspection.structs.library import Structs
+    from hillemu.inspection.structs.type_library import Structs
 
     try:
         Structs().define(text)

@@ -13,8 +13,8 @@ from hillemu.boot.image import Image
 from hillemu.emu.guest import FakeMemory
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.i386.control import ControlState
-from hillemu.inspection.structs.library import Structs
 from hillemu.inspection.structs.sources import VirtualSource
+from hillemu.inspection.structs.type_library import Structs
 from hillemu.inspection.structs.values import read_value
 from hillemu.symbols import SymbolTable
 

@@ -208,5 +208,6 @@ def test_that_fails():
 
 
 def test_the_marker_and_the_fixtures_are_documented(pytester: pytest.Pytester) -> None:
-    pytester.runpytest_inprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.hillemu(kernel, kernel_module, mem, *"])
+    told = pytester.runpytest_inprocess("--markers").stdout
+    told.fnmatch_lines(["@pytest.mark.hillemu(kernel, kernel_module, mem, *"])
     pytester.runpytest_inprocess("--fixtures").stdout.fnmatch_lines(["hillemu_boot*", "machine*"])

@@ -12,7 +12,7 @@ import pytest
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.stop import StopReason
 from hillemu.inspection.structs.dwarf import BadDwarf
-from hillemu.inspection.structs.library import Structs, UnknownType
+from hillemu.inspection.structs.type_library import Structs, UnknownType
 from hillemu.machine import Machine
 
 KERNEL = """

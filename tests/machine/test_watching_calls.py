@@ -13,7 +13,7 @@ import pytest
 
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.emu.stop import StopReason
-from hillemu.inspection.structs.library import UnknownType
+from hillemu.inspection.structs.type_library import UnknownType
 
 Boot = Callable[..., Any]
 

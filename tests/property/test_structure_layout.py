@@ -8,7 +8,7 @@ import pytest
 from c_structures import PRELUDE, Facts, Made, compile_facts, structures
 from hypothesis import HealthCheck, given, settings
 
-from hillemu.inspection.structs.library import Structs
+from hillemu.inspection.structs.type_library import Structs
 from hillemu.inspection.structs.types import Record
 
 

@@ -11,7 +11,7 @@ from hillemu.emu.i386.address import PhysAddr, VirtAddr
 from hillemu.emu.i386.control import PEEK, ControlState
 from hillemu.emu.i386.outcomes import Mapped
 from hillemu.emu.i386.paging import read_virtual, translate
-from hillemu.inspection.structs.library import Structs
+from hillemu.inspection.structs.type_library import Structs
 from hillemu.inspection.structs.types import CType
 from hillemu.symbols import SymbolTable
 

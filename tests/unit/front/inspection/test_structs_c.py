@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hillemu.emu.errors import UserMistake
 from hillemu.inspection.structs.c_tokens import WrongC
-from hillemu.inspection.structs.library import Structs, UnknownType
+from hillemu.inspection.structs.type_library import Structs, UnknownType
 from hillemu.inspection.structs.types import Enum, IncompleteType, Record
 
 

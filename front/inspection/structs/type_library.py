@@ -13,7 +13,7 @@ struct point {
 >>> structs["struct pint"]
 Traceback (most recent call last):
 ...
-hillemu.inspection.structs.library.UnknownType: no type 'struct pint'; did you mean 'struct point'?
+hillemu.inspection.structs.type_library.UnknownType: no type 'struct pint'; did you mean 'struct point'?
 """
 
 from __future__ import annotations
