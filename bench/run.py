@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import debugger
@@ -63,36 +64,31 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     rounds = options.rounds or (1 if options.quick else 5)
     start_rounds = options.rounds or (5 if options.quick else 21)
     measured: dict[str, Any] = {}
-    goals = []
+    goals: list[Any] = []
+
+    def measure(name: str, part: ModuleType, *where: Path, **how: int) -> None:
+        measured[name] = part.measure(*where, **how, tell=_tell)
+        goals.extend(_show(*part.report(measured[name])))
+
     if "loops" in options.part:
-        measured["loops"] = loops.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
-        goals += _show(*loops.report(measured["loops"]))
+        measure("loops", loops, folder, rounds=rounds, shorter=shorter)
     if "start" in options.part:
-        measured["start"] = startup.measure(folder, rounds=start_rounds, tell=_tell)
-        goals += _show(*startup.report(measured["start"]))
+        measure("start", startup, folder, rounds=start_rounds)
     if "ports" in options.part:
-        measured["ports"] = ports.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
-        goals += _show(*ports.report(measured["ports"]))
+        measure("ports", ports, folder, rounds=rounds, shorter=shorter)
     if "mm" in options.part:
-        measured["mm"] = kernel_mm.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
-        goals += _show(*kernel_mm.report(measured["mm"]))
-        measured["vm"] = kernel_vm.measure(rounds=rounds, tell=_tell)
-        goals += _show(*kernel_vm.report(measured["vm"]))
+        measure("mm", kernel_mm, folder, rounds=rounds, shorter=shorter)
+        measure("vm", kernel_vm, rounds=rounds)
     if "kernel" in options.part:
-        measured["kernel"] = kernel_machine.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
-        goals += _show(*kernel_machine.report(measured["kernel"]))
+        measure("kernel", kernel_machine, folder, rounds=rounds, shorter=shorter)
     if "snapshot" in options.part:
-        measured["snapshot"] = snapshots.measure(rounds=rounds, tell=_tell)
-        goals += _show(*snapshots.report(measured["snapshot"]))
+        measure("snapshot", snapshots, rounds=rounds)
     if "gdb" in options.part:
-        measured["gdb"] = debugger.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
-        goals += _show(*debugger.report(measured["gdb"]))
+        measure("gdb", debugger, folder, rounds=rounds, shorter=shorter)
     if "inspection" in options.part:
-        measured["inspection"] = inspection.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
-        goals += _show(*inspection.report(measured["inspection"]))
+        measure("inspection", inspection, folder, rounds=rounds, shorter=shorter)
     if "timing" in options.part:
-        measured["timing"] = memory_model.measure(folder, rounds=rounds, shorter=shorter, tell=_tell)
-        goals += _show(*memory_model.report(measured["timing"]))
+        measure("timing", memory_model, folder, rounds=rounds, shorter=shorter)
     print(*goals, sep="\n")
     return {**measured, "goals": [goal.record() for goal in goals]}
 

@@ -67,16 +67,19 @@ def _more(count: int) -> str:
     return f"... and {count - MOST_ROWS:,} more of {count:,} runs"
 
 
-def _row(region: Region) -> str:
-    flags = ", ".join(name if count == region.pages else f"{name} {count}" for name, count in region.flags.items())
-    cells = (
+def cells(region: Region) -> tuple[str, ...]:
+    """A run's virtual and physical addresses, size, pages and rights, for the columns of a table."""
+    return (
         f"0x{region.start:08X}-0x{region.end - 1:08X}",
         f"0x{region.phys:09X}",
         size_text(region.size_bytes),
         f"{region.pages} x {size_text(region.page_size_bytes)}",
         region.letters,
-        flags,
     )
+
+
+def _row(region: Region) -> str:
+    flags = ", ".join(name if count == region.pages else f"{name} {count}" for name, count in region.flags.items())
     colour = _COLOURS[region.rights.user, region.rights.writable]
-    columns = "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in cells)
+    columns = "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in (*cells(region), flags))
     return f'<tr style="background:{colour}">{columns}</tr>'

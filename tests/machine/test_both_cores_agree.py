@@ -9,6 +9,7 @@ from typing import Any
 import guest_builder as builder
 import pytest
 from guest_drives import GuestDrives, drive_options
+from machine_outcome import outcome
 
 from hillemu import Machine
 from hillemu.booting import DriveOptions
@@ -20,19 +21,6 @@ IA32_APIC_BASE and for data breakpoints; the portable core can do none of it."""
 NO_DRIVES = DriveOptions()
 
 
-def outcome(machine: Machine, stop: object) -> dict[str, Any]:
-    return {
-        "stop": stop,
-        "instructions": machine.cpu.instructions,
-        "ticks": machine.clock.now,
-        "registers": machine.registers(),
-        "ram": machine.memory.sha256(),
-        "serial": machine.serial.text,
-        "screen": machine.screen.text,
-        "deliveries": machine.deliveries,
-    }
-
-
 def run(
     image: Path | None, core: str, monkeypatch: pytest.MonkeyPatch, drives: DriveOptions = NO_DRIVES
 ) -> dict[str, Any]:
@@ -42,7 +30,8 @@ def run(
         machine.load_demo()
     else:
         machine.load(str(image))
-    return outcome(machine, machine.run(max_insns=20_000_000))
+    stop = machine.run(max_insns=20_000_000)
+    return {**outcome(machine), "stop": stop}
 
 
 def test_the_built_in_guest_runs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +47,7 @@ def test_our_kernel_finds_out_the_same_about_an_old_processor(cpu: str, monkeypa
         machine.load_kernel(append="tests=off")
         stop = machine.run(max_insns=20_000_000)
         assert stop.reason is StopReason.POWER_OFF, machine.serial.text
-        outcomes.append(outcome(machine, stop))
+        outcomes.append({**outcome(machine), "stop": stop})
     assert outcomes[0] == outcomes[1]
 
 
@@ -124,5 +113,5 @@ def test_ten_runs_are_the_same_with_and_without_observers() -> None:
                 machine.run(max_insns=1000 + number)
                 look_at_everything(machine)
         stop = machine.run()
-        outcomes.append(outcome(machine, stop))
+        outcomes.append({**outcome(machine), "stop": stop})
     assert all(other == outcomes[0] for other in outcomes)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 from gdb_session import INTERRUPT_SOON, DebuggedHillemu, in_order
-from scripted_debugger import ScriptedServer, debug, p, value
+from scripted_debugger import debug, debug_and_interrupt, p, value
 
-from hillemu.debugging.debugged_run import DebuggedRun
 from hillemu.emu.gdb.registers import BY_NAME
 from hillemu.emu.stop import StopReason
 from hillemu.machine import Machine
@@ -132,16 +131,7 @@ def test_the_limit_and_the_text_end_a_run_that_passes_conditions(boot: Boot) -> 
 
 def test_a_loop_of_false_conditions_can_be_interrupted(boot: Boot) -> None:
     machine = boot("1: inc eax; jmp 1b")
-    server = ScriptedServer(point(machine.cpu.eip, FALSE), b"c")
-    looks = iter(range(1000))
-    typed = server.next
-    server.next = lambda timeout_s: (  # type: ignore[method-assign]
-        typed(timeout_s) if timeout_s != 0 else b"\x03" if next(looks) == 100 else None
-    )
-    run = DebuggedRun(machine, server)  # type: ignore[arg-type]
-    server.on_end = run.stop
-    run.run(wait=True)
-    assert server.answers[-1].startswith(b"T02")
+    assert debug_and_interrupt(machine, point(machine.cpu.eip, FALSE), b"c")[-1].startswith(b"T02")
     assert 0 < machine.cpu.instructions < 1000
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from scripted_debugger import ScriptedServer, debug, p, set_to, value
+from scripted_debugger import debug, debug_and_interrupt, p, set_to, value
 
-from hillemu.debugging.debugged_run import DebuggedRun
 from hillemu.debugging.server import Event
 from hillemu.emu.gdb.registers import LAYOUT
 from hillemu.emu.stop import StopReason
@@ -95,16 +94,7 @@ def test_a_range_of_steps_ends_behind_the_range_and_at_a_breakpoint_in_it(boot: 
 def test_a_range_of_steps_that_never_ends_can_be_interrupted(boot: Boot) -> None:
     machine = boot("1: inc eax; jmp 1b")
     at = machine.cpu.eip
-    server = ScriptedServer(b"vCont;r%x,%x:1" % (at, at + 3))
-    looks = iter(range(1000))
-    typed = server.next
-    server.next = lambda timeout_s: (  # type: ignore[method-assign]
-        typed(timeout_s) if timeout_s != 0 else b"\x03" if next(looks) == 100 else None
-    )
-    run = DebuggedRun(machine, server)  # type: ignore[arg-type]
-    server.on_end = run.stop
-    run.run(wait=True)
-    assert server.answers[-1].startswith(b"T02")
+    assert debug_and_interrupt(machine, b"vCont;r%x,%x:1" % (at, at + 3))[-1].startswith(b"T02")
 
 
 def test_a_breakpoint_that_the_debugger_leaves_at_the_program_counter_stops_at_once(boot: Boot) -> None:

@@ -7,30 +7,10 @@ from pathlib import Path
 
 import pytest
 from pytest_project import Run, runner
+from stack_allocator import STACK
 
 pytest_plugins = ["pytester"]
 
-STACK = """
-from hillemu.kernel.mm.frames import OutOfMemory
-
-class Stack:
-    def __init__(self, zone):
-        self.stack = [frame for run in zone.runs() for frame in run.frames()]
-
-    @property
-    def free_frames(self):
-        return len(self.stack)
-
-    def alloc(self, order=0):
-        if order > 0 or not self.stack:
-            return OutOfMemory(order, len(self.stack))
-        return self.stack.pop()
-
-    def free(self, frame, order=0):
-        self.stack.append(frame)
-
-frame_allocator = Stack
-"""
 READY = 'pytestmark = pytest.mark.hillemu(kernel="built-in", until="String: Hello", budget="50M")\n'
 
 

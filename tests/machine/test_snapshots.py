@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from guest_drives import GuestDrives
+from machine_outcome import outcome
 
 from hillemu import Machine
 from hillemu.booting import EXTRA_DEVICES, DriveOptions
@@ -27,19 +28,6 @@ COUNT = """
 
 def drives_of(images: GuestDrives, **options: Any) -> DriveOptions:
     return DriveOptions((str(images.floppy),), (str(images.disk),), (str(images.cd),), **options)
-
-
-def outcome(machine: Machine) -> dict[str, Any]:
-    return {
-        "instructions": machine.cpu.instructions,
-        "ticks": machine.clock.now,
-        "registers": machine.registers(),
-        "ram": machine.memory.sha256(),
-        "serial": machine.serial.data,
-        "screen": machine.screen.cells,
-        "deliveries": machine.deliveries,
-        "unhandled": machine.unhandled,
-    }
 
 
 # ---- everything is decided ------------------------------------------------------------------------------------------

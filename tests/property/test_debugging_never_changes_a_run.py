@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from machine_outcome import outcome
 from scripted_debugger import ScriptedServer, monitor
 
 from hillemu import Machine
@@ -27,18 +28,6 @@ MOST = 20_000_000
 LOOKS = (b"g", b"m0,1000", monitor("info mem"), monitor("lint"), monitor("frames"), monitor("gdt"), b"?")
 FORWARD, BACK = (b"s", b"c"), (b"bs", b"bc")
 SAMPLES = 40
-
-
-def outcome(machine: Machine) -> dict[str, Any]:
-    return {
-        "instructions": machine.cpu.instructions,
-        "ticks": machine.clock.now,
-        "registers": machine.registers(),
-        "ram": machine.memory.sha256(),
-        "serial": machine.serial.data,
-        "screen": machine.screen.cells,
-        "deliveries": machine.deliveries,
-    }
 
 
 class Straight:

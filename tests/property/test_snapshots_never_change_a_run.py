@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import machine_outcome
 import pytest
 from guest_drives import GuestDrives, drive_options
 from hypothesis import HealthCheck, given, settings
@@ -38,18 +39,11 @@ POINTS = 1000
 
 
 def outcome(machine: Machine) -> dict[str, Any]:
-    """All that two machines which should be the same can be compared by."""
+    """The same, and what only a whole PC has."""
     drives = machine._booting._drives
     return {
-        "instructions": machine.cpu.instructions,
-        "ticks": machine.clock.now,
-        "registers": machine.registers(),
-        "ram": machine.memory.sha256(),
+        **machine_outcome.outcome(machine),
         "video_ram": hash(machine.memory.video_ram[: 256 * 1024].tobytes()),
-        "serial": machine.serial.data,
-        "screen": machine.screen.cells,
-        "deliveries": machine.deliveries,
-        "unhandled": machine.unhandled,
         "disks": [one.medium and one.medium.changed_sectors for one in (*drives.disks, *drives.floppies)]
         if drives
         else [],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 from gdb_target import packet, packets_in
@@ -56,6 +56,20 @@ def debug(machine: Machine, *packets: bytes | Event, **options: Any) -> tuple[li
     server.on_end = run.stop
     stop = run.run(wait=True)
     return server.answers[1:], stop
+
+
+def debug_and_interrupt(machine: Machine, *packets: bytes | Event, looks: int = 100) -> list[bytes]:
+    """The answers to `packets` and to a Ctrl-C that comes at the running machine's look number `looks`, from 0."""
+    server = ScriptedServer(*packets)
+    looked = count()
+    typed = server.next
+    server.next = lambda timeout_s: (  # type: ignore[method-assign]
+        typed(timeout_s) if timeout_s != 0 else b"\x03" if next(looked) == looks else None
+    )
+    run = DebuggedRun(machine, server)  # type: ignore[arg-type]
+    server.on_end = run.stop
+    run.run(wait=True)
+    return server.answers[1:]
 
 
 def value(hexadecimal: bytes) -> int:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from hillemu.emu.i386.address import VirtAddr
 from hillemu.emu.i386.control import PAE, PagingMode
 from hillemu.emu.i386.outcomes import Mapped, NotPresent, OutsideRam, PageFault, Step, Translation
-from hillemu.emu.i386.spaces import size_text
 from hillemu.inspection.findings import Severity
-from hillemu.inspection.pictures import headline
+from hillemu.inspection.pictures import cells, headline
 from hillemu.inspection.views.addresses import Address
 from hillemu.inspection.views.shown import Row, Shown, Table, Text, Tone
 
@@ -198,14 +197,6 @@ def finding_data(finding: Finding) -> dict[str, Any]:
 
 def _region_row(region: Region, scene: Scene) -> Row:
     flags = " ".join(name if count == region.pages else f"{name}:{count}" for name, count in region.flags.items())
-    cells = (
-        f"0x{region.start:08X}-0x{region.end - 1:08X}",
-        f"0x{region.phys:09X}",
-        size_text(region.size_bytes),
-        f"{region.pages} x {size_text(region.page_size_bytes)}",
-        region.letters,
-        flags,
-        scene.named(VirtAddr(region.start)),
-    )
     risky = region.rights.user and region.rights.writable and region.rights.executable
-    return Row(cells, Tone.WARNING if risky else Tone.USER if region.rights.user else Tone.PLAIN)
+    columns = (*cells(region), flags, scene.named(VirtAddr(region.start)))
+    return Row(columns, Tone.WARNING if risky else Tone.USER if region.rights.user else Tone.PLAIN)
