@@ -52,16 +52,17 @@ class HostPages:
     def present(self) -> list[Run]:
         """Where there may be anything but zeros, if the mapping is anonymous."""
         if _can_scan():
-            return self._scan(inverted=Category.ZERO, mask=Category.ZERO)
+            return self._scan(without=Category.ZERO)
         return list(self._read(_HAS_MEMORY))
 
     def changed(self) -> list[Run]:
         """What has been written since the mapping was made, if it is a private one of a file."""
         if _can_scan():
-            return self._scan(inverted=Category.FILE, mask=Category.FILE)
+            return self._scan(without=Category.FILE)
         return list(self._read(_IS_ITS_OWN))
 
-    def _scan(self, *, inverted: int, mask: int) -> list[Run]:
+    def _scan(self, *, without: Category) -> list[Run]:
+        """Pages that the host has memory for and that are not `without`."""
         runs: list[Run] = []
         regions = array("Q", bytes(24 * _REGIONS_AT_ONCE))
         at, end = self._base, self._base + self._size_bytes
@@ -79,8 +80,8 @@ class HostPages:
                         regions.buffer_info()[0],
                         _REGIONS_AT_ONCE,
                         0,
-                        inverted,
-                        mask,
+                        without,
+                        without,
                         any_of,
                         0,
                     )

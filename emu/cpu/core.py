@@ -3,8 +3,8 @@
 `Processor` is the only user of the C extension beside it.  It is a register file (`hillemu.emu.guest.Registers`), the
 source of virtual time (`hillemu.emu.clock.TickSource`), and the thing that runs.
 
-Not modelled, because Unicorn does not: segment limits, alignment checks (#AC), #XM, VME, machine checks.  Global pages
-do not survive a write to CR3.  Instruction breakpoints in DR0-DR3 compare EIP, as if CS began at 0.
+Not modelled, because Unicorn does not: alignment checks (#AC), #XM, VME, machine checks, and some segment limits (see
+native/limits.c).  Global pages do not survive a write to CR3.  Instruction breakpoints in DR0-DR3 compare EIP, as if CS began at 0.
 """
 
 from __future__ import annotations
