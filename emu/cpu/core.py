@@ -4,7 +4,8 @@
 source of virtual time (`hillemu.emu.clock.TickSource`), and the thing that runs.
 
 Not modelled, because Unicorn does not: alignment checks (#AC), #XM, VME, machine checks, and some segment limits (see
-native/limits.c).  Global pages do not survive a write to CR3.  Instruction breakpoints in DR0-DR3 compare EIP, as if CS began at 0.
+native/limits.c).  Global pages do not survive a write to CR3.  Instruction breakpoints in DR0-DR3 compare EIP, as if
+CS began at 0.
 """
 
 from __future__ import annotations
