@@ -36,6 +36,8 @@ class GuestMemory(Protocol):
 
     def u32(self, at: PhysAddr) -> int: ...
 
+    def u64(self, at: PhysAddr) -> int: ...
+
     def set_u32(self, at: PhysAddr, value: int) -> None: ...
 
     @property
@@ -125,6 +127,11 @@ class FakeMemory:
     def u32(self, at: PhysAddr) -> int:
         self._check(at, 4)
         value: int = struct.unpack_from("<I", self.data, at)[0]
+        return value
+
+    def u64(self, at: PhysAddr) -> int:
+        self._check(at, 8)
+        value: int = struct.unpack_from("<Q", self.data, at)[0]
         return value
 
     def set_u32(self, at: PhysAddr, value: int) -> None:

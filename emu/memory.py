@@ -55,6 +55,7 @@ DENSE_BYTES = 512 * MIB
 MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 """Python names it since 3.13; without it Linux refuses machines that are larger than the host."""
 _read_u32 = struct.Struct("<I").unpack_from
+_read_u64 = struct.Struct("<Q").unpack_from
 
 
 def low_ram_bytes(total_bytes: int) -> int:
@@ -264,6 +265,11 @@ class PhysicalMemory:
     def u32(self, at: PhysAddr) -> int:
         buffer, offset = (self.ram, at) if MIB <= at <= self.low_end - 4 else self._locate(at, 4)  # nearly always RAM
         value: int = _read_u32(buffer, offset)[0]
+        return value
+
+    def u64(self, at: PhysAddr) -> int:
+        buffer, offset = (self.ram, at) if MIB <= at <= self.low_end - 8 else self._locate(at, 8)
+        value: int = _read_u64(buffer, offset)[0]
         return value
 
     def set_u32(self, at: PhysAddr, value: int) -> None:

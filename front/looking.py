@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 class Looking:
     """What can be looked at, beside registers and devices."""
 
-    OUTSIDE_STATE = frozenset({"_structs"})
-    """What is known of the guest's types is not the guest's: restoring a snapshot leaves it."""
+    OUTSIDE_STATE = frozenset({"_structs", "_paging"})
+    """What is known of the guest's types is not the guest's, nor is who looks: restoring a snapshot leaves them."""
 
     _pc: Pc
     _structs: Structs | None = None
+    _paging: Paging | None = None
     loaded: Loaded | None
     symbols: SymbolTable
 
@@ -124,9 +125,11 @@ class Looking:
     @property
     def paging(self) -> Paging:
         """The address space that the processor uses now, to look at; ``paging.at(cr3=...)`` is another."""
-        from hillemu.inspection.spaces import Paging
+        if self._paging is None:
+            from hillemu.inspection.spaces import Paging
 
-        return Paging.of_pc(self._pc)
+            self._paging = Paging.of_pc(self._pc)
+        return self._paging
 
     @property
     def gdt(self) -> DescriptorTable:

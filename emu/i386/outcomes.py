@@ -16,7 +16,9 @@ Source: Intel SDM Vol. 3A, "Page-Fault Exceptions".
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar, dataclass_transform
 
 from hillemu.emu.i386.address import PhysAddr, VirtAddr
 from hillemu.emu.i386.control import PGE, SMEP, Access, ControlState, PagingMode, Rights
@@ -54,11 +56,19 @@ class Step:
         return f"{self.level}[{self.index:#05x}]"
 
 
-Visit = tuple[str, int, PhysAddr, PagingEntry]
-"""The fields of a `Step`."""
+Visit = tuple[str, int, int, Callable[[int], PagingEntry], int]
+"""The fields of a `Step`, with plain integers, and the entry as its class and a word."""
+
+Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True)
+def _value(cls: type[Value]) -> type[Value]:
+    """A data class that nobody changes.  The type checker sees to it: Python would take as long as half a walk."""
+    return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+@_value
 class Outcome:
     """What all endings have in common."""
 
@@ -71,7 +81,7 @@ class Outcome:
     @property
     def steps(self) -> tuple[Step, ...]:
         """Every entry that the walk read."""
-        return tuple(Step(*visit) for visit in self.trail)
+        return tuple(Step(level, index, PhysAddr(at), kind(raw)) for level, index, at, kind, raw in self.trail)
 
     @property
     @abstractmethod
@@ -86,7 +96,7 @@ class Outcome:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True, slots=True)
+@_value
 class Mapped(Outcome):
     """The access is allowed and reaches physical address `phys`.
 
@@ -116,7 +126,10 @@ class Mapped(Outcome):
     @property
     def leaf(self) -> LeafEntry | None:
         """The entry that maps the page; `None` when paging is off."""
-        entry = self.trail[-1][3] if self.trail else None
+        if not self.trail:
+            return None
+        *_, kind, raw = self.trail[-1]
+        entry = kind(raw)
         return entry if isinstance(entry, LeafEntry) else None
 
     @property
@@ -146,7 +159,7 @@ class Mapped(Outcome):
         return f"physical 0x{self.phys:08X} ({', '.join(words)})"
 
 
-@dataclass(frozen=True, slots=True)
+@_value
 class PageFault(Outcome):
     """The access raises #PF."""
 
@@ -171,7 +184,7 @@ class PageFault(Outcome):
         return f"{cause}: a {self.access} raises #PF, error code {int(self.error_code):#x}"
 
 
-@dataclass(frozen=True, slots=True)
+@_value
 class NotPresent(PageFault):
     """The last entry visited has P=0."""
 
@@ -180,7 +193,7 @@ class NotPresent(PageFault):
         return self._raises(f"{self.steps[-1].place} is not present")
 
 
-@dataclass(frozen=True, slots=True)
+@_value
 class ReservedBit(PageFault):
     """The last entry visited has the bits `reserved` set, which must be zero."""
 
@@ -195,7 +208,7 @@ class ReservedBit(PageFault):
         return self._raises(cause)
 
 
-@dataclass(frozen=True, slots=True)
+@_value
 class Denied(PageFault):
     """The page is there, but not for this access; `reason` says which right is missing."""
 
@@ -207,7 +220,7 @@ class Denied(PageFault):
         return self._raises(self.reason)
 
 
-@dataclass(frozen=True, slots=True)
+@_value
 class OutsideRam(Outcome):
     """The next entry would lie at `entry_at`, where neither RAM nor ROM answers."""
 

@@ -71,6 +71,8 @@ class TableMemory(Protocol):
 
     def u32(self, at: PhysAddr) -> int: ...
 
+    def u64(self, at: PhysAddr) -> int: ...
+
 
 class ReadableMemory(TableMemory, Protocol):
     """Physical memory whose bytes can be read too."""
@@ -84,30 +86,30 @@ def translate(memory: TableMemory, at: VirtAddr, control: ControlState, access: 
     if not control.cr0 & PG:
         return Mapped(at, access, control, (), PhysAddr(at), 1 << 32, ALL_RIGHTS)
     pae = cr4 & PAE
-    table = control.cr3 & (0xFFFFFFE0 if pae else 0xFFFFF000)
+    # Plain integers from here to the outcome: a call of `PhysAddr` for each level would be a tenth of the walk.
+    table: int = control.cr3 & (0xFFFFFFE0 if pae else 0xFFFFF000)
+    word_at: Callable[..., int] = memory.u64 if pae else memory.u32
+    entry_bytes = 8 if pae else 4
     trail: tuple[Visit, ...] = ()
     grants = _EVERYTHING
     for level, shift, mask, kind, large_kind, doubtful in _PAE_LEVELS if pae else _LEGACY_LEVELS:
         index = at >> shift & mask
-        entry_at = PhysAddr(table + index * (8 if pae else 4))
+        entry_at = table + index * entry_bytes
         try:
-            raw = memory.u32(entry_at)
-            if pae:
-                raw |= memory.u32(PhysAddr(entry_at + 4)) << 32
+            raw = word_at(entry_at)
         except IndexError:
-            return OutsideRam(at, access, control, trail, level, index, entry_at)
+            return OutsideRam(at, access, control, trail, level, index, PhysAddr(entry_at))
         if raw & _LARGE and large_kind is not None and (pae or cr4 & PSE):
             kind, doubtful = large_kind, _LARGE_DOUBTFUL
-        entry = kind(raw)
-        trail += ((level, index, entry_at, entry),)
+        trail += ((level, index, entry_at, kind, raw),)
         if not raw & _PRESENT:
             return NotPresent(at, access, control, trail)
-        if (raw & doubtful or raw >> control.physical_bits) and (reserved := reserved_bits(entry, control)):
+        if (raw & doubtful or raw >> control.physical_bits) and (reserved := reserved_bits(kind(raw), control)):
             return ReservedBit(at, access, control, trail, reserved)
         if shift != _POINTER_SHIFT:  # A PDPTE has no say in rights.
             grants &= raw ^ _NO_EXECUTE
         if kind is large_kind:
-            table = entry.base
+            table = kind(raw).base
             break
         table = raw & _ADDRESS
     rights = rights_of(grants)

@@ -70,18 +70,19 @@ class Link:
 class Tables:
     """A copy of all tables that `control` reaches: the content of each by its frame number, in the order of the walk.
 
-    It stands in for physical memory in a walk: `u32` raises `IndexError` where no table is.
+    It stands in for physical memory in a walk: reading where no table is raises `IndexError`.
     """
 
     control: ControlState
     frames: Mapping[Frame, bytes]
 
     def u32(self, at: PhysAddr) -> int:
-        """The table word at physical `at`."""
-        data = self.frames.get(frame_of(at))
-        if data is None:
-            raise IndexError(f"physical {at:#x} is not in a table")
-        return int.from_bytes(data[at & PAGE_MASK : (at & PAGE_MASK) + 4], "little")
+        """The four bytes of a table at physical `at`."""
+        return int.from_bytes(self.read(at, 4), "little")
+
+    def u64(self, at: PhysAddr) -> int:
+        """The eight bytes of a table at physical `at`."""
+        return int.from_bytes(self.read(at, 8), "little")
 
     def read(self, at: PhysAddr, count: int) -> bytes:
         """`count` bytes of the table at physical `at`; `IndexError` if they are not wholly in one table."""

@@ -177,6 +177,7 @@ class Paging(AddressSpace):
         self._registers = registers
         self._physical_map = physical_map or (lambda: PhysicalMap.of_ram(memory))
         self._fixed = fixed or {}
+        self._known: tuple[tuple[int, ...], ControlState] = ((), ControlState(0, 0))
 
     @classmethod
     def of_pc(cls, pc: Pc) -> Paging:
@@ -185,10 +186,11 @@ class Paging(AddressSpace):
 
     @property
     def control(self) -> ControlState:
-        fixed, get = self._fixed, self._registers.get
-        if not fixed:
-            return ControlState.read(self._registers)
-        return ControlState(*[fixed[name] if name in fixed else get(name) for name in ("cr0", "cr3", "cr4", "efer")])
+        get = self._registers.get
+        now = (get("cr0"), get("cr3"), get("cr4"), get("efer"))
+        if now != self._known[0]:  # seldom between two walks, and a state costs half as much as a walk
+            self._known = (now, replace(ControlState(*now), **self._fixed))
+        return self._known[1]
 
     @property
     def tables(self) -> Tables:

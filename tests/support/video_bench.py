@@ -56,6 +56,10 @@ class VideoMemory:
         value: int = struct.unpack("<I", self.read(at, 4))[0]
         return value
 
+    def u64(self, at: PhysAddr) -> int:
+        value: int = struct.unpack("<Q", self.read(at, 8))[0]
+        return value
+
     def set_u32(self, at: PhysAddr, value: int) -> None:
         self.write(at, struct.pack("<I", value))
 

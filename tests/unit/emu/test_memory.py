@@ -45,6 +45,16 @@ def test_what_is_written_is_read_back(at: int) -> None:
     assert memory.read(PhysAddr(at), 4) == b"\x78\x56\x34\x12"
 
 
+@pytest.mark.parametrize("at", [0, 0x9FFF8, 0xB8000, MIB, 3 * GIB - 8, FOUR_GIB, FOUR_GIB + GIB - 8])
+def test_two_words_are_read_as_one(at: int) -> None:
+    memory = PhysicalMemory(4 * GIB)
+    memory.set_u32(PhysAddr(at), 0x12345678)
+    memory.set_u32(PhysAddr(at + 4), 0x9ABCDEF0)
+    assert memory.u64(PhysAddr(at)) == 0x9ABCDEF012345678
+    with pytest.raises(IndexError, match=r"not in RAM or ROM"):
+        memory.u64(PhysAddr(3 * GIB - 4))
+
+
 @pytest.mark.parametrize("at", [-4, 3 * GIB - 2, 3 * GIB, 0xFEC00000, FOUR_GIB + GIB - 2, FOUR_GIB + GIB, FOUR_GIB - 2])
 def test_an_access_that_is_not_wholly_in_memory_is_an_index_error(at: int) -> None:
     memory = PhysicalMemory(4 * GIB)

@@ -43,6 +43,9 @@ class ClosedMemory:
     def u32(self, at: PhysAddr) -> int:
         return self._inner.u32(at)
 
+    def u64(self, at: PhysAddr) -> int:
+        return self._inner.u64(at)
+
     def set_u32(self, at: PhysAddr, value: int) -> None:
         self._inner.set_u32(at, value)
 
