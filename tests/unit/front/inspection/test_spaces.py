@@ -71,12 +71,12 @@ def test_a_space_without_pages_is_empty_but_there() -> None:
 def test_a_space_follows_the_registers_between_two_walks() -> None:
     guest, paging = space({1: 0x5000 | P})
     other, elsewhere = 0x3000, paging.at(cr3=DIRECTORY)
-    guest.memory.set_u32(PhysAddr(other), 0x7000 | PS | P)
+    guest.memory.set_u32(PhysAddr(other), 0x400000 | PS | P)
     assert (paging[0x1000].phys, elsewhere[0x1000].phys) == (0x5000, 0x5000)
     guest.registers.set("cr3", other)
     assert (paging[0x1000].phys, elsewhere[0x1000].phys) == (None, 0x5000)
     guest.registers.set("cr4", 0x10)
-    assert (paging[0x1000].phys, elsewhere[0x1000].phys) == (0x1000, 0x5000)
+    assert (paging[0x1000].phys, elsewhere[0x1000].phys) == (0x401000, 0x5000)
     guest.registers.set("cr0", 1)
     assert (paging.control.mode, elsewhere.control.cr0) == (PagingMode.OFF, 0x80010001)
 
