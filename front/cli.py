@@ -50,6 +50,10 @@ def _run(argv: Sequence[str]) -> int:
         from hillemu.commands.kernel_trace import kernel_trace
 
         return kernel_trace(options)
+    if options.command == "profiles":
+        from hillemu.commands.profiles import profiles
+
+        return profiles(options)
     if options.command == "inspect":
         from hillemu.commands.inspect import inspect
 

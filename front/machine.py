@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hillemu.boot.image import BootOptions, Image, Loaded, Module
 from hillemu.boot.shipped import shipped_image
@@ -46,7 +46,6 @@ from hillemu.watching import Watching
 if TYPE_CHECKING:
     from hillemu.emu.devices.video.picture import Picture
     from hillemu.hosted_kernel import HostedKernel
-    from hillemu.kernel.kernel import Kernel
     from hillemu.kernel.options import KernelOptions
 
 NO_DRIVES = DriveOptions()
@@ -156,48 +155,49 @@ class Machine(Looking, Rewinding, Watching):
     def load_kernel(
         self,
         *,
+        profile: str | None = None,
         modules: Sequence[str | tuple[str, str]] = (),
         append: str = "",
         options: KernelOptions | None = None,
     ) -> Loaded:
-        """Load the kernel whose memory management is Python; `kernel` is the object behind it.
+        """Load a kernel whose memory management is Python; `kernel` is the object behind it.
 
-        It runs the programs among `modules`, or its own test program if there are none.  Raises as `load` does.
+        `profile` names which (`hillemu profiles` lists them); without, it is `hillson`.  It runs the programs among
+        `modules`, or its own test program if there are none.  Raises as `load` does.
         """
         pairs = [(module, "") if isinstance(module, str) else module for module in modules]
-        return self._load_built_in(tuple(Module.open(*pair) for pair in pairs), append, options)
+        return self._load_built_in(tuple(Module.open(*pair) for pair in pairs), append, options, profile)
 
-    def _load_built_in(self, modules: tuple[Module, ...], append: str, options: KernelOptions | None) -> Loaded:
-        from hillemu.hosted_kernel import HostedKernel, kernel_image, shipped_programs
+    def _load_built_in(
+        self, modules: tuple[Module, ...], append: str, options: KernelOptions | None, profile: str | None
+    ) -> Loaded:
+        from hillemu.hosted_kernel import HostedKernel
 
-        self._hosted = self._hosted or HostedKernel(self._pc)
-        if options is not None:
-            self._hosted.options = options
-        brought = modules or shipped_programs()
-        return self._load(kernel_image(), BootOptions(cmdline=append, modules=brought), self._hosted.boot)
+        self._hosted = hosted = self._hosted or HostedKernel(self._pc)
+        return self._load(*hosted.prepare(profile, modules, append, options), hosted)
 
     @property
-    def kernel(self) -> Kernel:
-        """The kernel that `load_kernel` has loaded; raises `UserMistake` if another image is."""
+    def kernel(self) -> Any:
+        """The profile's kernel that `load_kernel` has loaded; raises `UserMistake` if another image is."""
         if self._hosted is None:
             raise UserMistake("this machine does not run hillemu's kernel; call load_kernel() first")
         return self._hosted.kernel
 
-    def _load(
-        self, image: Image | None, options: BootOptions, on_boot: Callable[[Loaded], None] | None = None
-    ) -> Loaded:
+    def _load(self, image: Image | None, options: BootOptions, hosted: HostedKernel | None = None) -> Loaded:
         prepared = self._booting.prepare(image, options)
 
         def boot() -> Loaded:
             loaded = prepared()
-            if on_boot is not None:
-                on_boot(loaded)
+            if hosted is not None:
+                hosted.boot(loaded)
             return loaded
 
         self.loaded = boot()
         self._boot = boot
         is_elf = image is not None and image.has(0, b"\x7fELF")
         self.symbols = SymbolTable(bytes(image.data), name=image.path) if image and is_elf else SymbolTable()
+        if hosted is not None:
+            self.symbols = hosted.symbols
         for note in self.loaded.notes:
             self._report_once(note)
         return self.loaded

@@ -36,6 +36,8 @@ class KernelOptions(NamedTuple):
     """Called when memory management is complete, before the first program runs."""
     check: bool = False
     """Verify everything when the last program has ended, and say so; contradictions make the exit code 3."""
+    checks: tuple[str, ...] = ()
+    """Verify only these, of the profile's `Profile.checks`."""
 
 
 class CommandLine(NamedTuple):

@@ -132,13 +132,9 @@ def power_on(options: CommandLine) -> Machine:
         devices=options.device,
     )
     if _boots_the_built_in_kernel(options):
-        from hillemu.kernel_module import kernel_options
+        from hillemu.commands.built_in import load_built_in
 
-        machine.load_kernel(
-            modules=tuple(options.module),
-            append=options.append,
-            options=kernel_options(options.kernel_module, check=options.check),
-        )
+        load_built_in(machine, options)
     else:
         machine.load(
             options.image,
@@ -211,7 +207,7 @@ def _check_built_in(options: CommandLine) -> None:
         )
     _refuse(
         "is for the built-in kernel, which boots without IMAGE, drives and --bios",
-        {"--kernel-module": options.kernel_module, "--check": options.check},
+        {"--profile": options.profile, "--kernel-module": options.kernel_module, "--check": options.check},
     )
 
 

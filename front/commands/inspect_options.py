@@ -60,4 +60,4 @@ def add_inspect(inspect: Parser) -> None:
     add_input(terminal)
     ending = add_ending(inspect)
     ending.add_argument("--quiet", action="store_true", help="say nothing but the views and errors")
-    inspect.set_defaults(image=None, check=False, live=None, replay=None, display=None, gdb=None, wait=False, json=None)
+    inspect.set_defaults(image=None, check=None, live=None, replay=None, display=None, gdb=None, wait=False, json=None)

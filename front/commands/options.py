@@ -23,6 +23,7 @@ CPU_MODELS = ("386", "486", "pentium", "qemu32", "max")
 IMAGE_FORMATS = ("auto", "multiboot", "multiboot2", "linux", "linux16", "disk", "floppy", "cd")
 EXTRA_DEVICES = ("fw-cfg", "pc-testdev", "isa-debugcon")
 LIVE_INPUTS = ("keyboard", "serial")
+ALL_CHECKS = "all"
 DEFAULT_COLUMNS = 80
 
 DESCRIPTION = "An i386 PC for people who write, teach and test operating-system memory management."
@@ -79,7 +80,10 @@ class CommandLine(argparse.Namespace):
     wait: bool
     reboot: bool
     kernel_module: str | None
-    check: bool
+    check: str | None
+    """Names with commas between them; `ALL_CHECKS` if none are given."""
+    profile: str | None
+    """Which built-in kernel; `profiles.registry` knows them."""
     trace: str
     """What `hillemu kernel-trace` replays."""
     debug_aids: bool
@@ -170,10 +174,11 @@ def make_parser() -> Parser:
     )
     commands.add_parser(
         "kernel-trace",
-        help="replay an allocation trace through the built-in kernel's kmalloc",
-        description="Replay FILE, with lines 'a ID SIZE', 'r ID SIZE' and 'f ID',\nand print how kmalloc did.",
-        epilog="exit status: 0, or 1 if the allocators' structures contradict each other afterwards",
+        help="replay an allocation trace, or a string of page references, through a built-in kernel's parts",
         fill=_add_kernel_trace,
+    )
+    commands.add_parser(
+        "profiles", help="list the built-in kernels, with their memory layouts drawn", fill=_add_profiles
     )
     commands.add_parser("grade", help="give a kernel points for what it does", fill=_add_grade)
     commands.add_parser("vscode", help="have F5 in Visual Studio Code debug a kernel", fill=_add_vscode)
@@ -190,29 +195,19 @@ def _add_boot(boot: Parser) -> None:
     )
     add_machine(boot)
     kernel = add_image(boot)
-    kernel.add_argument("--check", action="store_true", help="verify all of its structures at the end")
+    kernel.add_argument(
+        "--check",
+        nargs="?",
+        const=ALL_CHECKS,
+        metavar="NAMES",
+        help="verify its structures at the end: all, or those that NAMES has, as in bitmap,heap",
+    )
     add_drives(boot)
     _add_terminal(boot)
     _add_debugger(boot)
     ending = add_ending(boot)
     ending.add_argument("--json", metavar="FILE", help="write what happened to FILE")
     ending.add_argument("--quiet", action="store_true", help="say nothing but errors and crash reports")
-
-
-def _add_vscode(vscode: Parser) -> None:
-    vscode.description = (
-        "Write .vscode/launch.json and tasks.json, or add to them: F5 boots KERNEL, stopped at its entry."
-    )
-    vscode.add_argument("kernel", metavar="KERNEL", help="the ELF file that has the symbols")
-    vscode.add_argument("--port", type=_port, default=1234, metavar="N", help="where hillemu listens [1234]")
-    vscode.add_argument("--force", action="store_true", help="replace what the files have for this kernel")
-
-
-def _add_gdbinit(gdbinit: Parser) -> None:
-    gdbinit.description = (
-        "Print the path of GDB's script: follows 16-bit and 32-bit code, walks page tables, goes back."
-    )
-    gdbinit.add_argument("--text", action="store_true", help="print the script instead")
 
 
 def _add_inspect(inspect: Parser) -> None:
@@ -274,7 +269,8 @@ def add_image(boot: Parser) -> argparse._ArgumentGroup:
     )
 
     kernel = boot.add_argument_group("the built-in kernel, which boots without IMAGE")
-    _add_kernel_module(kernel)
+    kernel.add_argument("--profile", metavar="NAME", help="which: 'hillemu profiles' lists them [hillson]")
+    add_kernel_module(kernel)
     return kernel
 
 
@@ -367,7 +363,8 @@ def add_ending(boot: Parser) -> argparse._ArgumentGroup:
     return ending
 
 
-def _add_kernel_module(group: argparse._ActionsContainer) -> None:
+def add_kernel_module(group: argparse._ActionsContainer) -> None:
+    """Add the option that brings the user's own parts."""
     group.add_argument(
         "--kernel-module",
         metavar="FILE.py",
@@ -376,17 +373,27 @@ def _add_kernel_module(group: argparse._ActionsContainer) -> None:
 
 
 def _add_kernel_trace(trace: Parser) -> None:
-    trace.add_argument("trace", metavar="FILE", help="the trace")
-    trace.add_argument(
-        "--mem", type=parse_ram_size, default="64M", metavar="SIZE", help="RAM, 4M to 64G; a bare number is MiB [64M]"
-    )
-    trace.add_argument(
-        "--debug-aids",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="fences around allocations and poison in what is free [yes]",
-    )
-    _add_kernel_module(trace)
+    from hillemu.commands.kernel_trace_options import add_kernel_trace
+
+    add_kernel_trace(trace)
+
+
+def _add_profiles(profiles: Parser) -> None:
+    from hillemu.commands.small_options import add_profiles
+
+    add_profiles(profiles)
+
+
+def _add_vscode(vscode: Parser) -> None:
+    from hillemu.commands.small_options import add_vscode
+
+    add_vscode(vscode)
+
+
+def _add_gdbinit(gdbinit: Parser) -> None:
+    from hillemu.commands.small_options import add_gdbinit
+
+    add_gdbinit(gdbinit)
 
 
 def _add_grade(grade: Parser) -> None:
@@ -406,12 +413,6 @@ class _count:  # noqa: N801 - argparse prints a type's name
         if not digits.isascii() or not digits.isdecimal() or len(digits) > 18:
             raise OptionError(self.option, f"{text!r} is not a number of instructions; write it like 10_000_000")
         return int(digits)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 16):
-        raise OptionError("--port", f"{text!r} is not a TCP port, 1 to 65535")
-    return int(text)
 
 
 def _module(text: str) -> tuple[str, str]:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from hillemu.testing.tested_machine import MachineUnderTest
 
 MARKER = "hillemu"
-BUILT_IN = "built-in"
-"""As `hillemu.testing.request` has it, which is imported later."""
+BUILT_IN = ("built-in", "hillson", "bitmap", "orange")
+"""As `hillemu.testing.request.built_in_names` has them, which is imported later."""
 VARIANT = "_hillemu_variant"
 """The fixture that a marker's lists are the parameters of."""
 
@@ -82,7 +82,8 @@ class BootFactory:
         """A machine of this test alone; what `words` do not say is as the test's markers and the options say.
 
         `kernel`, `modules`, `initrds`, `disks`: files, from the test's folder or the root folder of the tests.
-        `kernel="built-in"` is hillemu's own, `kernel_module` a file with parts for it.
+        `kernel="built-in"` is hillemu's own, `kernel_module` a file with parts for it; `kernel="bitmap"` is another
+        profile of hillemu's.
         `mem`, `cpu`, `append`, `devices`, `format`: as `hillemu.Machine` and its `load` take them.
         `until` (text on the serial port or the screen) or `at` (address or symbol): where to boot to; else nothing has
         run.  `budget`: how far the boot, and each run after it, may go.
@@ -97,7 +98,7 @@ class BootFactory:
         if said.get("kernel") is None:
             said["kernel"] = self._request.getfixturevalue("hillemu_kernel")
         module = self._request.config.getoption("--hillemu-kernel-module")
-        if module is not None and said["kernel"] == BUILT_IN:
+        if module is not None and said["kernel"] in BUILT_IN:
             said.setdefault("kernel_module", self._request.config.invocation_params.dir / module)
         ini = self._request.config.getini("hillemu_budget")
         budget = Budget.parse(ini, option="hillemu_budget") if ini else Budget()
@@ -128,7 +129,7 @@ def hillemu_kernel(pytestconfig: pytest.Config) -> Any:
     """
     ini = pytestconfig.getini("hillemu_kernel")
     folder = pytestconfig.inipath.parent if pytestconfig.inipath else pytestconfig.rootpath
-    return folder / ini if ini and ini != BUILT_IN else ini or None
+    return folder / ini if ini and ini not in BUILT_IN else ini or None
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ def _words_of(request: pytest.FixtureRequest, variant: Mapping[str, Any]) -> dic
     typed = request.config.getoption("--hillemu-kernel")
     option = {}
     if typed is not None:
-        option["kernel"] = typed if typed == BUILT_IN else request.config.invocation_params.dir / typed
+        option["kernel"] = typed if typed in BUILT_IN else request.config.invocation_params.dir / typed
     return option | _marked(request.node) | dict(variant)
 
 

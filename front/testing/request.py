@@ -48,7 +48,9 @@ class BootRequest(NamedTuple):
     """A guest at a point of its run; equal requests give equal machines."""
 
     kernel: GuestFile | None
-    """`None` is the built-in one."""
+    """`None` is a built-in one."""
+    profile: str | None = None
+    """Which built-in one, if it is named."""
     kernel_module: GuestFile | None = None
     """Parts of the user's own for the built-in kernel."""
     mem: str | int = "64M"
@@ -110,7 +112,8 @@ def make_request(words: Mapping[str, Any], folders: Folders, default_budget: Bud
             "which one? Say @pytest.mark.hillemu(kernel=FILE), --hillemu-kernel FILE or hillemu_kernel = FILE "
             f"in pytest's configuration, or define a fixture hillemu_kernel; {BUILT_IN!r} is hillemu's own",
         )
-    is_built_in = words["kernel"] == BUILT_IN
+    is_built_in = is_built_in_name(words["kernel"])
+    profile = words["kernel"] if is_built_in and words["kernel"] != BUILT_IN else None
     _refuse_what_is_not_read(words, is_built_in)
     plain = {word: words[word] for word in ("mem", "cpu", "append", "format", "until", "at") if word in words}
     for word in ("cpu", "append", "format"):
@@ -120,6 +123,7 @@ def make_request(words: Mapping[str, Any], folders: Folders, default_budget: Bud
         raise OptionError("mem", f"{plain['mem']!r} is not a size; write it like 512M, 4G or 65536K")
     return BootRequest(
         kernel=None if is_built_in else _file(words["kernel"], folders, "kernel"),
+        profile=profile,
         kernel_module=_file(module, folders, "kernel_module") if (module := words.get("kernel_module")) else None,
         modules=tuple(_module(one, folders) for one in _sequence(words, "modules")),
         initrds=tuple(_file(one, folders, "initrds") for one in _sequence(words, "initrds")),
@@ -128,6 +132,22 @@ def make_request(words: Mapping[str, Any], folders: Folders, default_budget: Bud
         budget=default_budget if words.get("budget") is None else Budget.parse(words["budget"], default_budget),
         **plain,
     )
+
+
+def built_in_names() -> tuple[str, ...]:
+    """`BUILT_IN` and all profiles."""
+    from hillemu.kernel.profiles.registry import MODULES
+
+    return BUILT_IN, *MODULES
+
+
+def is_built_in_name(kernel: Any) -> bool:
+    """Whether the word `kernel` means a kernel that comes with hillemu.
+
+    >>> is_built_in_name("bitmap"), is_built_in_name("./bitmap")
+    (True, False)
+    """
+    return isinstance(kernel, str) and kernel in built_in_names()
 
 
 def variants(words: Mapping[str, Any]) -> list[dict[str, Any]]:

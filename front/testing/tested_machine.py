@@ -52,12 +52,12 @@ class MachineUnderTest(Machine):
         self.notes: list[str] = []
         super().__init__(request.mem, cpu=request.cpu, report=self.notes.append, drives=drives, devices=request.devices)
         self.request = request
-        self.kernel_path = BUILT_IN if request.kernel is None else request.kernel.name
+        self.kernel_path = (request.profile or BUILT_IN) if request.kernel is None else request.kernel.name
         """As the guest is told it: the same whatever folder the tests are run in."""
         self.default_budget = request.budget
         modules = tuple(Module(file.name, words, read_file(str(file.path))) for file, words in request.modules)
         if request.kernel is None:
-            self._load_built_in(modules, request.append, _kernel_options(request.kernel_module))
+            self._load_built_in(modules, request.append, _kernel_options(request.kernel_module), request.profile)
             return
         initrds = tuple(_as_module(file) for file in request.initrds)
         self._load(
