@@ -5,6 +5,8 @@ A machine has no signals, so those that C and S would deliver are ignored.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from hillemu.emu.gdb.context import UNKNOWN, Command, Context, Reply
 from hillemu.emu.gdb.fields import Malformed, address, enhex, number
 from hillemu.emu.gdb.register_commands import expedited
@@ -76,7 +78,12 @@ def _behind_signal(arguments: bytes) -> bytes:
 
 
 def _resume_threads(context: Context, arguments: bytes) -> Reply:
-    """``vCont;action[:thread];...``: the first action that names our one thread, or all."""
+    return _start(context, _action_for_us(arguments))
+
+
+@lru_cache(maxsize=16)  # GDB sends the same few by the ten thousand
+def _action_for_us(arguments: bytes) -> Resume:
+    """``;action[:thread];...``: the first action that names our one thread, or all."""
     if not arguments.startswith(b";"):
         raise Malformed("vCont without an action")
     wanted = None
@@ -87,7 +94,7 @@ def _resume_threads(context: Context, arguments: bytes) -> Reply:
             wanted = how
     if wanted is None:
         raise Malformed("vCont resumes no thread")
-    return _start(context, wanted)
+    return wanted
 
 
 def _action(text: bytes) -> Resume:

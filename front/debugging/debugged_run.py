@@ -29,6 +29,7 @@ from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import Ended, HostSignal, Motion, Resume, Stopped
 from hillemu.emu.reports import Report, unheard
 from hillemu.emu.stop import Stop, StopReason
+from hillemu.terminal.ctrl_c import DeferredCtrlC
 
 if TYPE_CHECKING:
     from hillemu.input_record import Typed
@@ -84,6 +85,7 @@ class DebuggedRun:
     def run(self, *, wait: bool = False, between: Callable[[], bool] | None = None) -> Stop:
         """Run to the end; with `wait`, the first instruction waits for a debugger."""
         self._between = between or _no_input
+        ctrl_c = DeferredCtrlC(self.stop)
         try:
             how = self._stand_still() if wait else _ON
             while how is not None and not self._is_over(how):
@@ -101,6 +103,7 @@ class DebuggedRun:
             if self._watch is not None:
                 self._watch.close()
             self._target.points.clear()
+            ctrl_c.close()
         stop = self._final or self._interrupted()
         if self._session is not None:
             self._server.send(self._session.stopped(Ended(exit_status(stop))))

@@ -50,7 +50,7 @@ class MachineTarget:
         return "i386" if register_access.code_size(self._cpu) == 32 else "i8086"
 
     def read_register(self, register: Register) -> bytes | None:
-        return register_access.read(self._cpu, register)
+        return register_access.READERS[register.number](self._cpu)
 
     def write_register(self, register: Register, value: bytes) -> None:
         self.was_changed = True

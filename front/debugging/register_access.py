@@ -45,11 +45,6 @@ class RegisterFile(Protocol):
     def fpu_set(self, name: str, value: bytes) -> None: ...
 
 
-def read(cpu: RegisterFile, register: Register) -> bytes:
-    """The register's value, little-endian, as long as GDB wants it."""
-    return _READERS[register.name](cpu)
-
-
 def write(cpu: RegisterFile, memory: GuestMemory, register: Register, data: bytes) -> None:
     """Set the register; raises `TargetError` where the processor could not hold the value."""
     name, value = register.name, int.from_bytes(data, "little")
@@ -102,8 +97,9 @@ _NUMBERS: dict[str, Callable[[RegisterFile], int]] = {
     "ip": lambda cpu: cpu.get("eip"),
     "code_size": code_size,
 }
-_READERS = {register.name: _reader_of(register) for register in LAYOUT}
-"""How each register is read; tables are quicker than questions, and GDB reads all after every stop."""
+READERS = tuple(_reader_of(register) for register in LAYOUT)
+"""What reads each register, by its number: little-endian, as long as GDB wants it.  A table is quicker than questions,
+and GDB wants ten of them after every step."""
 
 
 def _loaded(cpu: RegisterFile, memory: GuestMemory, name: str, selector: int) -> Segment:

@@ -96,10 +96,7 @@ class Server:
 
     def send(self, data: bytes) -> None:
         """Send all of `data`; that the client is gone will be told by `next`."""
-        if self._client is not None and data:
-            with suppress(OSError):
-                self._client.sendall(data)
-                return
+        if self._client is not None and data and not _sent_all(self._client, data):
             # An end of file is what `next` shall see.
             with suppress(OSError):
                 self._client.shutdown(socket.SHUT_RDWR)
@@ -118,6 +115,8 @@ class Server:
     def _receive(self, client: socket.socket) -> bytes | Event:
         try:
             data = client.recv(READ_BYTES)
+        except BlockingIOError:  # it was seen too early
+            return b""
         except OSError:
             data = b""
         if not data:
@@ -133,7 +132,8 @@ class Server:
         if self._client is not None:
             self._refuse(caller)
             return False
-        caller.settimeout(SEND_TIMEOUT_S)
+        # A time-out would have the host asked twice for each packet.
+        caller.setblocking(False)
         # Every packet is answered at once, and waited for.
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client = caller
@@ -156,6 +156,19 @@ class Server:
                 return
         caller.close()
         self._refused.remove(caller)
+
+
+def _sent_all(client: socket.socket, data: bytes) -> bool:
+    """Whether `client`, which does not block, took all of `data`."""
+    while data:
+        try:
+            data = data[client.send(data) :]
+        except BlockingIOError:
+            if not select.select([], [client], [], SEND_TIMEOUT_S)[1]:
+                return False
+        except OSError:
+            return False
+    return True
 
 
 def _why(error: OSError | UnicodeError) -> str:
