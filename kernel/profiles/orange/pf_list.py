@@ -1,0 +1,202 @@
+"""`pf_list`: what is known of each page frame, in a circular doubly linked list in guest memory.
+
+::
+
+    struct pf {
+        u32 prev;            linear address of the entry before; the first one's is the last
+        u32 next;            of the entry behind; the last one's is the first
+        u32 ref_count;       how many page-table entries map the frame
+        u32 type;            PageType
+        u32 protection;      Protection
+        u32 frame;           physical address of the frame
+    };                       24 bytes
+
+The entries lie one behind the other, in the order of their frames, so that the list can be followed, and an entry also
+be found by its frame.  The guest's memory is all there is: searching reads it, in pieces of some thousand entries.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from enum import IntEnum
+from typing import NamedTuple
+
+from hillemu.emu.guest import GuestMemory
+from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE, PhysAddr
+from hillemu.kernel.errors import Corruption
+from hillemu.kernel.mm.structure import Structure
+from hillemu.kernel.mm.words import window
+
+
+class PageType(IntEnum):
+    """What a frame is used for."""
+
+    FREE = 0
+    """It can be handed out; nothing maps it."""
+    RESERVED = 1
+    """Page tables, the room for them, and `pf_list` itself: mapped one to one, and never handed out."""
+    MAPPED = 2
+    """`vm_alloc` has handed it out."""
+
+
+class Protection(IntEnum):
+    """What may be done with a frame, by any page-table entry that maps it."""
+
+    NONE = 0
+    """It is free."""
+    READ_ONLY = 1
+    READ_WRITE = 2
+
+
+PF = Structure("pf", "u32 prev", "u32 next", "u32 ref_count", "u32 type", "u32 protection", "u32 frame")
+PREV, NEXT, REF_COUNT, TYPE, PROTECTION, FRAME = range(6)
+"""Members, as numbers of words in an entry."""
+WORDS = PF.size_bytes // 4
+_TYPE_OFFSET = PF.offset("type")
+_PIECE = 4096
+"""How many entries a search reads at a time."""
+_FREE = bytes((PageType.FREE,))
+
+
+class Pf(NamedTuple):
+    """An entry, as it stands in memory."""
+
+    prev: int
+    next: int
+    ref_count: int
+    type: int
+    protection: int
+    frame: int
+
+
+class PfList:
+    """The list at `at`, of `count` frames from physical `base` on; numbers of frames count from there."""
+
+    def __init__(self, memory: GuestMemory, at: PhysAddr, base: PhysAddr, count: int) -> None:
+        self.at, self.base, self.count = at, base, count
+        self._bytes = window(memory, at, count * PF.size_bytes)
+
+    @classmethod
+    def create(cls, memory: GuestMemory, at: PhysAddr, base: PhysAddr, count: int, reserved: int) -> PfList:
+        """Write the list: the first `reserved` frames are RESERVED and mapped once, all others FREE."""
+        made = cls(memory, at, base, count)
+        entries = array("I", bytes(count * PF.size_bytes))
+        links = array("I", range(at, at + count * PF.size_bytes, PF.size_bytes))
+        entries[NEXT::WORDS] = links[1:] + links[:1]
+        entries[PREV::WORDS] = links[-1:] + links[:-1]
+        entries[FRAME::WORDS] = array("I", range(base, base + (count << PAGE_SHIFT), PAGE_SIZE))
+        for member, value in (
+            (REF_COUNT, 1),
+            (TYPE, PageType.RESERVED),
+            (PROTECTION, Protection.READ_WRITE),
+        ):
+            entries[member : reserved * WORDS : WORDS] = array("I", [value]) * reserved
+        made._bytes[:] = entries.tobytes()
+        return made
+
+    @property
+    def end(self) -> PhysAddr:
+        """The physical address behind the last entry."""
+        return PhysAddr(self.at + self.count * PF.size_bytes)
+
+    def number(self, frame: int) -> int | None:
+        """The number of the frame at physical address `frame`; None if the list does not have it."""
+        number = frame - self.base >> PAGE_SHIFT
+        return number if 0 <= number < self.count else None
+
+    def physical(self, number: int) -> PhysAddr:
+        """Where frame `number` lies."""
+        return PhysAddr(self.base + (number << PAGE_SHIFT))
+
+    def __getitem__(self, number: int) -> Pf:
+        if not 0 <= number < self.count:
+            raise IndexError(f"pf_list has {self.count} entries, and no number {number}")
+        return Pf(*self.words(number, 1))
+
+    def words(self, first: int, count: int) -> array[int]:
+        """A copy of `count` entries from number `first` on, as words."""
+        at = first * PF.size_bytes
+        return array("I", bytes(self._bytes[at : at + count * PF.size_bytes]))
+
+    def find_free(self, pages: int, start: int = 0) -> int | None:
+        """The lowest number, from `start` on, where `pages` frames in a row are FREE; None if there is none."""
+        wanted, size = _FREE * pages, PF.size_bytes
+        while start + pages <= self.count:
+            end = min(start + max(_PIECE, 2 * pages), self.count)
+            types = bytes(self._bytes[start * size : end * size])[_TYPE_OFFSET::size]
+            found = types.find(wanted)
+            if found >= 0:
+                return start + found
+            start = end - pages + 1
+        return None
+
+    def mapped_from(self, first: int, count: int) -> int:
+        """How many of `count` frames, the first of them number `first`, are MAPPED before one that is not."""
+        types = self.words(first, min(count, self.count - first))[TYPE::WORDS]
+        if types.count(PageType.MAPPED) == len(types):
+            return len(types)
+        return next(number for number, kind in enumerate(types) if kind != PageType.MAPPED)
+
+    def count_free(self) -> int:
+        """How many frames are FREE."""
+        return self.words(0, self.count)[TYPE::WORDS].count(PageType.FREE)
+
+    def take(self, first: int, pages: int, protection: Protection) -> None:
+        """FREE frames become MAPPED, once.  Raises `Corruption` if one of them is not free."""
+
+        def change(entries: array[int]) -> None:
+            if entries[TYPE::WORDS].count(PageType.FREE) != pages or any(entries[REF_COUNT::WORDS]):
+                raise Corruption(f"pf_list: a frame of those from 0x{self.physical(first):08X} on is free and is not")
+            entries[REF_COUNT::WORDS] = array("I", [1]) * pages
+            entries[TYPE::WORDS] = array("I", [PageType.MAPPED]) * pages
+            entries[PROTECTION::WORDS] = array("I", [protection]) * pages
+
+        self._change(first, pages, change)
+
+    def hold(self, first: int, pages: int) -> None:
+        """One more page-table entry maps each of these frames, which are MAPPED."""
+
+        def change(entries: array[int]) -> None:
+            entries[REF_COUNT::WORDS] = array("I", [count + 1 for count in entries[REF_COUNT::WORDS]])
+
+        self._change(first, pages, change)
+
+    def release(self, first: int, pages: int) -> int:
+        """One entry less maps each of these frames, which are MAPPED; how many of them are FREE now.
+
+        Raises `Corruption` if the list says that nothing maps one of them.
+        """
+        freed = 0
+
+        def change(entries: array[int]) -> None:
+            nonlocal freed
+            counts = entries[REF_COUNT::WORDS]
+            if 0 in counts:
+                raise Corruption(f"pf_list: a frame of those from 0x{self.physical(first):08X} on is mapped 0 times")
+            if (freed := counts.count(1)) == pages:
+                free = array("I", bytes(4 * pages))
+                entries[REF_COUNT::WORDS] = entries[TYPE::WORDS] = entries[PROTECTION::WORDS] = free
+                return
+            entries[REF_COUNT::WORDS] = array("I", [count - 1 for count in counts])
+            for number, count in enumerate(counts):
+                if count == 1:
+                    entries[number * WORDS + TYPE] = PageType.FREE
+                    entries[number * WORDS + PROTECTION] = Protection.NONE
+
+        self._change(first, pages, change)
+        return freed
+
+    def protect(self, first: int, pages: int, protection: Protection) -> None:
+        """These frames, which are MAPPED, may be used so from now on."""
+
+        def change(entries: array[int]) -> None:
+            entries[PROTECTION::WORDS] = array("I", [protection]) * pages
+
+        self._change(first, pages, change)
+
+    def _change(self, first: int, pages: int, change: Callable[[array[int]], None]) -> None:
+        entries = self.words(first, pages)
+        change(entries)
+        at = first * PF.size_bytes
+        self._bytes[at : at + pages * PF.size_bytes] = entries.tobytes()
