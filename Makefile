@@ -24,8 +24,8 @@ run: $(VENV)/installed ## boot the built-in kernel with 512M of memory
 	$(BIN)/hillemu boot --mem 512M
 
 .PHONY: test
-test: $(VENV)/installed-dev ## run all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/installed-dev ## run all tests, on all processors
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
 
 .PHONY: check
 check: lint types test ## run everything that must pass before a commit: lint, types, tests
