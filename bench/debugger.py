@@ -1,24 +1,23 @@
 """What GDB makes of a machine: steps, conditions, memory, the way back; and what a machine pays for listening to it.
 
-GDB itself drives the first two, so its own time is in them; the rest is measured at the socket or at the target.
+GDB itself drives the first two, so its own time is in them, and measured beside them; the rest is measured at the
+socket or at the target.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 from figures import Goal, interleaved, table
-from processes import BenchError, running
+from gdb_sessions import Address, hillemu_waiting, nobody_waiting, qemu_waiting, recorded, seconds_of
+from machines import qemu_path
+from processes import BenchError
 
 from hillemu import Machine
 from hillemu.boot.assembler import assemble_text
@@ -27,6 +26,10 @@ from hillemu.emu.gdb.framing import frame
 
 STEPS = HITS = 10_000
 EVALUATED_BY_GDB = "set breakpoint condition-evaluation host"
+STEPS_COMMAND = f"stepi {STEPS}"
+CONDITION = f"break *again+1 if $ecx == {HITS}"
+QEMU_SHORTER = 10
+"""QEMU's steps and hits are measured by a tenth, because they take so long."""
 READ_BYTES = 1 << 20
 LOOP = 40_000_000
 """Passes of seven instructions, so the way back from the end is 280 million instructions long."""
@@ -55,74 +58,44 @@ _RUNS = 5
 
 def measure(folder: Path, *, rounds: int, shorter: int, tell: Callable[[str], None]) -> dict[str, Any]:
     """Seconds of each, `rounds` times; `shorter` divides the passes of the guest's loop, not what has a goal."""
-    gdb = shutil.which("gdb")
-    if gdb is None:
-        raise BenchError("gdb is not installed")
     image = folder / "debugged.elf"
     image.write_bytes(assemble_text(SOURCE.format(passes=LOOP // shorter)).data)
-    condition = f"break *again+1 if $ecx == {HITS}"
-    return interleaved(
-        rounds,
-        {
-            "nothing": lambda: _gdb(gdb, image, "stepi"),
-            "steps": lambda: _gdb(gdb, image, f"stepi {STEPS}"),
-            "hits": lambda: _gdb(gdb, image, condition, "continue"),
-            "hits by gdb": lambda: _gdb(gdb, image, EVALUATED_BY_GDB, condition, "continue"),
-            "read": lambda: _read(image),
-            "back": lambda: _back(image),
-            "plain": lambda: min(_run(image) for _ in range(_RUNS)),
-            "attached": lambda: min(_run_attached(image) for _ in range(_RUNS)),
-        },
-        tell,
-    )
+    steps, hits = recorded(STEPS_COMMAND, image), recorded("continue", image, before=(EVALUATED_BY_GDB, CONDITION))
+    measures: dict[str, Callable[[], float]] = {
+        "steps": lambda: _with(hillemu_waiting(image), STEPS_COMMAND, image),
+        "steps of nobody": lambda: _with(nobody_waiting(steps), STEPS_COMMAND, image),
+        "hits": lambda: _with(hillemu_waiting(image), "continue", image, CONDITION),
+        "hits by gdb": lambda: _with(hillemu_waiting(image), "continue", image, EVALUATED_BY_GDB, CONDITION),
+        "hits of nobody": lambda: _with(nobody_waiting(hits), "continue", image, EVALUATED_BY_GDB, CONDITION),
+        "read": lambda: _read(image),
+        "back": lambda: _back(image),
+        "plain": lambda: min(_run(image) for _ in range(_RUNS)),
+        "attached": lambda: min(_run_attached(image) for _ in range(_RUNS)),
+    }
+    if qemu_path() is not None:
+        few = f"break *again+1 if $ecx == {HITS // QEMU_SHORTER}"
+        start = ("tbreak *again", "continue")
+        step = f"stepi {STEPS // QEMU_SHORTER}"
+        measures["steps of qemu"] = lambda: QEMU_SHORTER * _with(qemu_waiting(image), step, image, *start)
+        measures["hits of qemu"] = lambda: QEMU_SHORTER * _with(qemu_waiting(image), "continue", image, *start, few)
+    return interleaved(rounds, measures, tell)
 
 
-def _gdb(gdb: str, image: Path, *commands: str) -> float:
-    """How long GDB takes for `commands`, and to start and attach."""
-    with _waiting(image) as address:
-        script = ["set pagination off", "set confirm off", f"target remote {address}", *commands, "kill"]
-        started = perf_counter()
-        done = subprocess.run(
-            [gdb, "-nx", "-batch", *(f"-ex={one}" for one in script), str(image)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        seconds = perf_counter() - started
-    if "killed" not in done.stdout:
-        raise BenchError(f"gdb: {done.stdout[-300:]}{done.stderr[-300:]}")
-    return seconds
-
-
-@contextmanager
-def _waiting(image: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "hillemu", "boot", str(image), "--gdb", "0", "--wait", "--display", "none"]
-    with running(command) as process:
-        assert process.stderr is not None
-        said = b""
-        while b"waiting" not in said:
-            line = process.stderr.readline()
-            if not line:
-                raise BenchError(f"{' '.join(command)}: {said.decode()}")
-            said += line
-        found = re.search(rb"target remote ([^']+)'", said)
-        assert found is not None
-        yield found[1].decode()
+def _with(machine: AbstractContextManager[Address], command: str, image: Path, *before: str) -> float:
+    with machine as address:
+        return seconds_of(command, image, address, before=before)
 
 
 def _read(image: Path) -> float:
     """How long a client takes to read memory, in packets as long as may be."""
-    with _waiting(image) as address:
-        host, _, port = address.rpartition(":")
-        with socket.create_connection((host, int(port))) as client:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as GDB does
-            _ask(client, b"QStartNoAckMode")
-            client.sendall(b"+")
-            started = perf_counter()
-            for at in range(0, READ_BYTES, _CHUNK):
-                _ask(client, b"x%x,%x" % (0x200000 + at, min(_CHUNK, READ_BYTES - at)))
-            return perf_counter() - started
+    with hillemu_waiting(image) as address, socket.create_connection(address) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as GDB does
+        _ask(client, b"QStartNoAckMode")
+        client.sendall(b"+")
+        started = perf_counter()
+        for at in range(0, READ_BYTES, _CHUNK):
+            _ask(client, b"x%x,%x" % (0x200000 + at, min(_CHUNK, READ_BYTES - at)))
+        return perf_counter() - started
 
 
 def _ask(client: socket.socket, payload: bytes) -> bytes:
@@ -202,14 +175,20 @@ def _run_attached(image: Path) -> float:
 
 def report(found: dict[str, Any]) -> tuple[str, list[Goal]]:
     """The table, and what should have come out."""
-    steps = [all_ - start for all_, start in zip(found["steps"], found["nothing"], strict=True)]
-    hits = [all_ - start for all_, start in zip(found["hits"], found["nothing"], strict=True)]
-    by_gdb = [all_ - start for all_, start in zip(found["hits by gdb"], found["nothing"], strict=True)]
+    steps, hits, by_gdb = found["steps"], found["hits"], found["hits by gdb"]
     listening = min(found["attached"]) / min(found["plain"])
+
+    def row(what: str, seconds: list[float]) -> tuple[str, str, str]:
+        return what, f"{median(seconds):.2f}", f"{min(seconds):.2f}"
+
     rows = [
-        (f"{STEPS:,} single steps by GDB, s", f"{median(steps):.2f}", f"{min(steps):.2f}"),
-        (f"{HITS:,} hits of a conditional breakpoint, s", f"{median(hits):.2f}", f"{min(hits):.2f}"),
-        ("the same, with GDB itself evaluating the condition, s", f"{median(by_gdb):.2f}", f"{min(by_gdb):.2f}"),
+        row(f"{STEPS:,} single steps by GDB, s", steps),
+        row("- of which GDB itself, with a stub that has no machine", found["steps of nobody"]),
+        *([row("- with QEMU", found["steps of qemu"])] if "steps of qemu" in found else []),
+        row(f"{HITS:,} hits of a conditional breakpoint, s", hits),
+        row("the same, with GDB itself evaluating the condition, s", by_gdb),
+        row("- of which GDB itself, with a stub that has no machine", found["hits of nobody"]),
+        *([row("- with QEMU", found["hits of qemu"])] if "hits of qemu" in found else []),
         ("1 MiB of memory read, ms", *(f"{1000 * f(found['read']):.1f}" for f in (median, min))),
         ("back to the run's start by a watchpoint, s", *(f"{f(found['back']):.2f}" for f in (median, min))),
         ("a run with GDB attached, and its history, ratio", f"{listening:.3f}", ""),
