@@ -19,11 +19,12 @@ A victim need not be evictable: the kernel asks again, as often as there are fra
 keep in guest memory: ``pages.words(count)`` is an array of 32-bit words there.
 
 Source: Corbató, "A Paging Experiment with the Multics System", 1968, for the clock; Tanenbaum, "Modern Operating
-Systems", "Simulating LRU in Software", for ageing.
+Systems", "Page Replacement Algorithms" for first in, first out and for LRU, "Simulating LRU in Software" for ageing.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -55,7 +56,10 @@ class Pages(Protocol):
 
 
 class ReplacementPolicy(Protocol):
-    """Names victims.  If it has a method ``added(frame)``, that hears of every page of a program that gets a frame."""
+    """Names victims.  If it has a method ``added(frame)``, that hears of every page of a program that gets a frame.
+
+    A method ``used(frame)`` hears of every use where that is known: in a simulation, and in no kernel.
+    """
 
     def victim(self) -> Frame | None:
         """The page that should go next; None if there is none."""
@@ -63,6 +67,26 @@ class ReplacementPolicy(Protocol):
 
 PolicyFactory = Callable[[Pages], ReplacementPolicy]
 """Makes a policy; a class with ``__init__(self, pages)`` is one."""
+
+
+class Fifo:
+    """The page that came first goes first, however much it is used."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        self.queue: OrderedDict[Frame, None] = OrderedDict()
+
+    def added(self, frame: Frame) -> None:
+        self.queue[frame] = None
+        self.queue.move_to_end(frame)
+
+    def victim(self) -> Frame | None:
+        for _ in range(len(self.queue)):
+            frame, _ = self.queue.popitem(last=False)
+            if self.pages.is_program_page(frame):
+                self.queue[frame] = None  # if it cannot go, it waits until the others were asked
+                return frame
+        return None
 
 
 class Clock:
@@ -103,3 +127,42 @@ class Ageing:
                 self.recency[frame] = before.get(frame, 0) >> 1 | self.pages.was_accessed(frame) << 7
             self.oldest = sorted(self.recency, key=lambda frame: (-self.recency[frame], -frame))[-self.BATCH :]
         return self.oldest.pop() if self.oldest else None
+
+
+class Lru:
+    """The page that was not used for longest goes first.
+
+    Who tells it of every use, by `used`, gets just that.  A kernel hears of none, and has A bits: they are looked at
+    for every victim, and by whoever calls `sample` in between.  Pages that were used since the last look are then
+    younger than all others, and among themselves as old as they were.
+    """
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        self.oldest_first: OrderedDict[Frame, None] = OrderedDict()
+        self._hears_of_uses = False
+
+    def added(self, frame: Frame) -> None:
+        self.oldest_first[frame] = None
+        self.oldest_first.move_to_end(frame)
+
+    def used(self, frame: Frame) -> None:
+        self._hears_of_uses = True
+        self.oldest_first.move_to_end(frame)
+
+    def sample(self) -> None:
+        """Look at the A bits of all pages, and clear them."""
+        for frame in tuple(self.oldest_first):
+            if not self.pages.is_program_page(frame):
+                del self.oldest_first[frame]
+            elif self.pages.was_accessed(frame):
+                self.oldest_first.move_to_end(frame)
+
+    def victim(self) -> Frame | None:
+        if not self._hears_of_uses:
+            self.sample()
+        if not self.oldest_first:
+            return None
+        frame = next(iter(self.oldest_first))
+        self.oldest_first.move_to_end(frame)  # if it cannot go, it waits until the others were asked
+        return frame
