@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 
 from hillemu.boot.assembler import assemble_file
+from hillemu.boot.disk_image import disk_image
+from hillemu.boot.image import Image
 from hillemu.boot.shipped import shipped_folder
 from hillemu.emu.errors import UserMistake
 
@@ -22,8 +24,14 @@ IMAGES: Mapping[str, str] = {
     "bios.bin": "bios.s",
     "kernel.elf": "kernel.s",
     "memory_test.elf": "memory_test.s",
+    "bitmap_boot.bin": "bitmap_boot.s",
+    "bitmap.elf": "bitmap_kernel.s",
 }
 """Image by image, the source it is built from."""
+DISKS: Mapping[str, tuple[str, str]] = {
+    "bitmap.img": ("bitmap_boot.bin", "bitmap.elf"),
+}
+"""Disks, put together (`disk_image`) from a boot sector with its loader, and a kernel."""
 DRAWN: Mapping[str, str] = {"video.bin": "hillemu.boot.bios.video_rom"}
 """Images that are not assembled: the module whose `built_rom` makes each."""
 
@@ -35,6 +43,9 @@ def build_image(name: str) -> bytes:
     if name in DRAWN:
         built: bytes = import_module(DRAWN[name]).built_rom()
         return built
+    if name in DISKS:
+        boot, kernel = (Image(part, build_image(part)) for part in DISKS[name])
+        return disk_image(boot, kernel)
     return assemble_file(_short(SOURCES / IMAGES[name])).data
 
 
@@ -57,21 +68,26 @@ def main(arguments: Sequence[str] | None = None, folder: Path | None = None) -> 
 
 
 def _check(folder: Path) -> int:
-    names = [*IMAGES, *DRAWN]
+    names = [*IMAGES, *DISKS, *DRAWN]
     present = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
     stale = [name for name in names if present.get(name) != build_image(name)]
     for name in stale:
-        source = _short(SOURCES / IMAGES[name]) if name in IMAGES else DRAWN[name]
-        print(f"{_short(folder / name)} is not what {source} gives: run `make images`", file=sys.stderr)
+        print(f"{_short(folder / name)} is not what {_source_of(name)} gives: run `make images`", file=sys.stderr)
     return _STALE if stale else 0
 
 
 def _rebuild(folder: Path) -> int:
-    for name in (*IMAGES, *DRAWN):
+    for name in (*IMAGES, *DISKS, *DRAWN):
         data = build_image(name)
         (folder / name).write_bytes(data)
         print(f"{_short(folder / name)}: {len(data)} bytes")
     return 0
+
+
+def _source_of(name: str) -> str:
+    if name in DISKS:
+        return " with ".join(DISKS[name])
+    return str(_short(SOURCES / IMAGES[name])) if name in IMAGES else DRAWN[name]
 
 
 def _short(path: Path) -> Path:
