@@ -55,6 +55,7 @@ from hillemu.emu.wires import Line
 
 if TYPE_CHECKING:
     from hillemu.emu.devices.fw_cfg import FwCfg
+    from hillemu.emu.timing.model import TimingModel
 
 SHUTDOWN_STATUS, RESUMING = 0x0F, frozenset((0x05, 0x09, 0x0A))
 IA32_APIC_BASE = 0x1B
@@ -88,13 +89,14 @@ class Pc:
         on_reset: Callable[[], None],
         on_power_off: Callable[[], None],
         report: Report,
+        timing: TimingModel | None = None,
     ) -> None:
         self.model = model
         self._on_reset = on_reset
         self.memory = PhysicalMemory(size_bytes)
         self.ports = Bus("port", 0x10000)
         self.mmio = Bus("memory", PHYSICAL_SPACE_END, count_unit=PAGE_SIZE)
-        self.clock = Clock()
+        self.clock = Clock(timing.core_mhz * 1_000_000) if timing else Clock()
         self.interrupts = Interrupts(
             clock=self.clock,
             ports=self.ports,
@@ -113,6 +115,7 @@ class Pc:
             clock=self.clock,
             acknowledge=self.lapic.acknowledge,
         )
+        self.cycles = self.processor.count_cycles(timing) if timing else None
         self.registers = self.processor
         self.interrupts.intr.on_change = self.processor.set_interrupt_line
         self.interrupts.show_id_by(self.processor.still_word())

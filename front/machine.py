@@ -40,6 +40,7 @@ from hillemu.sizes import check_ram_size, parse_ram_size
 from hillemu.symbols import SymbolTable
 from hillemu.terminal.ctrl_c import DeferredCtrlC
 from hillemu.terminal.display import save_png, screen_lines
+from hillemu.timed import INSTRUCTIONS, Timed, timing_named
 from hillemu.watch import TextWatch
 from hillemu.watching import Watching
 
@@ -55,14 +56,14 @@ LONGEST_SLEEP_TICKS = 3600 * DEFAULT_FREQUENCY_HZ
 """How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual."""
 
 
-class Machine(Looking, Rewinding, Watching):
+class Machine(Looking, Rewinding, Watching, Timed):
     """A PC with `mem` of RAM (bytes, or text as ``--mem`` takes it), switched on and waiting for an image.
 
     `cpu` names a processor model, `rtc_base` is the clock chip's date at power-on.  `report` hears, once each, of what
     the guest uses and hillemu does not model.  With `reboot`, a reset by the guest boots the image again; without, it
     ends the run.  `drives` says what is in the floppy, disk and CD drives, `bios` names a ROM image that runs instead
     of the built-in firmware, `vga_bios` the one that it finds on the graphics card, `devices` extra devices
-    (`booting.EXTRA_DEVICES`).
+    (`booting.EXTRA_DEVICES`).  `timing` names the model that virtual time is counted by (docs/timing.md).
 
     Raises `OptionError` for a value that makes no sense, `ImageError` for a ROM image that cannot be used.
     """
@@ -81,6 +82,7 @@ class Machine(Looking, Rewinding, Watching):
         bios: str | None = None,
         vga_bios: str | None = None,
         devices: Sequence[str] = (),
+        timing: str = INSTRUCTIONS,
     ) -> None:
         size_bytes = parse_ram_size(mem, "mem") if isinstance(mem, str) else check_ram_size(mem)
         self.reboot = reboot
@@ -94,6 +96,7 @@ class Machine(Looking, Rewinding, Watching):
             on_reset=self._guest_resets,
             on_power_off=self._guest_powers_off,
             report=self._report_once,
+            timing=timing_named(timing),
         )
         self._booting = Booting(
             self._pc,

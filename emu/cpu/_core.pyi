@@ -1,5 +1,6 @@
 """The native core as `core.py` sees it; the sources are in native/."""
 
+from array import array
 from collections.abc import Callable
 
 class Core:
@@ -31,6 +32,21 @@ class Core:
         has_sysenter: bool,
         io_ticks: int,
     ) -> None: ...
+    def set_timing(
+        self,
+        forms: array[int],
+        shapes: array[int],
+        x87_registers: array[int],
+        repeated: array[int],
+        groups: array[int],
+        outcomes: array[int],
+        figures: array[int],
+        events: tuple[int, int, int, int],
+        task_switch: int,
+        /,
+    ) -> None: ...
+    def idle(self) -> int: ...
+    def unlisted(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]: ...
     def map_memory(self, at: int, buffer: memoryview, offset: int, size: int, writable: bool, /) -> None: ...
     def map_mmio(self, at: int, size: int, /) -> None: ...
     def unmap(self, at: int, size: int, /) -> None: ...

@@ -28,14 +28,16 @@ from hillemu.emu.memory import USUAL_VIDEO_RAM, VIDEO_RAM_BYTES, Area, PhysicalM
 
 if TYPE_CHECKING:
     from hillemu.emu.cpu._core import Core
+    from hillemu.emu.cpu.cycles import CycleCounter
     from hillemu.emu.cpu.observers import Observers
+    from hillemu.emu.timing.model import TimingModel
 
 UNICORN_VERSION = "2.1.4"
 PHYSICAL_SPACE_END = 1 << PHYSICAL_ADDRESS_BITS
 """Where physical address space ends; a page-table entry that leads beyond it has reserved bits set."""
 
 PORT_ACCESS_NS = 1_000
-"""How long IN and OUT keep the processor waiting: an ISA cycle.  Kernels count on it (``outb(0x80)`` as a delay)."""
+"""How long IN and OUT keep the processor waiting without a timing model: an ISA cycle, as kernels' delays expect."""
 
 
 class CoreMode(StrEnum):
@@ -233,6 +235,12 @@ class Processor:
         """A door for one memory-mapped word; there are two."""
         self._still_words += 1
         return StillWord(self._core, self._still_words - 1)
+
+    def count_cycles(self, model: TimingModel) -> CycleCounter:
+        """Have a tick be a cycle of `model`; before anything runs.  Raises `OptionError` where that cannot be."""
+        from hillemu.emu.cpu.cycles import CycleCounter
+
+        return CycleCounter(self._core, model, is_native=self.mode is CoreMode.NATIVE)
 
     # ---- model-specific registers -------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ Not modelled: bus clocks that are no multiple of a core clock are rounded up, ea
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
@@ -94,7 +95,9 @@ def timing_model(
     Raises `OptionError` for a name that there is not, a board that cannot be, or a table that cannot be used.
     """
     if name not in MODELS:
-        raise OptionError("--timing", f"there is no model {name!r}; choose one of insn, {', '.join(MODELS)}")
+        near = get_close_matches(name, ("insn", *MODELS), n=1)
+        advice = f"did you mean {near[0]}?" if near else f"choose one of insn, {', '.join(MODELS)}"
+        raise OptionError("--timing", f"there is no model {name!r}; {advice}")
     processor = name.removesuffix(WITHOUT_MEMORY)
     table, geometry, penalties = _tables(processor)
     mhz = geometry.bus_mhz if bus_mhz is None else bus_mhz

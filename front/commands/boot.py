@@ -116,6 +116,7 @@ def power_on(options: CommandLine) -> Machine:
     machine = Machine(
         mem=options.mem,
         cpu=options.cpu,
+        timing=options.timing,
         rtc_base=options.rtc_base,
         report=None if options.quiet else say,
         reboot=options.reboot,

@@ -60,6 +60,7 @@ class CommandLine(argparse.Namespace):
     vga_bios: str | None
     device: list[str]
     cpu: str
+    timing: str
     format: str
     rtc_base: datetime | None
     serial: str
@@ -223,6 +224,7 @@ def add_machine(boot: Parser) -> None:
         "--mem", type=parse_ram_size, default="64M", metavar="SIZE", help="RAM, 4M to 64G; a bare number is MiB [64M]"
     )
     machine.add_argument("--cpu", choices=CPU_MODELS, default="max", help="processor model [max]")
+    machine.add_argument("--timing", default="insn", metavar="MODEL", help="insn, or cycles of: i486-nomem, ... [insn]")
     machine.add_argument(
         "--rtc-base", type=_moment, metavar="DATE", help="the clock chip's date at power-on, like 2026-01-31T12:00:00"
     )

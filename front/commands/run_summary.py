@@ -32,7 +32,7 @@ def summary_lines(
         lines.append(f"--until {until!r} never matched")
     if live_note is not None:
         lines.append(live_note)
-    return lines + _unanswered(machine.unhandled)
+    return lines + _untimed(machine) + _unanswered(machine.unhandled)
 
 
 def typed_live(json_name: str | None) -> str:
@@ -48,6 +48,7 @@ def run_record(machine: Machine, stop: Stop, wall_s: float, typed: Sequence[Type
     """
     instructions = machine.cpu.instructions
     return {
+        **_timing_record(machine),
         "stop": stop.reason.value,
         "detail": stop.detail,
         "exit_code": stop.exit_code,
@@ -67,6 +68,34 @@ def run_record(machine: Machine, stop: Stop, wall_s: float, typed: Sequence[Type
             for kind, counts in machine.unhandled.items()
         },
     }
+
+
+def _timing_record(machine: Machine) -> dict[str, Any]:
+    """The keys that a run with a timing model has beside the others."""
+    if machine.timing is None:
+        return {}
+    return {
+        "timing": machine.timing.name,
+        "cycles": machine.cycles,
+        "idle_cycles": machine.idle_cycles,
+        "cpi": round(machine.cpi, 6),
+        "untimed": machine.untimed,
+    }
+
+
+def _untimed(machine: Machine) -> list[str]:
+    """What the timing model made of the run, and what it has no figures for."""
+    model = machine.timing
+    if model is None:
+        return []
+    lines = [
+        f"{model.name}: {machine.cycles:,} cycles ({machine.idle_cycles:,} idle), {machine.cpi:.2f} an instruction"
+    ]
+    if machine.untimed:
+        counts = sorted(machine.untimed.items(), key=lambda item: (-item[1], item[0]))
+        named = ", ".join(f"{name} ({count}x)" for name, count in counts)
+        lines.append(f"no documented timing, 1 cycle each: {named}")
+    return lines
 
 
 def _pace(machine: Machine, wall_s: float) -> str:

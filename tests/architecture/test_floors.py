@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     PAGE_VERSIONS: (HOST_PAGES, *BOTTOM),
     MEMORY: (MEMORY, HOST_PAGES, *BUSES, I386, *BOTTOM),
     DOOR: (I386, *BOTTOM),
-    "hillemu.emu.cpu": ("hillemu.emu.cpu", DOOR, *BUSES, MEMORY, I386, *BOTTOM),
+    "hillemu.emu.cpu": ("hillemu.emu.cpu", "hillemu.emu.timing", DOOR, *BUSES, MEMORY, I386, *BOTTOM),
     # A chip knows its registers and its wires.  None imports i386: another architecture uses the same chips.
     "hillemu.emu.devices": ("hillemu.emu.devices", MEDIA, GEOMETRY, *BUSES, *BOTTOM),
     "hillemu.emu.gdb": ("hillemu.emu.gdb", DOOR, I386, *BOTTOM),

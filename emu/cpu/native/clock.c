@@ -1,4 +1,4 @@
-/* The instruction clock: one counter, exact to the instruction, decisions at block starts.
+/* The clock: one counter, exact to the instruction, decisions at block starts.
  *
  * Translated code counts *core->left down by each block's length when the block starts, and asks block_decide() as
  * soon as that goes below zero.  So
@@ -6,6 +6,9 @@
  *     ticks now = check - left            (at a block start: exact; inside a block: as if it had finished)
  *
  * A block that does not finish (a fault, self-modifying code, a stop) gives back what it did not execute.
+ *
+ * With a timing model (timing.h) a block's length is its cycles, and core->retired counts instructions beside them.
+ * Limits of instructions and `hold` are in instructions in any case.
  *
  * `hold` makes stops invisible: a stop inside a block cuts it in two, and the cut must not become a place where
  * events and interrupts are looked at, because an undisturbed run would not look there.
@@ -75,17 +78,38 @@ uint32_t last_pc_of_block(void *tb)
     return (uint32_t)guest;
 }
 
+/* Inside a device access: the number in its block of the instruction that does it; else -1. */
+static int accessing_instruction(Core *core)
+{
+    void *tb = current_block(core);
+    if (!core->in_access || !tb)
+        return -1;
+    return find_instruction(tb, core->host_pc ? core->host_pc - GETPC_ADJ : 0, linear_eip(core));
+}
+
+static int64_t ticks_between(const Core *core, const void *tb, int from, int to)
+{
+    return core->timing ? timing_cycles_between(core, tb, from, to) : to - from;
+}
+
 int64_t clock_ticks(Core *core)
 {
-    int64_t ticks = block_ticks(core);
-    void *tb = current_block(core);
-    if (core->in_access && tb) {
-        uintptr_t host_pc = core->host_pc ? core->host_pc - GETPC_ADJ : 0;
-        int executed = find_instruction(tb, host_pc, linear_eip(core));
-        if (executed >= 0)
-            ticks -= FIELD(uint16_t, tb, TB_ICOUNT) - executed;
-    }
-    return ticks;
+    int executed = accessing_instruction(core);
+    const void *tb = current_block(core);
+    return block_ticks(core) - (executed < 0 ? 0 : ticks_between(core, tb, executed, FIELD(uint16_t, tb, TB_ICOUNT)));
+}
+
+int64_t clock_instructions(Core *core)
+{
+    int executed = accessing_instruction(core);
+    const void *tb = current_block(core);
+    return block_instructions(core) - (executed < 0 ? 0 : FIELD(uint16_t, tb, TB_ICOUNT) - executed);
+}
+
+void charge_instructions(Core *core, const void *tb, int from, int to)
+{
+    charge(core, ticks_between(core, tb, from, to));
+    core->retired += core->timing ? to - from : 0;
 }
 
 void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired)
@@ -97,14 +121,14 @@ void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired)
         return;
     int executed = find_instruction(tb, 0, linear_pc);
     if (executed >= 0)
-        charge(core, -(FIELD(uint16_t, tb, TB_ICOUNT) - executed - (retired ? 1 : 0)));
+        charge_instructions(core, tb, FIELD(uint16_t, tb, TB_ICOUNT), executed + (retired ? 1 : 0));
 }
 
 /* The instruction at `host_pc` (or at EIP, if 0) has not begun, and is to be executed in a block of its own.  The place
  * to look at events stays where its block would have ended.  The caller goes back to the main loop. */
 void leave_before_instruction(Core *core, uintptr_t host_pc)
 {
-    int64_t hold = core->hold > block_ticks(core) ? core->hold : block_ticks(core);
+    int64_t end = block_instructions(core), hold = core->hold > end ? core->hold : end;
     if (host_pc)
         lib.restore_state(core->cpu, host_pc, false);
     core->host_pc = 0;
@@ -120,7 +144,7 @@ void leave_before_instruction(Core *core, uintptr_t host_pc)
  * ended. */
 void leave_changed_block(Core *core, uint32_t linear_pc)
 {
-    int64_t hold = core->hold > block_ticks(core) ? core->hold : block_ticks(core); /* an old one may be left over */
+    int64_t end = block_instructions(core), hold = core->hold > end ? core->hold : end; /* an old one may be left over */
     take_back_unexecuted(core, linear_pc, false);
     core->hold = hold;
     rearm(core);
@@ -144,18 +168,19 @@ void sync_state(Core *core)
 
 void rearm(Core *core)
 {
-    int64_t now = block_ticks(core), check;
+    int64_t now = block_ticks(core), ahead = now - block_instructions(core), check;
     if (core->stop_requested || observe_is_pending(core))
         check = now;
-    else if (core->hold > now)
-        check = core->hold;
+    else if (core->hold > now - ahead)
+        check = core->hold + ahead; /* an instruction takes at least one tick, so this is never too late */
     else if (core->attention || core->reclaiming)
         check = now;
     else
         check = core->deadline < core->poll_at ? core->deadline : core->poll_at;
-    core->limit = core->limit_by_time < core->limit_by_instructions ? core->limit_by_time : core->limit_by_instructions;
-    if (core->limit < check)
-        check = core->limit;
+    if (core->limit_by_time < check)
+        check = core->limit_by_time;
+    if (core->limit_by_instructions < check - ahead)
+        check = core->limit_by_instructions + ahead;
     core->check = check;
     *core->left = check - now;
 }
@@ -165,11 +190,23 @@ void skip_ticks(Core *core, int64_t ticks)
 {
     core->idle += ticks;
     core->check += ticks;
-    if (core->hold)
-        core->hold += ticks;
-    if (core->limit_by_instructions != NEVER)
-        core->limit_by_instructions += ticks;
     rearm(core);
+}
+
+bool limit_is_reached(const Core *core)
+{
+    return block_ticks(core) >= core->limit_by_time || block_instructions(core) >= core->limit_by_instructions;
+}
+
+/* How many instructions `tb` may execute within `ticks`: at least as many as end in time. */
+static int64_t instructions_within(const Core *core, const void *tb, int64_t ticks)
+{
+    if (!core->timing)
+        return ticks;
+    int count = 0, icount = FIELD(uint16_t, tb, TB_ICOUNT);
+    while (count < icount && timing_cycles_between(core, tb, 0, count) < ticks)
+        count++;
+    return count < icount ? count : NEVER;
 }
 
 void poll_host(Core *core)
@@ -183,7 +220,7 @@ void poll_host(Core *core)
 BlockDecision block_decide(Core *core, void *tb)
 {
     int icount = FIELD(uint16_t, tb, TB_ICOUNT);
-    int64_t now = block_ticks(core);
+    int64_t now = block_ticks(core), retired = block_instructions(core);
     if (now >= core->poll_at)
         poll_host(core); /* never changes what the guest sees */
     if (observe_is_pending(core))
@@ -199,7 +236,7 @@ BlockDecision block_decide(Core *core, void *tb)
     }
     if (debug_trap_is_due(core))
         return BLOCK_TRAP;
-    if (core->hold <= now) {
+    if (core->hold <= retired) {
         core->hold = 0;
         if (core->attention || now >= core->deadline)
             return BLOCK_ATTEND;
@@ -208,7 +245,7 @@ BlockDecision block_decide(Core *core, void *tb)
             return BLOCK_AGAIN;
         }
     }
-    if (now >= core->limit) {
+    if (limit_is_reached(core)) {
         core->stop = STOP_LIMIT;
         return BLOCK_STOP;
     }
@@ -217,9 +254,15 @@ BlockDecision block_decide(Core *core, void *tb)
         core->stop = STOP_BREAKPOINT;
         return BLOCK_STOP;
     }
-    int64_t boundary = core->hold && core->hold < core->limit ? core->hold : core->limit;
-    if (breakpoint > 0 && now + breakpoint < boundary)
-        boundary = now + breakpoint;
+    int64_t boundary = core->limit_by_instructions - retired; /* in instructions from here */
+    if (core->hold && core->hold - retired < boundary)
+        boundary = core->hold - retired;
+    if (core->limit_by_time != NEVER) {
+        int64_t in_time = instructions_within(core, tb, core->limit_by_time - now);
+        boundary = in_time < boundary ? in_time : boundary;
+    }
+    if (breakpoint > 0 && breakpoint < boundary)
+        boundary = breakpoint;
     if (call_is_at(core, linear_eip(core))) {
         observe_arrival(core);
         if (core->stop_requested) {
@@ -227,10 +270,10 @@ BlockDecision block_decide(Core *core, void *tb)
             return BLOCK_STOP;
         }
     }
-    if (now + icount > boundary) {
+    if (icount > boundary) {
         if (!core->hold)
-            core->hold = now + icount;
-        FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = (uint32_t)(boundary - now);
+            core->hold = retired + icount;
+        FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = (uint32_t)boundary;
         return BLOCK_CUT;
     }
     core->skip_breakpoint = false;

@@ -14,6 +14,7 @@
  *   refuse.c      faults of instructions that QEMU executes (native mode only)
  *   helpers.c     what IN, OUT, CPUID, MSRs, ... call (native mode only)
  *   clock.c       counts instructions, finds the position inside a block, decides at block starts
+ *   timing.h      cycles, where a processor model counts them: three files (native mode only)
  *   portable.c    the same decisions by public hooks (portable mode)
  *   exceptions.c  delivers exceptions and interrupts through the guest's IDT, keeps the last ones
  *   io.c          port and memory-mapped I/O with the processor's permission checks
@@ -45,6 +46,7 @@
 #include "layout.h"
 #include "memory_access.h"
 #include "observe.h"
+#include "timing.h"
 
 #define NEVER INT64_MAX
 #define HISTORY_LENGTH 16
@@ -119,17 +121,19 @@ typedef struct Core {
     void *uc, *cpu, *env, *tcg;
     bool native;
 
-    /* The clock (clock.c).  ticks = check - *left; both are kept by rearm(). */
+    /* The clock (clock.c).  ticks = check - *left; both are kept by rearm().  A tick is an instruction, or with a timing
+     * model a cycle. */
     int64_t *left;   /* inside CPUState: ticks until the next check, counted down by translated code */
     uint32_t *tb_id; /* inside CPUState: the block that runs now, as 1 + offset in the code buffer; 0 = none */
     int64_t check;
     int64_t deadline;                             /* next event of the Python clock */
-    int64_t limit;                                /* end of this run: the earlier of the next two */
-    int64_t limit_by_instructions, limit_by_time; /* in ticks; idle time moves the first */
-    int64_t hold;      /* nothing asynchronous before this tick: a stop cut a block in two here */
+    int64_t limit_by_instructions, limit_by_time; /* end of this run: in instructions, in ticks */
+    int64_t hold;      /* nothing asynchronous before so many instructions: a stop cut a block in two there */
     int64_t poll_at;   /* look for Ctrl-C and let other threads run */
     int64_t idle;      /* ticks without instructions: HLT and port accesses */
     int64_t io_ticks;  /* how long a port access keeps the processor waiting */
+    Timing *timing;    /* what cycles instructions take; NULL: a tick is an instruction */
+    int64_t retired;   /* instructions, with a timing model: as if the block that runs had finished */
     bool attention;    /* look at interrupts at the next block start */
     bool in_access;    /* inside a device access: the position is in mid-block ... */
     uintptr_t host_pc; /* ... at this address of translated code, or at EIP if 0 */
@@ -313,8 +317,15 @@ void portable_fix_eflags(Core *core); /* nothing in native mode */
 /* clock.c */
 typedef enum { BLOCK_RUN, BLOCK_ATTEND, BLOCK_CUT, BLOCK_AGAIN, BLOCK_TRAP, BLOCK_STOP } BlockDecision;
 static inline int64_t block_ticks(const Core *core) { return core->check - *core->left; }
+static inline int64_t block_instructions(const Core *core)
+{
+    return core->timing ? core->retired : block_ticks(core) - core->idle;
+}
 static inline void charge(Core *core, int64_t ticks) { *core->left -= ticks; }
+void charge_instructions(Core *core, const void *tb, int from, int to); /* of a block; back where `to` is smaller */
 int64_t clock_ticks(Core *core); /* exact, also inside a device access */
+int64_t clock_instructions(Core *core); /* the same */
+bool limit_is_reached(const Core *core);
 void rearm(Core *core);          /* after a change of deadline, limit, hold or attention */
 void skip_ticks(Core *core, int64_t ticks);
 int find_instruction(void *tb, uintptr_t host_pc, uint32_t pc);

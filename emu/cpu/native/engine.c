@@ -85,7 +85,7 @@ int core_init(Core *core, PyObject *args, PyObject *kwargs)
     for (size_t i = 0; i < Py_ARRAY_LENGTH(slots); i++)
         *slots[i] = Py_NewRef(calls[i]);
     core->native = native;
-    core->deadline = core->limit = core->limit_by_instructions = core->limit_by_time = NEVER;
+    core->deadline = core->limit_by_instructions = core->limit_by_time = NEVER;
     core->buffers = PyList_New(0);
     if (!core->buffers || !library_load(path) || (native && !interpose_install()))
         return -1;
@@ -176,6 +176,7 @@ void core_dealloc(Core *core)
     reclaim_end(core);
     free(core->cpuid);
     free(core->msrs);
+    timing_end(core);
     free(core->breakpoints);
     observers_end(core);
     type->tp_free(core);

@@ -22,7 +22,7 @@ void record_delivery(Core *core, DeliveryKind kind, uint32_t vector, uint32_t er
     entry->cs = FIELD(uint32_t, core->env, ENV_SEGS + SEG_CS * SEG_SIZE + SEG_SELECTOR);
     entry->eip = FIELD(uint32_t, core->env, ENV_EIP);
     entry->cr2 = FIELD(uint32_t, core->env, ENV_CR + 8 * 2);
-    entry->instructions = block_ticks(core) - core->idle;
+    entry->instructions = block_instructions(core);
 }
 
 /* Code breakpoints are not taken behind MOV SS and POP SS, so that the stack switch is not torn apart (Intel SDM Vol.
@@ -41,23 +41,48 @@ static bool is_masked_breakpoint(Core *core, uint32_t vector)
            shadow_of_stack_switch(core);
 }
 
-static void deliver(Core *core, uint32_t vector, DeliveryKind kind)
+enum { EVENT_OF_LINE, EVENT_OF_NMI, EVENT_OF_EXCEPTION, EVENT_OF_PAGE_FAULT };
+
+/* The handler was entered; `entry` is that of INT n, INT3 or INTO. */
+static void charge_delivery(Core *core, uint32_t vector, DeliveryKind kind, Entry entry, Privilege before, bool by_task)
+{
+    if (kind == DELIVERY_SOFTWARE)
+        timing_charge_software_interrupt(core, entry, before, by_task);
+    else if (kind == DELIVERY_INTERRUPT)
+        timing_charge_event(core, vector == VECTOR_NMI ? EVENT_OF_NMI : EVENT_OF_LINE, before, by_task);
+    else
+        timing_charge_event(core, vector == VECTOR_PAGE_FAULT ? EVENT_OF_PAGE_FAULT : EVENT_OF_EXCEPTION, before,
+                            by_task);
+}
+
+static void deliver(Core *core, uint32_t vector, DeliveryKind kind, Entry entry)
 {
     portable_fix_eflags(core);
-    if (task_interrupt(core, vector, kind))
-        return;
-    lib.do_interrupt(core->cpu);
-    limits_changed(core->env);
+    Privilege before = timing_privilege(core);
+    bool by_task = task_interrupt(core, vector, kind);
+    if (!by_task && kind == DELIVERY_INTERRUPT)
+        lib.do_hardware_interrupt(core->env, (int)vector, 1);
+    else if (!by_task)
+        lib.do_interrupt(core->cpu);
+    if (!by_task)
+        limits_changed(core->env);
+    if (core->timing)
+        charge_delivery(core, vector, kind, entry, before, by_task);
 }
+
+static const Entry NO_ENTRY = {0};
 
 static void on_exception(void *uc, uint32_t vector, void *data)
 {
     Core *core = data;
     DeliveryKind kind = FIELD(uint32_t, core->env, ENV_EXCEPTION_IS_INT) ? DELIVERY_SOFTWARE : DELIVERY_EXCEPTION;
+    Entry entry = NO_ENTRY;
     if (kind == DELIVERY_SOFTWARE) {
         /* INT n, INT3 and INTO end their block and have retired.  Unicorn has moved EIP behind them, and a fault
          * during delivery must find it at the instruction. */
         void *tb = current_block(core);
+        const BlockCosts *costs = tb && core->timing ? timing_of_block(core, tb) : NULL;
+        entry = costs ? costs->last : NO_ENTRY;
         if (tb) {
             uint64_t base = FIELD(uint64_t, core->env, ENV_SEGS + SEG_CS * SEG_SIZE + SEG_BASE);
             FIELD(uint64_t, core->env, ENV_EIP) = (uint32_t)(last_pc_of_block(tb) - base);
@@ -83,7 +108,7 @@ static void on_exception(void *uc, uint32_t vector, void *data)
         record_delivery(core, kind, vector, FIELD(uint32_t, core->env, ENV_ERROR_CODE));
     }
     rearm(core);
-    deliver(core, vector, kind);
+    deliver(core, vector, kind, entry);
 }
 
 static bool on_undefined_opcode(void *uc, void *data)
@@ -94,7 +119,7 @@ static bool on_undefined_opcode(void *uc, void *data)
     take_back_unexecuted(core, linear_eip(core), false);
     record_delivery(core, DELIVERY_EXCEPTION, VECTOR_UNDEFINED_OPCODE, 0);
     rearm(core);
-    deliver(core, VECTOR_UNDEFINED_OPCODE, DELIVERY_EXCEPTION);
+    deliver(core, VECTOR_UNDEFINED_OPCODE, DELIVERY_EXCEPTION, NO_ENTRY);
     return true;
 }
 
@@ -138,11 +163,7 @@ static void deliver_interrupt(Core *core, int vector)
     set_current_block(core, NULL);
     record_delivery(core, DELIVERY_INTERRUPT, (uint32_t)vector, 0);
     rearm(core);
-    portable_fix_eflags(core);
-    if (task_interrupt(core, (uint32_t)vector, DELIVERY_INTERRUPT))
-        return;
-    lib.do_hardware_interrupt(core->env, vector, 1);
-    limits_changed(core->env);
+    deliver(core, (uint32_t)vector, DELIVERY_INTERRUPT, NO_ENTRY);
 }
 
 /* Takes the place of x86_cpu_exec_interrupt(): runs between blocks, when CPU_INTERRUPT_HARD is set. */
@@ -151,7 +172,7 @@ static bool on_interrupt_request(void *cpu, int request)
     Core *core = core_of_cpu(cpu);
     if (!(request & CPU_INTERRUPT_HARD))
         return core->original_exec_interrupt(cpu, request);
-    if (core->hold > block_ticks(core))
+    if (core->hold > block_instructions(core))
         return false; /* a stop cut the block here: the place to look is its end */
 
     if (observe_is_pending(core))

@@ -28,7 +28,8 @@
 static struct {
     Core *core;
     void *tb;
-    void *icount_op; /* the movi that receives the block's length */
+    void *icount_op; /* the movi that receives the block's length in ticks */
+    void *retired_op; /* the one that receives its length in instructions, with a timing model */
     void *slow, *resume;
 } block;
 
@@ -96,6 +97,11 @@ static void emit_prologue(void *tcg)
     free_temp(tcg, icount);
     lib.op3(tcg, OPC_ST_I64, left_arg, env_arg, (uintptr_t)left_offset);
 
+    if (core->timing) {
+        uintptr_t retired = const_pointer(tcg, &core->retired);
+        block.retired_op = emit_addition(tcg, retired, 0, 0);
+        free_temp(tcg, retired);
+    }
     block.slow = lib.new_label(tcg);
     block.resume = lib.new_label(tcg);
     lib.brcondi_i64(tcg, TCG_COND_LT, left, 0, block.slow);
@@ -107,7 +113,9 @@ static void emit_prologue(void *tcg)
 /* What the prologue takes from the countdown: a block with a breakpoint always takes it past zero. */
 static int64_t block_charge(const Core *core, const void *tb)
 {
-    return FIELD(uint16_t, tb, TB_ICOUNT) + (block_is_watched(core, tb) ? (int64_t)1 << 60 : 0);
+    int icount = FIELD(uint16_t, tb, TB_ICOUNT);
+    int64_t ticks = core->timing ? timing_cycles_between(core, tb, 0, icount) : icount;
+    return ticks + (block_is_watched(core, tb) ? (int64_t)1 << 60 : 0);
 }
 
 /* Called by translated code when the countdown has passed zero; jumps back to the main loop unless the block may run.
@@ -116,12 +124,14 @@ static void block_slow(void *uc, uint32_t id)
 {
     Core *core = core_of_uc(uc);
     void *tb = block_of(core, id);
+    int icount = FIELD(uint16_t, tb, TB_ICOUNT);
     charge(core, -block_charge(core, tb));
+    core->retired -= core->timing ? icount : 0;
     /* Translated code runs on from block to block without storing EIP; the flags are stored at every block's end. */
     FIELD(uint64_t, core->env, ENV_EIP) = (uint32_t)(FIELD(uint64_t, tb, TB_PC) - FIELD(uint64_t, tb, TB_CS_BASE));
     BlockDecision decision = block_decide(core, tb);
     if (decision == BLOCK_RUN) {
-        charge(core, FIELD(uint16_t, tb, TB_ICOUNT));
+        charge_instructions(core, tb, 0, icount);
         return;
     }
     if (decision == BLOCK_TRAP)
@@ -170,6 +180,8 @@ static void gen_call(void *tcg, void *function, void *ret, int nargs, void **arg
         FIELD(uintptr_t, last_op(tcg), OP_ARGS + (nargs + (ret ? 1 : 0)) * sizeof(uintptr_t)) = (uintptr_t)ours;
     limits_translate_call(tcg, function);
     helpers_translate_call(core, function);
+    if (core->timing && block.core && timing_helper_behind(function))
+        emit_call(tcg, timing_helper_behind(function), core->uc, FIELD(uint32_t, block.tb, TB_FLAGS) & HF_CPL);
 }
 
 static void gen_block(void *cpu, void *tb, int max_insns)
@@ -184,6 +196,10 @@ static void gen_block(void *cpu, void *tb, int max_insns)
     block.icount_op = NULL;
     lib.gen_block(cpu, tb, max_insns);
     block.core = NULL;
+    if (core->timing && block.icount_op) {
+        timing_translate(core, tb);
+        FIELD(uintptr_t, block.retired_op, OP_ARGS + sizeof(uintptr_t)) = FIELD(uint16_t, tb, TB_ICOUNT);
+    }
     fix_translation(core, tb);
     if (!block.icount_op)
         return;

@@ -235,7 +235,7 @@ static PyObject *core_ticks(Core *core, PyObject *unused) { return PyLong_FromLo
 
 static PyObject *core_instructions(Core *core, PyObject *unused)
 {
-    return PyLong_FromLongLong(clock_ticks(core) - core->idle);
+    return PyLong_FromLongLong(clock_instructions(core));
 }
 
 static PyObject *core_set_deadline(Core *core, PyObject *at)
@@ -416,6 +416,7 @@ static PyMethodDef methods[] = {
     METHOD(add_breakpoint, METH_O),
     METHOD(remove_breakpoint, METH_O),
     OBSERVER_METHODS,
+    TIMING_METHODS,
     {NULL, NULL, 0, NULL},
 };
 

@@ -28,7 +28,7 @@ Event *observe_event(Core *core, EventKind kind)
     Event *event = &seen->events[seen->count++];
     *event = (Event){.kind = kind,
                      .eip = FIELD(uint32_t, core->env, ENV_EIP),
-                     .instructions = block_ticks(core) - core->idle};
+                     .instructions = block_instructions(core)};
     return event;
 }
 
@@ -100,7 +100,7 @@ void observe_arrival(Core *core)
         return;
     core->seen.told_ticks = now;
     core->seen.told_eip = at;
-    Event event = {.kind = EVENT_ARRIVAL, .address = at, .instructions = now - core->idle};
+    Event event = {.kind = EVENT_ARRIVAL, .address = at, .instructions = block_instructions(core)};
     tell(core, &event);
 }
 
@@ -124,7 +124,7 @@ void observe_page_fault(Core *core)
         .cs = FIELD(uint32_t, core->env, ENV_SEGS + SEG_CS * SEG_SIZE + SEG_SELECTOR),
         .eip = FIELD(uint32_t, core->env, ENV_EIP),
         .cr3 = FIELD(uint32_t, core->env, ENV_CR + 8 * 3),
-        .instructions = block_ticks(core) - core->idle,
+        .instructions = block_instructions(core),
     };
     if (!seen->page_faults)
         seen->page_faults = calloc(PAGE_FAULTS_KEPT, sizeof *seen->page_faults);
@@ -141,7 +141,7 @@ void observe_page_fault(Core *core)
 void observe_forget(Core *core)
 {
     Observers *seen = &core->seen;
-    int64_t now = block_ticks(core) - core->idle;
+    int64_t now = block_instructions(core);
     while (seen->page_fault_count > seen->oldest_page_fault &&
            seen->page_faults[(seen->page_fault_count - 1) % PAGE_FAULTS_KEPT].instructions > now)
         seen->page_fault_count--;

@@ -52,16 +52,15 @@ static StopCode enter(Core *core)
     return STOP_NONE;
 }
 
-static int64_t limit_after(const Core *core, int64_t ticks)
+static int64_t limit_after(int64_t now, int64_t more)
 {
-    int64_t now = block_ticks(core);
-    return ticks < 0 || ticks > NEVER - now ? NEVER : now + ticks;
+    return more < 0 || more > NEVER - now ? NEVER : now + more;
 }
 
 StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoint)
 {
-    core->limit_by_instructions = limit_after(core, instructions);
-    core->limit_by_time = limit_after(core, ticks);
+    core->limit_by_instructions = limit_after(block_instructions(core), instructions);
+    core->limit_by_time = limit_after(block_ticks(core), ticks);
     core->resume_eip = linear_eip(core);
     core->skip_breakpoint = over_breakpoint;
     core->uc_error = 0;
@@ -75,7 +74,7 @@ StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoi
     while (stop == STOP_NONE) {
         if (core->stop_requested)
             stop = STOP_REQUESTED;
-        else if (block_ticks(core) >= core->limit)
+        else if (limit_is_reached(core))
             stop = STOP_LIMIT;
         else if (core->halted)
             stop = wait_for_interrupt(core);

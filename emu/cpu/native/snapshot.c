@@ -8,7 +8,7 @@
 #include "core.h"
 
 typedef struct {
-    int64_t ticks, deadline, hold, poll_at, idle, tsc_offset;
+    int64_t ticks, deadline, hold, poll_at, idle, retired, tsc_offset;
     bool attention, replaying, interrupt_line, nmi_pending, halted, stop_requested;
     uint32_t replay_value, interrupt_request, next_cflags;
     uint8_t debug_hits;
@@ -65,6 +65,7 @@ PyObject *core_save_state(Core *core, PyObject *unused)
     state->hold = core->hold;
     state->poll_at = core->poll_at;
     state->idle = core->idle;
+    state->retired = core->retired;
     state->tsc_offset = core->tsc_offset;
     state->attention = core->attention;
     state->replaying = core->replaying;
@@ -147,6 +148,7 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     core->hold = state->hold;
     core->poll_at = state->poll_at;
     core->idle = state->idle;
+    core->retired = state->retired;
     core->tsc_offset = state->tsc_offset;
     core->attention = state->attention;
     core->replaying = state->replaying;

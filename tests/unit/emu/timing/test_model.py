@@ -161,7 +161,9 @@ def test_a_table_walk_of_the_i486_lasts_what_is_printed_without_wait_states() ->
 @pytest.mark.parametrize(
     ("name", "options", "fault"),
     [
-        ("i586", {}, "--timing: there is no model 'i586'; choose one of insn, i386, i386-nomem, i486"),
+        ("i586", {}, "--timing: there is no model 'i586'; did you mean i"),
+        ("i486nomem", {}, "--timing: there is no model 'i486nomem'; did you mean i486-nomem?"),
+        ("p5", {}, "--timing: there is no model 'p5'; choose one of insn, i386, i386-nomem, i486"),
         ("", {}, "--timing: there is no model ''"),
         ("i486", {"bus_mhz": 0}, "--bus-mhz: 0 MHz; a bus runs at 1 to 1000"),
         ("i486", {"bus_mhz": 5000}, "--bus-mhz: 5000 MHz"),

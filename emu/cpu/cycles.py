@@ -1,0 +1,79 @@
+"""A timing model in the native core: its tables on their way in, what it counts on the way out."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from hillemu.emu.errors import OptionError
+from hillemu.emu.timing.cases import EVENTS
+from hillemu.emu.timing.model import WITHOUT_MEMORY
+from hillemu.emu.timing.opcodes import Form
+from hillemu.emu.timing.tables import Table, all_forms
+from hillemu.emu.timing.upload import FlatTables, flatten
+
+if TYPE_CHECKING:
+    from hillemu.emu.cpu._core import Core
+    from hillemu.emu.timing.model import TimingModel
+
+_SWITCH_BY_INTERRUPT = Form("TASK SWITCH", "INT")
+
+
+class CycleCounter:
+    """What a processor's run costs on `model`, which counts its ticks from here on.
+
+    Raises `OptionError` for a model that `core` cannot count.
+    """
+
+    HAS_STATE = False
+
+    def __init__(self, core: Core, model: TimingModel, *, is_native: bool) -> None:
+        if not is_native:
+            raise OptionError("--timing", "needs the native core; this is the portable one (HILLEMU_CORE, or the host)")
+        if model.has_memory_model:
+            what = f"{model.name} has TLBs and caches, which are not part of a run yet"
+            raise OptionError("--timing", f"{what}; choose {model.name}{WITHOUT_MEMORY}")
+        self.model = model
+        self._core = core
+        flat, numbers = _flat(model.table), _numbers()
+        external, nmi, exception, page_fault = (numbers[event] for event in EVENTS)
+        core.set_timing(
+            flat.forms,
+            flat.shapes,
+            flat.x87_registers,
+            flat.repeated,
+            flat.groups,
+            flat.outcomes,
+            flat.figures,
+            (external, nmi, exception, page_fault),
+            numbers[_SWITCH_BY_INTERRUPT],
+        )
+
+    @property
+    def total(self) -> int:
+        """Cycles since power-on, with the idle ones."""
+        return self._core.ticks()
+
+    @property
+    def idle(self) -> int:
+        """Of these, the ones in which no instruction was executed: HLT."""
+        return self._core.idle()
+
+    def untimed(self) -> dict[str, int]:
+        """How often each instruction without an entry was executed; an opcode that is not in the map as its bytes."""
+        forms, opcodes = self._core.unlisted()
+        names = {number: str(form) for form, number in _numbers().items()}
+        counts = {names[number]: count for number, count in forms}
+        for opcode, count in opcodes:
+            counts[f"opcode {'0F ' if opcode >= 0x100 else ''}{opcode & 0xFF:02X}"] = count
+        return counts
+
+
+@cache
+def _numbers() -> dict[Form, int]:
+    return {form: number for number, form in enumerate(sorted(all_forms()), 1)}
+
+
+@cache
+def _flat(table: Table) -> FlatTables:
+    return flatten(table)
