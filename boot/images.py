@@ -26,10 +26,14 @@ IMAGES: Mapping[str, str] = {
     "memory_test.elf": "memory_test.s",
     "bitmap_boot.bin": "bitmap_boot.s",
     "bitmap.elf": "bitmap_kernel.s",
+    "orange_boot.bin": "orange_boot.s",
+    "orange.elf": "orange_kernel.s",
+    "orange_init.elf": "orange_init.s",
 }
 """Image by image, the source it is built from."""
 DISKS: Mapping[str, tuple[str, str]] = {
     "bitmap.img": ("bitmap_boot.bin", "bitmap.elf"),
+    "orange.img": ("orange_boot.bin", "orange.elf"),
 }
 """Disks, put together (`disk_image`) from a boot sector with its loader, and a kernel."""
 DRAWN: Mapping[str, str] = {"video.bin": "hillemu.boot.bios.video_rom"}
