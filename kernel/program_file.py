@@ -1,4 +1,4 @@
-"""Reads a program's file: ELF for i386, linked to fixed addresses below the heap.
+"""Reads a program's file: ELF for i386, linked to fixed addresses where the kernel wants programs.
 
 Source: System V ABI, "Object Files" and "Program Loading"; Intel386 supplement.
 Not modelled: interpreters and shared libraries (PT_INTERP, ET_DYN), thread-local storage.
@@ -53,8 +53,10 @@ def looks_like_program(file: File) -> bool:
     return file.size_bytes >= 4 and file.read(0, 4) == MAGIC
 
 
-def read_program(file: File) -> ProgramFile | NotAProgram:
-    """Read the headers of `file`."""
+def read_program(
+    file: File, base: int = PROGRAM_BASE, end: int = HEAP_BASE, linked_at: int = 0x400000
+) -> ProgramFile | NotAProgram:
+    """Read the headers of `file`, whose segments must lie from `base` up to `end`; `linked_at` is a place for them."""
     if not looks_like_program(file) or file.size_bytes < _HEADER.size:
         return NotAProgram("is no ELF file")
     ident, kind, machine, _, entry, at, _, _, _, entry_bytes, count = _HEADER.unpack(file.read(0, _HEADER.size))
@@ -76,10 +78,10 @@ def read_program(file: File) -> ProgramFile | NotAProgram:
         segment = Segment(start, offset, file_bytes, memory_bytes, prot)
         if file_bytes > memory_bytes or offset + file_bytes > file.size_bytes:
             return NotAProgram(f"has a damaged segment {number}")
-        if not PROGRAM_BASE <= start <= segment.end <= HEAP_BASE:
+        if not base <= start <= segment.end <= end:
             return NotAProgram(
                 f"has a segment at 0x{start:08X}-0x{segment.end - 1:08X}; programs lie "
-                f"between 0x{PROGRAM_BASE:08X} and 0x{HEAP_BASE:08X} (link with -Wl,-Ttext-segment=0x400000)"
+                f"between 0x{base:08X} and 0x{end:08X} (link with -Wl,-Ttext-segment={linked_at:#x})"
             )
         segments.append(segment)
     if not segments or len(segments) > _MAX_SEGMENTS:

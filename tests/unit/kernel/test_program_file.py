@@ -90,3 +90,11 @@ def test_the_stack_is_as_gcc_s_programs_find_it() -> None:
 def test_a_kernel_is_a_program_only_if_it_lies_where_programs_do(root: Path, name: str) -> None:
     found = read_program(BytesFile(name, (root / "images" / name).read_bytes()))
     assert isinstance(found, ProgramFile) == (name == "demo.elf")
+
+
+def test_a_kernel_may_want_its_programs_elsewhere() -> None:
+    file = BytesFile("prog", elf(load(0, 0x40000000, 0x100, 0x100), entry=0x40000000))
+    assert isinstance(read_program(file, 0x40000000, 0xC0000000), ProgramFile)
+    refused = read_program(file, 0x40001000, 0xC0000000, 0x40001000)
+    assert isinstance(refused, NotAProgram)
+    assert "between 0x40001000 and 0xC0000000 (link with -Wl,-Ttext-segment=0x40001000)" in refused.why
