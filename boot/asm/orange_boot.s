@@ -42,5 +42,5 @@ memory_info:
 .include "a20.inc"
 .include "disk_kernel.inc"
 
-.balign SECTOR_BYTES
+.balign SECTOR_BYTES, 0xCC
 .equ LOADER_SECTORS, (. - loader) / SECTOR_BYTES
