@@ -97,11 +97,19 @@ class DebugAids:
         return f"written after it was freed: {difference}" if difference else ""
 
     def _difference(self, start: int, count: int, expected: int) -> str:
-        data = bytes(self._bytes[start : start + count])
-        if data == bytes([expected]) * count:
-            return ""
-        changed = [index for index, value in enumerate(data) if value != expected]
-        first, last = changed[0], changed[-1]
-        shown = data[first : min(last + 1, first + _SHOWN)].hex(" ")
-        dots = " ..." if last >= first + _SHOWN else ""
-        return f"0x{KERNEL_BASE + start + first:08X}-0x{KERNEL_BASE + start + last:08X} is {shown}{dots}"
+        return difference(bytes(self._bytes[start : start + count]), expected, KERNEL_BASE + start)
+
+
+def difference(data: bytes, expected: int, at: int) -> str:
+    """Where not every byte of `data`, which lies at `at`, is as expected, in words; nothing if all are.
+
+    >>> difference(b"kkkAkk", POISON, 0x1000)
+    '0x00001003-0x00001003 is 41'
+    """
+    if data == bytes([expected]) * len(data):
+        return ""
+    changed = [index for index, value in enumerate(data) if value != expected]
+    first, last = changed[0], changed[-1]
+    shown = data[first : min(last + 1, first + _SHOWN)].hex(" ")
+    dots = " ..." if last >= first + _SHOWN else ""
+    return f"0x{at + first:08X}-0x{at + last:08X} is {shown}{dots}"
