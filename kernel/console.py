@@ -27,11 +27,17 @@ _BLANK_ROW = bytes((ord(" "), GREY_ON_BLACK)) * COLUMNS
 
 
 class Console:
-    """Sets up the serial port (115200 baud, 8 data bits, no parity, no interrupts) and clears the screen."""
+    """Sets up the serial port (115200 baud, 8 data bits, no parity, no interrupts) and clears the screen.
 
-    def __init__(self, guest: Guest) -> None:
+    Without `clear`, it goes on at the cursor, and leaves the serial port as the boot code has set it up.
+    """
+
+    def __init__(self, guest: Guest, *, clear: bool = True) -> None:
         self._guest = guest
         self._row = self._column = 0
+        if not clear:
+            self._row, self._column = divmod(min(self._find_cursor(), COLUMNS * ROWS - 1), COLUMNS)
+            return
         for port, value in (
             (INTERRUPTS, 0),
             (LINE_CONTROL, DLAB),
@@ -82,6 +88,13 @@ class Console:
         memory = self._guest.memory
         rest = memory.read(PhysAddr(SCREEN + ROW_BYTES), (ROWS - 1) * ROW_BYTES)
         memory.write(PhysAddr(SCREEN), rest + _BLANK_ROW)
+
+    def _find_cursor(self) -> int:
+        cell = 0
+        for index in (CURSOR_HIGH, CURSOR_LOW):
+            self._guest.write_port(CRTC_INDEX, index)
+            cell = cell << 8 | self._guest.read_port(CRTC_DATA)
+        return cell
 
     def _move_cursor(self) -> None:
         cell = self._row * COLUMNS + min(self._column, COLUMNS - 1)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hillemu.emu.i386.address import PAGE_MASK, PAGE_SIZE, PhysAddr, VirtAddr
+from hillemu.emu.i386.address import PhysAddr, VirtAddr
 from hillemu.kernel.layout import KERNEL_BASE
 from hillemu.kernel.mm.vm_map import vm_alloc_map, vm_free_unmap
-from hillemu.kernel.printk import render
+from hillemu.kernel.printk import c_string, render
 from hillemu.kernel.trap_frame import EAX, KERNEL_FRAME_WORDS
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ FUNCTIONS = (
     "pmm_alloc_page", "pmm_free_page", "pmm_alloc_pages", "pmm_free_pages", "vm_alloc_map", "vm_free_unmap",
     "thread_exit", "thread_yield",
 )  # fmt: skip
-_MAX_STRING_BYTES = 4096
 
 
 class KernelCalls:
@@ -94,18 +93,7 @@ class KernelCalls:
         return len(out)
 
     def _string(self, at: int) -> bytes:
-        """What printk is to print; a pointer that leads nowhere is shown, not followed."""
-        found = b""
-        while len(found) < _MAX_STRING_BYTES:
-            here = at + len(found)
-            part = self._kernel.read_virtual(here, PAGE_SIZE - (here & PAGE_MASK))
-            if part is None:
-                return found or b"(bad pointer 0x%08X)" % at
-            text, end, _ = part.partition(b"\0")
-            found += text
-            if end:
-                break
-        return found
+        return c_string(at, self._kernel.read_virtual)
 
     # ---- memory ---------------------------------------------------------------------------------------------------
 

@@ -12,8 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from hillemu.emu.i386.address import PAGE_MASK, PAGE_SIZE
+
 _CONVERSION = re.compile(rb"%([-0]*)(\d*)l?([diuxXocsp%])")
 MAX_WIDTH = 1024
+MAX_STRING_BYTES = 4096
 
 
 def render(text: bytes, next_word: Callable[[], int], string_at: Callable[[int], bytes]) -> bytes:
@@ -45,3 +48,24 @@ def render(text: bytes, next_word: Callable[[], int], string_at: Callable[[int],
         return out.rjust(width)
 
     return _CONVERSION.sub(one, text)
+
+
+def c_string(at: int, read: Callable[[int, int], bytes | None]) -> bytes:
+    """The string at `at`, without its end; `read(at, count)` gives bytes of one page, or None if nothing is there.
+
+    A pointer that leads nowhere is shown, not followed:
+
+    >>> c_string(0x1FFE, lambda at, count: b"ok"[:count] if at < 0x2000 else None), c_string(0, lambda at, count: None)
+    (b'ok', b'(bad pointer 0x00000000)')
+    """
+    found = b""
+    while len(found) < MAX_STRING_BYTES:
+        here = at + len(found)
+        part = read(here, PAGE_SIZE - (here & PAGE_MASK))
+        if part is None:
+            return found or b"(bad pointer 0x%08X)" % at
+        text, end, _ = part.partition(b"\0")
+        found += text
+        if end:
+            break
+    return found
