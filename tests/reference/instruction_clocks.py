@@ -1,0 +1,214 @@
+"""What a trace of executed instructions takes on an i386, i486 or Pentium, from the manuals' rules in plain Python.
+
+A trace is a list of `Step` (an instruction that was executed, with what its cost depends on) and `Event` (an exception
+or an external interrupt).  `cycles` gives the clocks of each.
+
+The rules, beside the tables' figures:
+
+=========  ============================================================================================================
+i386       an address with two registers or a scaled one takes `index_register` more; a taken branch's ``m`` counts the
+           components of the instruction at its target (PRM s17.2.2.3; AP-500 s3.1)
+i486       `agi` if the instruction before wrote the base register, ESP of a stack instruction included (appendix E,
+           rule 4); `index_register` (rule 5); `displacement_and_immediate` together (rule 8); `prefix` for each but
+           REP, whose clocks are in the figures; `partial_register` if a register is read of which the instruction
+           before wrote a byte (AP-500); `target_crosses_line` if a branch leads to an instruction that lies in two
+           lines of 16 bytes (Abrash, chapter 19); `descriptor_not_accessed` if a data segment register is loaded with
+           such a descriptor (appendix E, note 9)
+Pentium    `prefix` for each, REP included; `prefix_0f` except of Jcc; `agi` if an instruction of the clock before wrote
+           the base or the index, ESP of a stack instruction included; pairs, below (AP-500 s2, s3)
+=========  ============================================================================================================
+
+PUSH, POP, CALL, RET and their like do not interlock with each other through ESP (i486 and Pentium).
+
+Two instructions are a pair if the first is UV or PU and the second UV or PV (or the first FX and the second FXCH), the
+second has no prefix, neither has both a displacement and an immediate, and the second neither reads nor writes what
+the first writes, but for the flags, and ESP of PUSH after PUSH, CALL after PUSH, POP after POP.  It takes as long as
+the longer one, and `paired_read_modify_write` more if both read, modify and write memory.  The second's cycles here are
+what the pair takes beyond the first.  Branches are predicted rightly, and end a pair; so does an event.
+
+Not modelled: prefixes hidden behind a longer instruction; interlocks of string instructions and XLAT; bank conflicts,
+misprediction, the x87 beside the integer unit; memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from instruction_cases import case_of, multiplier_of, source_of
+from instruction_decoding import Decoded, decode
+from instruction_tables import Absent, Tables
+from instruction_trace import Event, Step
+
+LINE_BYTES = 16
+NEAR_BRANCHES = frozenset(("Jcc", "JCXZ", "LOOP", "LOOPE", "LOOPNE", "JMP", "CALL", "RET"))
+
+
+def cycles(processor: str, trace: Sequence[Step | Event]) -> list[int]:
+    """The clocks of each entry of a trace; a form that the processor lacks takes 1, as documented."""
+    return list(_Clock(processor, trace).run())
+
+
+class _Before(NamedTuple):
+    """The instructions of the clock before; on the i386 and i486 always one."""
+
+    instructions: tuple[Decoded, ...] = ()
+
+    def writes(self) -> set[str]:
+        """What an address would have to wait for; ESP of stack instructions is known early."""
+        return {
+            name
+            for instruction in self.instructions
+            for name in instruction.writes
+            if not (name == "esp" and instruction.uses_stack)
+        }
+
+
+class _InU(NamedTuple):
+    """What waits in the U pipe for a partner."""
+
+    instruction: Decoded
+    kind: str
+    clocks: int
+    """Without prefixes and interlocks, which come before the pair."""
+    waits: bool
+    """Whether it had to wait for an address; then both did."""
+
+
+class _Clock:
+    def __init__(self, processor: str, trace: Sequence[Step | Event]) -> None:
+        self.processor = processor
+        self.tables = Tables(processor)
+        self.trace = trace
+        self.before = _Before()
+        self.in_u: _InU | None = None
+        self.branched = False
+
+    def run(self) -> Iterator[int]:
+        for place, entry in enumerate(self.trace):
+            if isinstance(entry, Event):
+                self.before, self.in_u, self.branched = _Before(), None, False
+                task = self._task_switch("INT", entry.mode) if entry.case == "task gate" else 0
+                yield self.tables.clocks("INTERRUPT", entry.kind, mode=entry.mode, case=entry.case, size=0, ts=task)
+            else:
+                following = self.trace[place + 1] if place + 1 < len(self.trace) else None
+                yield self._step(entry, following if isinstance(following, Step) else None)
+
+    def _step(self, step: Step, following: Step | None) -> int:
+        instruction = decode(step.code, step.bits)
+        if self.processor == "pentium":
+            return self._on_two_pipes(step, instruction, following)
+        clocks = self._figure(step, instruction, following) + self._address(instruction)
+        if self.processor == "i486":
+            clocks += self._penalties_of_i486(step, instruction)
+        self.before = _Before((instruction,))
+        self.branched = instruction.mnemonic in NEAR_BRANCHES and step.taken
+        return clocks
+
+    # ---- figures --------------------------------------------------------------------------------------------------
+
+    def _figure(self, step: Step, instruction: Decoded, following: Step | None) -> int:
+        name, form, case = instruction.mnemonic, instruction.form, case_of(step, instruction)
+        switch = {"CALL": "CALL or JMP", "JMP": "CALL or JMP", "IRET": "IRET"}.get(name, "INT")
+        if case == "task gate" and name in ("CALL", "JMP"):
+            switch += " through task gate"
+        source, lowest, highest = source_of(step, instruction)
+        by_name = {"ENTER": instruction.level, "CALL": step.parameters}
+        if name == "BSF":
+            by_name["BSF"] = lowest
+        elif name == "BSR":
+            by_name["BSR"] = instruction.size - 1 - highest
+        try:
+            return self.tables.clocks(
+                name,
+                form,
+                mode=step.mode,
+                case=case,
+                size=instruction.size,
+                n=by_name.get(name, step.count),
+                m=decode(following.code, following.bits).components if following else 0,
+                ts=self._task_switch(switch, step.mode) if step.switched else 0,
+                p=highest,
+                source=source,
+                multiplier=multiplier_of(step, instruction),
+                precision_control=step.precision_control,
+            )
+        except Absent:
+            return 1
+
+    def _task_switch(self, by: str, mode: str) -> int:
+        case = "V86 to 386" if mode == "v86" else "386 to 386"
+        return self.tables.clocks("TASK SWITCH", by, mode=mode, case=case, size=0)
+
+    # ---- one pipe -------------------------------------------------------------------------------------------------
+
+    def _address(self, instruction: Decoded) -> int:
+        return self.tables.penalty("index_register") if instruction.index else 0
+
+    def _penalties_of_i486(self, step: Step, instruction: Decoded) -> int:
+        penalty = self.tables.penalty
+        clocks = instruction.prefixes * penalty("prefix")
+        if instruction.has_displacement and instruction.has_immediate:
+            clocks += penalty("displacement_and_immediate")
+        bases = {instruction.base} | ({"esp"} if instruction.uses_stack else set())
+        if bases & self.before.writes():
+            clocks += penalty("agi")
+        if any(instruction.reads_wide & earlier.writes_byte for earlier in self.before.instructions):
+            clocks += penalty("partial_register")
+        if self.branched and step.linear % LINE_BYTES + instruction.length > LINE_BYTES:
+            clocks += penalty("target_crosses_line")
+        if not step.was_accessed:
+            clocks += penalty("descriptor_not_accessed")
+        return clocks
+
+    # ---- two pipes ------------------------------------------------------------------------------------------------
+
+    def _on_two_pipes(self, step: Step, instruction: Decoded, following: Step | None) -> int:
+        clocks = self._figure(step, instruction, following)
+        decoding = self._prefix_clocks(instruction)
+        kind = self._pairing(step, instruction)
+        first, self.in_u = self.in_u, None
+        if first is not None and not decoding and _pairs(first, instruction, kind):
+            waits = 0 if first.waits else self._waits(instruction)
+            together = max(first.clocks, 0 if first.kind == "FX" else clocks) + waits
+            if first.instruction.modifies_memory and instruction.modifies_memory:
+                together += self.tables.penalty("paired_read_modify_write")
+            self.before = _Before((first.instruction, instruction))
+            return together - first.clocks
+        if first is not None:
+            self.before = _Before((first.instruction,))  # it went alone, so its clock is the one before
+        waits = self._waits(instruction)
+        if instruction.is_branch or kind not in ("UV", "PU", "FX"):
+            self.before = _Before((instruction,))
+        else:
+            self.in_u = _InU(instruction, kind, clocks, waits > 0)
+        return decoding + waits + clocks
+
+    def _prefix_clocks(self, instruction: Decoded) -> int:
+        clocks = (instruction.prefixes + instruction.repeated) * self.tables.penalty("prefix")
+        has_0f = instruction.has_0f and instruction.mnemonic != "Jcc"
+        return clocks + (self.tables.penalty("prefix_0f") if has_0f else 0)
+
+    def _pairing(self, step: Step, instruction: Decoded) -> str:
+        case = case_of(step, instruction)
+        return self.tables.pairing(instruction.mnemonic, instruction.form, step.mode, case, instruction.size)
+
+    def _waits(self, instruction: Decoded) -> int:
+        addresses = {instruction.base, instruction.index} | ({"esp"} if instruction.uses_stack else set())
+        return self.tables.penalty("agi") if addresses & self.before.writes() else 0
+
+
+def _pairs(first: _InU, later: Decoded, kind: str) -> bool:
+    """Whether an instruction without prefixes goes with the one in U."""
+    if first.kind == "FX":
+        return later.mnemonic == "FXCH"
+    if kind not in ("UV", "PV"):
+        return False
+    if any(it.has_displacement and it.has_immediate for it in (first.instruction, later)):
+        return False
+    pushes = first.instruction.is_push and (later.is_push or later.mnemonic == "CALL")
+    shared = {"esp"} if pushes or (first.instruction.is_pop and later.is_pop) else set()
+    written = first.instruction.writes - shared
+    # The store of the accumulator to a fixed address counts as writing it (AP-500).
+    writes = later.writes | ({"eax"} if later.form == "moffs,acc" else set())
+    return not written & (later.reads | writes)
