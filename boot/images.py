@@ -26,6 +26,8 @@ IMAGES: Mapping[str, str] = {
     "memory_test.elf": "memory_test.s",
     "bitmap_boot.bin": "bitmap_boot.s",
     "bitmap.elf": "bitmap_kernel.s",
+    "bitmap_paging.elf": "bitmap_paging.s",
+    "bitmap_protection.elf": "bitmap_protection.s",
     "orange_boot.bin": "orange_boot.s",
     "orange.elf": "orange_kernel.s",
     "orange_init.elf": "orange_init.s",

@@ -59,8 +59,8 @@ def make_kernel_frame(words: Words, frame: int, eip: int) -> None:
     words[frame + EIP] = eip
 
 
-def describe(words: Words, frame: int) -> list[str]:
-    """The registers, for reports of faults."""
+def describe(words: Words, frame: int, kernel_base: int = KERNEL_BASE) -> list[str]:
+    """The registers, for reports of faults; `kernel_base` is where the kernel has physical address 0."""
 
     def row(*names: str) -> str:
         return "  ".join(f"{name}={words[frame + MEMBERS.index(name)]:08X}" for name in names)
@@ -68,5 +68,5 @@ def describe(words: Words, frame: int) -> list[str]:
     lines = [row("eax", "ebx", "ecx", "edx"), row("esi", "edi", "ebp", "eflags")]
     if from_user(words, frame):
         return [*lines, row("esp", "cs", "ss", "ds")]
-    above = KERNEL_BASE + 4 * (frame + KERNEL_FRAME_WORDS)
+    above = kernel_base + 4 * (frame + KERNEL_FRAME_WORDS)
     return [*lines, f"esp={above:08X}  " + row("cs", "ds", "es")]

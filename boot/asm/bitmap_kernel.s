@@ -28,6 +28,11 @@ kernel_bss:
 boot_stack_guard: .space 4096               # not mapped: an overflow is noticed
 boot_stack:       .space BOOT_STACK_SIZE
 boot_stack_top:
+.global program_stack_guard
+program_stack_guard: .space 4096            # likewise
+program_stack:    .space 4096               # what traps from ring 3 go on with
+.global program_stack_top
+program_stack_top:
 
 # What the document has as globals in C; Python fills them in.
 .balign 4
@@ -35,6 +40,8 @@ boot_stack_top:
 memory_manager:   .space 256                # memory_manager_t, and what is counted beside it
 .global heap
 heap:             .space 256
+.global paging_statistics
+paging_statistics: .space 64
 .text
 
 .include "console.inc"

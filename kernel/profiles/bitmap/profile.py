@@ -47,15 +47,20 @@ PROFILE = Profile(
            |                           |  as far as RAM reaches, at most 0x30000000
 0x30000000 +---------------------------+
            | heap, grows by pages      |
-0x3F000000 +---------------------------+
-           | kernel stacks             |  a guard page below each
+0x3E000000 +---------------------------+
+           | for map_page              |
 0x40000000 +---------------------------+  kernel ends, user begins
-           | program: code, data       |
+           | program: code, data       |  code is read-only
            | heap (brk), upwards       |
-           | stack, downwards          |  a guard page below it
+           |                           |
+           | guard page                |  never mapped
+0xFFFEF000 +---------------------------+
+           | stack, downwards          |
+0xFFFFF000 +---------------------------+
+           |                           |  never mapped
 0xFFFFFFFF +---------------------------+""",
     make=_make,
-    programs=("bitmap_program.elf",),
+    programs=("bitmap_paging.elf", "bitmap_protection.elf"),
     checks=("bitmap", "pagetables", "heap", "usage"),
     words=("frames=N", "policy=fifo|clock|lru"),
 )

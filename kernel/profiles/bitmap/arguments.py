@@ -1,0 +1,42 @@
+"""The words of the command line that profile bitmap knows.
+
+Its boot protocol has no command line, so the words come with the `Handoff`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hillemu.kernel.mm.replacement import PolicyFactory
+from hillemu.kernel.replacement_trace import POLICIES
+
+LEAST_FRAMES = 6
+"""What one instruction can need at the same time: itself, and two operands, each across the end of a page."""
+
+
+class Arguments(NamedTuple):
+    """What the user wants."""
+
+    frames: int = 0
+    """How many pages programs may have in memory; 0: as many as there are."""
+    policy: PolicyFactory | None = None
+    """Which page leaves; None leaves it to `KernelOptions`."""
+    unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Arguments:
+        """Read ``frames=N policy=fifo|clock|lru``.
+
+        >>> Arguments.parse("frames=8 frob policy=best")
+        Arguments(frames=8, policy=None, unknown=('frob', 'policy=best'))
+        """
+        arguments, unknown = cls(), []
+        for word in text.split():
+            key, _, value = word.partition("=")
+            if key == "frames" and value.isascii() and value.isdigit() and int(value[:9]) >= LEAST_FRAMES:
+                arguments = arguments._replace(frames=int(value[:9]))
+            elif key == "policy" and value in POLICIES:
+                arguments = arguments._replace(policy=POLICIES[value])
+            else:
+                unknown.append(word)
+        return arguments._replace(unknown=tuple(unknown))
