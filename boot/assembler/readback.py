@@ -61,7 +61,8 @@ def _check_number(number: int, decoded: Any, remaining: list[Any]) -> None:
     import capstone
 
     for item in remaining:
-        if item.type == capstone.CS_OP_IMM and _same(item.imm, number, 8 * item.size):
+        # The 1 of RCL m,1 is part of the opcode, and has no size.
+        if item.type == capstone.CS_OP_IMM and _same(item.imm, number, 8 * item.size or 8):
             remaining.remove(item)
             return
     raise ExpressionError(f"{number:#x} does not fit there: {_nearest(decoded)}")
