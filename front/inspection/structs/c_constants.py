@@ -67,9 +67,12 @@ class Cursor:
         return WrongC(f"line {(token or self.next).line}: {what}")
 
     def skip_group(self) -> None:
-        """Pass over what is between the bracket here and its partner."""
+        """Pass over what is between the bracket here and its partner; `WrongC` if one of the two is not there."""
         closing = {"(": ")", "[": "]", "{": "}"}
-        first = self.take()
+        first = self.next
+        if first.kind != "mark" or first.text not in closing:
+            raise self.wrong(f"expected '(', found {first.text!r}")
+        self.take()
         open_marks = [first.text]
         while open_marks:
             token = self.take()

@@ -29,6 +29,8 @@ def record(text: str, name: str) -> Record:
         ("struct p {\n foo_t x;\n};", 2, "unknown type 'foo_t'"),
         ("struct list { int a; };\nstruct p { list x; };", 2, "unknown type 'list'; did you mean 'struct list'?"),
         ("typedef int number;\nstruct p { nunber x; };", 2, "unknown type 'nunber'; did you mean 'number'"),
+        ("int a;\nasm", 2, "expected '(', found 'the end of the text'"),
+        ("int a asm;", 1, "expected '(', found ';'"),
         ("struct p { int x;", 1, "the body of struct p has no '}'"),
         ("struct p { int x; }\nstruct q { int y; };", 1, "expected ';' after this '}', found 'struct'"),
         ("struct p {\n\n int x;\n char x;\n};", 4, "struct p has two members 'x'"),
