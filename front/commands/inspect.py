@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from hillemu.machine import Machine
 
 FOUND_ERRORS = 1
+PATIENCE_S = 5.0
+"""How long a run takes before we speak."""
 SCHEMA = 1
 """Of the JSON document; it grows when something in it changes its meaning or goes away."""
 
@@ -58,7 +62,7 @@ def inspect(options: CommandLine) -> int:
         if serial is not None:
             machine.serial.on_byte(serial.put)
         looker = _Looker(machine, requests, options.at, has_page=options.html is not None)
-        with stopping_on_signals(machine.stop), blaming(options.kernel_module):
+        with stopping_on_signals(machine.stop), blaming(options.kernel_module), _telling_of_a_long_run(looker, options):
             visit(machine, looker.moments, looker.arrive, until=options.until, max_insns=options.max_insns)
         results = looker.results()
     except NotReached as missed:
@@ -148,6 +152,10 @@ class _Looker:
         wanted = [*self._for_diffs.values(), *([] if diffs_only else [self._at])]
         return list(dict.fromkeys(wanted))
 
+    @property
+    def waits_for_the_end(self) -> bool:
+        return any(moment.is_end for moment in self.moments)
+
     def arrive(self, moment: Moment, stop: Stop | None) -> None:
         """The machine stands at `moment`."""
         for word, wanted in self._for_diffs.items():
@@ -197,6 +205,23 @@ def _resembles_view(words: Sequence[str]) -> bool:
     import difflib
 
     return "/" not in words[0] and "." not in words[0] and bool(difflib.get_close_matches(words[0], VIEWS, n=1))
+
+
+@contextmanager
+def _telling_of_a_long_run(looker: _Looker, options: CommandLine) -> Iterator[None]:
+    """Many a guest never ends: after a while, say what is waited for, and what Ctrl-C does."""
+    if looker.waits_for_the_end:
+        text = "still running, to the end of the run; Ctrl-C ends it and shows the views (--at says when else to look)"
+    else:
+        text = "still running; the moment of --at has not come; Ctrl-C ends the run"
+    timer = threading.Timer(PATIENCE_S, say, [text])
+    timer.daemon = True
+    if not options.quiet:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _check_page(name: str | None) -> None:

@@ -16,10 +16,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from hillemu.emu.errors import UserMistake
+from hillemu.similar_names import did_you_mean
 
 if TYPE_CHECKING:
     from hillemu.machine import Machine
@@ -49,12 +50,21 @@ class Address:
         """The register that it is counted from."""
         return self._start[1:].lower() if self._start[0] in "$%" else None
 
-    def check(self, machine: Machine) -> None:
-        """Raise `UserMistake` for a symbol or register that there is not: that need not wait for the run."""
-        if self.register is None:
+    def check(self, machine: Machine, *, is_physical: bool = False) -> None:
+        """Raise `UserMistake` for what need not wait for the run: no such symbol or register, no virtual address."""
+        if self.register is not None:
+            self._value_of_register(machine.cpu.processor.get, machine.registers())
+        elif is_physical:
             self.value(machine.symbols, lambda name: 0)
         else:
-            self._value_of_register(machine.cpu.processor.get)
+            self.virtual_value(machine.symbols, lambda name: 0)
+
+    def virtual_value(self, symbols: SymbolTable, registers: Callable[[str], int]) -> int:
+        """The address as `value` finds it; `UserMistake` if it has more than 32 bits."""
+        value = self.value(symbols, registers)
+        if value >= FOUR_GIB:
+            raise UserMistake(f"{self}: {value:#x} is beyond the 32-bit address space")
+        return value
 
     def value(self, symbols: SymbolTable, registers: Callable[[str], int]) -> int:
         """The address, 0 or more; it may have more than 32 bits.  `registers` raises `KeyError` for a wrong name."""
@@ -68,12 +78,13 @@ class Address:
             raise UserMistake(f"{self.text!r} is below address 0")
         return value
 
-    def _value_of_register(self, registers: Callable[[str], int]) -> int:
+    def _value_of_register(self, registers: Callable[[str], int], known: Iterable[str] = ()) -> int:
         assert self.register is not None
         try:
             return registers(self.register)
         except KeyError:
-            raise UserMistake(f"{self.text!r}: the processor has no register {self.register!r}") from None
+            hint = did_you_mean(self.register, known)
+            raise UserMistake(f"{self.text!r}: the processor has no register {self.register!r}{hint}") from None
 
     def __str__(self) -> str:
         return self.text

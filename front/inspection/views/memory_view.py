@@ -83,7 +83,7 @@ class Memory:
         self.address = Address(address)
 
     def check(self, machine: Machine) -> None:
-        self.address.check(machine)
+        self.address.check(machine, is_physical=self.is_physical)
 
     def show(self, scene: Scene) -> Shown:
         at = scene.physical(self.address) if self.is_physical else scene.virtual(self.address)

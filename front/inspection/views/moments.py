@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.stop import Stop, StopReason
-from hillemu.inspection.views.addresses import FOUR_GIB, Address
+from hillemu.inspection.views.addresses import Address
 
 if TYPE_CHECKING:
     from hillemu.machine import Machine
@@ -61,10 +61,7 @@ def parse_moment(text: str, symbols: SymbolTable) -> Moment:
     address = Address(text)
     if address.register is not None:
         raise UserMistake(f"--at {text}: a register's value changes as the guest runs; name a symbol or an address")
-    value = address.value(symbols, lambda name: 0)
-    if value >= FOUR_GIB:
-        raise UserMistake(f"--at {text}: {value:#x} is beyond the 32-bit address space")
-    return Moment(text, address=value)
+    return Moment(text, address=address.virtual_value(symbols, lambda name: 0))
 
 
 def visit(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hillemu.emu.errors import UserMistake
-from hillemu.inspection.views.addresses import FOUR_GIB, Address
+from hillemu.inspection.views.addresses import Address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +31,7 @@ class Scene:
 
     def virtual(self, address: Address) -> int:
         """The 32-bit value of `address`; `UserMistake` if it has more."""
-        value = self.physical(address)
-        if value >= FOUR_GIB:
-            raise UserMistake(f"{address}: {value:#x} is beyond the 32-bit address space")
-        return value
+        return address.virtual_value(self.machine.symbols, self.machine.cpu.processor.get)
 
     def physical(self, address: Address) -> int:
         """The value of `address`."""
