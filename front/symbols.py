@@ -155,15 +155,14 @@ class SymbolTable(Mapping[str, int]):
         return self._loaded
 
     def _no_such(self, name: str) -> str:
-        import difflib
-
         where = f" in {self.name}" if self.name else ""
         if self.fault:
             return f"no symbol {name!r}{where}: its symbols cannot be read: {self.fault}"
         if not self:
             return f"no symbol {name!r}{where}: the image has no symbols; link it without --strip-all"
-        near = difflib.get_close_matches(name, self, n=3)
-        return f"no symbol {name!r}{where}" + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
+        from hillemu.similar_names import alike_or_nearest
+
+        return f"no symbol {name!r}{where}{alike_or_nearest(name, self)}"
 
 
 class _Index:

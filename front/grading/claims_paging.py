@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hillemu.emu.errors import UserMistake
 from hillemu.grading.claims import HOLDS, Claim, Place, Seen
-from hillemu.grading.spec_reading import nearest
+from hillemu.similar_names import alike_or_all
 
 if TYPE_CHECKING:
     from hillemu.emu.i386.control import Rights
@@ -73,7 +73,7 @@ class Mapping_(NamedTuple):  # noqa: N801 - collections.abc has the other one
             raise ValueError(f"{text!r}: there is no physical address behind the arrow")
         for word in words:
             if word not in _WORDS:
-                raise ValueError(f"{text!r}: {word!r} is no property of a page{nearest(word, _WORDS)}")
+                raise ValueError(f"{text!r}: {word!r} is no property of a page{alike_or_all(word, _WORDS)}")
         return cls(
             text,
             Extent.parse(virtual),
@@ -210,5 +210,5 @@ def check_rule(name: str) -> str:
 
     rules = [rule.name for rule in RULES]
     if name not in rules:
-        raise ValueError(f"{name!r} is no rule of lint{nearest(name, rules)}")
+        raise ValueError(f"{name!r} is no rule of lint{alike_or_all(name, rules)}")
     return name

@@ -11,7 +11,7 @@ from hillemu.emu.errors import OptionError
 from hillemu.grading.course_text import printable
 from hillemu.grading.runs import Fact, Judged, run_boot
 from hillemu.grading.spec import Boot, Check, Spec
-from hillemu.grading.spec_reading import nearest
+from hillemu.similar_names import alike_or_all
 
 SERIAL_CHARACTERS = 20_000
 """The end of what the kernel sent, kept in the JSON of a failed check."""
@@ -156,7 +156,7 @@ def _chosen(spec: Spec, only: Sequence[str]) -> list[Check]:
     for word in words:
         if not any(word in check.name.lower() for check in spec.checks):
             names = [check.name for check in spec.checks]
-            raise OptionError("--only", f"no check's name contains {word!r}{nearest(word, names)}")
+            raise OptionError("--only", f"no check's name contains {word!r}{alike_or_all(word, names)}")
     wanted: set[str] = set()
     for check in reversed(spec.checks):  # what is required stands before
         if not words or check.name in wanted or any(word in check.name.lower() for word in words):

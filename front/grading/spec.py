@@ -25,7 +25,8 @@ from hillemu.grading.claims_paging import Clean, Mapping_, Maps, NotPresent, che
 from hillemu.grading.claims_run import Ends, NeverReaches, Reaches, Value, Values, Within
 from hillemu.grading.claims_structs import Member, Members, check_types
 from hillemu.grading.claims_text import Absent, OnScreen, SerialInOrder
-from hillemu.grading.spec_reading import Table, nearest, open_table
+from hillemu.grading.spec_reading import Table, open_table
+from hillemu.similar_names import alike_or_all
 from hillemu.sizes import parse_ram_size
 
 DEFAULT_BUDGET = 500_000_000
@@ -149,7 +150,7 @@ def _boot(table: Table, usual: Boot, places: dict[str, str]) -> Boot:
     if table.has("devices"):
         for name in devices:
             if name not in EXTRA_DEVICES:
-                table.fault(f"devices: there is no {name!r}{nearest(name, EXTRA_DEVICES)}", "devices")
+                table.fault(f"devices: there is no {name!r}{alike_or_all(name, EXTRA_DEVICES)}", "devices")
         boot = replace(boot, devices=devices)
     return boot
 
@@ -158,20 +159,17 @@ def _check(
     table: Table, usual: Boot, boots: dict[str, Boot], before: dict[str, Check], places: dict[str, str], types: str
 ) -> Check:
     name = table.text("name")
-    if not name:
-        table.fault("a check needs a name")
     if name in before:
         table.fault(f"there are two checks with the name {name!r}", "name")
-    table.call(f"check {name!r}")
-    if not table.has("points"):
-        table.fault("it needs points")
+    table.call(f"check {name!r}" if name else "a check")
     boot_name = table.text("boot")
     if boot_name and boot_name not in boots:
-        table.fault(f"boot: there is no [boots.{boot_name}]{nearest(boot_name, boots)}", "boot")
+        table.fault(f"boot: there is no [boots.{boot_name}]{alike_or_all(boot_name, boots)}", "boot")
     requires = table.texts("requires")
     for other in requires:
         if other not in before:
-            table.fault(f"requires: there is no check {other!r} before this one{nearest(other, before)}", "requires")
+            hint = alike_or_all(other, before)
+            table.fault(f"requires: there is no check {other!r} before this one{hint}", "requires")
     at = table.text("at")
     check = Check(
         name,
@@ -188,7 +186,11 @@ def _check(
         hidden=table.take("hidden", bool, False),
         requires=requires,
     )
-    table.end()
+    table.end()  # before what is missing is told: it may be there, under a name with a slip
+    if not name:
+        table.fault("it needs a name")
+    if not table.has("points"):
+        table.fault("it needs points")
     table.converted("keys", check.keys, keys_from_text)
     if not check.claims:
         table.fault("it claims nothing: give it serial, maps, reaches or another fact")
@@ -254,7 +256,7 @@ def _clean(table: Table) -> Clean:
 
 
 def _points(table: Table) -> float:
-    points = table.anything("points")
+    points = table.anything("points", 0)
     if isinstance(points, bool) or not isinstance(points, int | float) or not 0 <= points <= 1e6:
         table.fault(f"points is {points!r}; it must be a number from 0 up", "points")
     return points
@@ -293,7 +295,7 @@ def _one_of(table: Table, key: str, usual: str, names: tuple[str, ...]) -> str:
 
 def _known(table: Table, key: str, value: str, names: tuple[str, ...] | list[str]) -> None:
     if value not in names:
-        table.fault(f"{key}: there is no {value!r}{nearest(value, names)}", key)
+        table.fault(f"{key}: there is no {value!r}{alike_or_all(value, names)}", key)
 
 
 def _file(table: Table, key: str, name: str, places: dict[str, str]) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Never, TypeVar
 
 from hillemu.emu.errors import ImageError, OptionError, UserMistake
 from hillemu.grading.places import Places, Step
+from hillemu.similar_names import alike_or_all
 
 T = TypeVar("T")
 
@@ -72,7 +72,9 @@ class Table:
         value = self.content.get(key, [])
         if isinstance(value, str):
             return (value,)
-        return tuple(self._checked(key, one, str) for one in self._checked(key, value, list))
+        if not isinstance(value, list):
+            self.fault(f"{key} is {_shown(value)}; it must be a text in quotes, or a list of them", key)
+        return tuple(self._checked(key, one, str) for one in value)
 
     def patterns(self, key: str) -> tuple[re.Pattern[str], ...]:
         """A list of regular expressions."""
@@ -109,13 +111,12 @@ class Table:
         known = [*self._known, *also]
         for key in self.content:
             if key not in known:
-                self.fault(f"unknown key {key!r}{nearest(key, known)}", key)
+                self.fault(f"unknown key {key!r}{alike_or_all(key, known)}", key)
 
     def _checked(self, key: str, value: Any, kind: type[T]) -> T:
         # bool is an int to Python, and nobody means it.
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            shown = str(value) if len(str(value)) <= 40 else str(value)[:40] + "..."
-            self.fault(f"{key} is {shown}; it must be {_TYPES[kind]}", key)
+            self.fault(f"{key} is {_shown(value)}; it must be {_TYPES[kind]}", key)
         return value
 
     def _inner(self, content: dict[str, Any], *path: Step) -> Table:
@@ -143,10 +144,6 @@ def open_table(path: str) -> Table:
     return Table(path, Places(text), content)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean ...?`` with the names that look like `name`, or the list of all."""
-    names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=3)
-    if near:
-        return f"; did you mean {' or '.join(map(repr, near))}?"
-    return f"; there are {', '.join(names)}" if names else ""
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:40] + "..."

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hillemu.emu.errors import OptionError
+from hillemu.similar_names import alike_or_all
 from hillemu.testing.budget import Budget
 
 WORDS = (
@@ -97,7 +98,7 @@ def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for layer in layers:
         for word, value in layer.items():
             if word not in WORDS:
-                raise OptionError("hillemu", f"there is no {word!r}{_nearest(word)}")
+                raise OptionError("hillemu", f"there is no {word!r}{alike_or_all(word, WORDS)}")
             # They are two ways to say the same thing.
             result.pop({"until": "at", "at": "until"}.get(word, ""), None)
             result[word] = value
@@ -207,10 +208,3 @@ def _sequence(words: Mapping[str, Any], word: str) -> Sequence[Any]:
     if isinstance(value, str | os.PathLike) or not isinstance(value, Sequence):
         raise OptionError(word, f"{value!r} is no list; write [{value!r}]")
     return value
-
-
-def _nearest(word: str) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(word, WORDS, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(WORDS)}"

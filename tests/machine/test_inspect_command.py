@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as ElementTree
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -62,6 +63,19 @@ def run(*words: object, status: int = 0) -> Done:
     assert ended == status, done.stderr
     assert "Traceback" not in done.stderr
     return done
+
+
+def test_a_guest_that_does_not_end_is_told_of_with_what_can_be_done(
+    image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PatienceIsOver(threading.Timer):
+        def start(self) -> None:
+            self.function(*self.args, **self.kwargs)
+
+    monkeypatch.setattr("hillemu.commands.inspect.threading.Timer", PatienceIsOver)
+    assert "still running, to the end of the run; Ctrl-C ends it and shows the views" in run(image, "gdt").stderr
+    assert "the moment of --at has not come" in run(image, "gdt", "--at", "grown").stderr
+    assert "still running" not in run(image, "gdt", "--quiet").stderr
 
 
 def test_options_may_stand_anywhere_between_the_words(image: Path) -> None:
@@ -163,8 +177,9 @@ def test_a_clean_space_is_status_0(image: Path) -> None:
         (("mem", "--at", "grown", "--max-insns", "9"), 124, "after 9 instructions: max-insns"),
         (("mem", "--at", "groan"), 125, "no symbol 'groan' in .*; did you mean 'grown'"),
         (("pt", "groan", "--at", "grown"), 125, "no symbol 'groan'"),
-        (("pt", "$esq"), 125, "no register 'esq'"),
-        (("regoins",), 125, "did you mean regions"),
+        (("pt", "$esq"), 125, "no register 'esq'; did you mean 'es'"),
+        (("pt", "0x100000000", "--at", "never"), 125, "0x100000000 is beyond the 32-bit address space"),
+        (("regoins",), 125, "did you mean 'regions'"),
         ((), 125, "nothing to show"),
         (("mem", "--serial", "stdio"), 125, "standard output is for the views"),
         (("struct", "task", "0"), 125, "no type 'task'"),
@@ -182,7 +197,7 @@ def test_what_cannot_be_shown_is_one_line(image: Path, words: tuple[str, ...], s
 
 def test_a_missing_image_is_told_and_a_slip_in_a_views_name_is_not_taken_for_one() -> None:
     assert "kernel.elf: no such file" in run("kernel.elf", "mem", status=125).stderr
-    assert "did you mean lint" in run("lnit", status=125).stderr
+    assert "did you mean 'lint'" in run("lnit", status=125).stderr
 
 
 def test_one_view_that_fails_does_not_take_the_others_away(image: Path) -> None:

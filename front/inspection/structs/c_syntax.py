@@ -20,8 +20,8 @@ from hillemu.inspection.structs.types import (
     IncompleteType,
     Integer,
     Pointer,
-    near,
 )
+from hillemu.similar_names import did_you_mean
 
 QUALIFIERS = frozenset(
     (
@@ -126,7 +126,7 @@ class TypeSyntax:
         tag = next(
             (f"{kind} {token.text}" for kind in (*RECORDS, "enum") if self.scope.tag(f"{kind} {token.text}")), ""
         )
-        hint = f"; did you mean {tag!r}?" if tag else near(token.text, iter(known))
+        hint = f"; did you mean {tag!r}?" if tag else did_you_mean(token.text, known)
         return self._cursor.wrong(f"unknown type {token.text!r}{hint}", token)
 
     def _alignas(self) -> int:

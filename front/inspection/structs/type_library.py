@@ -25,7 +25,8 @@ from hillemu.inspection.structs.c_reader import CReader
 from hillemu.inspection.structs.c_scope import Scope
 from hillemu.inspection.structs.c_tokens import WrongC
 from hillemu.inspection.structs.dwarf import BadDwarf, DwarfTypes
-from hillemu.inspection.structs.types import BASE_TYPES, USUAL_TYPEDEFS, CType, Record, near
+from hillemu.inspection.structs.types import BASE_TYPES, USUAL_TYPEDEFS, CType, Record
+from hillemu.similar_names import did_you_mean
 
 _TAGS = ("struct", "union", "enum")
 
@@ -178,7 +179,7 @@ class Structs(Mapping[str, CType]):
 
     def _no_such(self, name: str) -> str:
         known = [*self, *USUAL_TYPEDEFS, *BASE_TYPES]
-        hint = near(name, iter(known)) or near(f"struct {name}", iter(known))
+        hint = did_you_mean(name, known) or did_you_mean(f"struct {name}", known)
         if not hint and not any(types.has_types for types in self._sources):
             hint = (
                 "; the image has no debugging information (gcc -g writes it): define() the type (--types FILE.c), or "

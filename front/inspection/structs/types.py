@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from hillemu.emu.errors import UserMistake
+from hillemu.similar_names import alike_or_all
 
 POINTER_BYTES = 4
 MEMBER_ALIGN_MOST = 4
@@ -207,7 +208,7 @@ class Record(CType):
         if found is None:
             if not self.is_complete:
                 raise IncompleteType(f"{self.name} is only declared: nothing is known of its members")
-            raise UnknownMember(f"{self.name} has no member {name!r}{near(name, self._by_name)}")
+            raise UnknownMember(f"{self.name} has no member {name!r}{alike_or_all(name, self._by_name)}")
         return found
 
     @property
@@ -232,14 +233,6 @@ class Record(CType):
 
 class UnknownMember(UserMistake, AttributeError):
     """A structure has no member of that name; the message proposes similar ones."""
-
-
-def near(name: str, known: Mapping[str, object] | Iterator[str]) -> str:
-    """Names like `name`, as the end of an error's text; empty if there is none."""
-    import difflib
-
-    found = difflib.get_close_matches(name, list(known), n=3)
-    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 VOID = Void()

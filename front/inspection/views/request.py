@@ -20,6 +20,7 @@ from hillemu.inspection.views import (
 )
 from hillemu.inspection.views.scene import Scene
 from hillemu.inspection.views.shown import Shown
+from hillemu.similar_names import alike_or_all
 
 if TYPE_CHECKING:
     from hillemu.machine import Machine
@@ -112,10 +113,6 @@ def list_of_views() -> str:
 
 
 def _unknown(word: str, known: str) -> str:
-    import difflib
-
     if known:
         return f"{word!r}: {known} takes no format; only x and xp do"
-    near = difflib.get_close_matches(word, VIEWS, n=2)
-    hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(VIEWS)}"
-    return f"there is no view {word!r}{hint}"
+    return f"there is no view {word!r}{alike_or_all(word, VIEWS)}"
