@@ -7,7 +7,7 @@ Python could be told too, and `KernelOptions`, for what is Python itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hillemu.kernel.mm.buddy import Buddy
 from hillemu.kernel.mm.debug_aids import Options
@@ -32,8 +32,8 @@ class KernelOptions(NamedTuple):
     page_replacement: PolicyFactory = Clock
     oom: OomPolicy = largest
     debug: Options = Options()
-    on_boot: Callable[[Kernel], None] = nothing
-    """Called when memory management is complete, before the first program runs."""
+    on_boot: Callable[[Any], None] = nothing
+    """Called with the kernel of whichever profile when memory management is complete, before the first program runs."""
     check: bool = False
     """Verify everything when the last program has ended, and say so; contradictions make the exit code 3."""
     checks: tuple[str, ...] = ()

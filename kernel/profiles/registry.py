@@ -19,6 +19,7 @@ DEFAULT = "hillson"
 MODULES = {
     DEFAULT: "hillemu.kernel.profiles.hillson",
     "bitmap": "hillemu.kernel.profiles.bitmap.profile",
+    "orange": "hillemu.kernel.profiles.orange.profile",
 }
 """The module whose `PROFILE` each is, by name, in the order in which they are listed."""
 

@@ -35,12 +35,11 @@ PHYSICAL = """\
            | BIOS: vectors, data area  |
 0x00007C00 +---------------------------+
            | boot sector               |
-0x00008000 +---------------------------+
-           | memory ranges of type 1   |  by SaveMemInfo
-           +---------------------------+
-0x00030000 | kernel                    |
-           +---------------------------+
-0x00090100 | loader                    |  gone when the kernel runs
+0x00007E00 +---------------------------+
+           | loader, and inside it     |  not needed when the kernel runs
+0x00008000 | memory ranges of type 1   |  by SaveMemInfo
+0x00010000 +---------------------------+
+           | kernel                    |
 0x0009FC00 +---------------------------+
            | BIOS, video memory, ROM   |
 0x00100000 +---------------------------+  here begins what MM manages
