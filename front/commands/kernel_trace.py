@@ -1,4 +1,4 @@
-"""`hillemu kernel-trace`: replay an allocation trace through the kernel's kmalloc, and judge.
+"""`hillemu kernel-trace`: replay an allocation trace through the kernel's kmalloc, or page references, and judge.
 
 Memory is that of a machine, without a processor: what is measured is the allocator.
 """
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from hillemu.boot.image import read_file
 from hillemu.boot.memory_map import memory_map
 from hillemu.commands.exit_status import CLEAN
-from hillemu.emu.errors import UserMistake
+from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.memory import PhysicalMemory
 from hillemu.kernel.mm.assembly import KernelMemory
 from hillemu.kernel.mm.boot_memory import Reserved
 from hillemu.kernel.mm.debug_aids import Options
 from hillemu.kernel.mm.memory_map import MemoryRegion
+from hillemu.kernel.replacement_trace import POLICIES, compare_policies, read_references
 from hillemu.kernel.trace import parse, replay
 from hillemu.kernel_module import blaming, kernel_options
 
@@ -29,6 +30,8 @@ CONTRADICTIONS = 1
 """Exit status when the allocators' structures contradict each other afterwards."""
 _KERNEL = Reserved(PhysAddr(0x100000), PhysAddr(0x110000), "kernel image")
 """Where it would lie."""
+_MOST_FRAMES = 16
+"""Rows of the table that nobody has asked for in particular."""
 
 
 def kernel_trace(options: CommandLine) -> int:
@@ -36,6 +39,12 @@ def kernel_trace(options: CommandLine) -> int:
 
     Raises `UserMistake` for a file that cannot be read, or is no trace.
     """
+    if options.paging is not None:
+        return _paging(options, options.paging)
+    if options.frames is not None:
+        raise OptionError("--frames", "needs --paging: it is pages that are in frames")
+    if options.trace is None:
+        raise UserMistake("kernel-trace needs the FILE of a trace, or --paging; see 'hillemu kernel-trace --help'")
     try:
         text = bytes(read_file(options.trace)).decode("ascii")
     except UnicodeDecodeError:
@@ -55,3 +64,19 @@ def kernel_trace(options: CommandLine) -> int:
     for sentence in found:
         print(f"check: {sentence}")
     return CONTRADICTIONS if found else CLEAN
+
+
+def _paging(options: CommandLine, argument: str) -> int:
+    """Print the page faults of every policy side by side; the user's own is the column ``yours``."""
+    if options.trace is not None:
+        raise OptionError("--paging", f"and the trace {options.trace} are two commands; give one of them")
+    references = read_references(argument)
+    frames = options.frames or tuple(range(1, min(len(set(references)), _MOST_FRAMES) + 1))
+    policies = dict(POLICIES)
+    module = options.kernel_module
+    if module is not None:
+        policies["yours"] = kernel_options(module).page_replacement
+    with blaming(module) if module else nullcontext():
+        for line in compare_policies(references, frames, policies).lines():
+            print(line)
+    return CLEAN

@@ -85,8 +85,11 @@ class CommandLine(argparse.Namespace):
     """Names with commas between them; `ALL_CHECKS` if none are given."""
     profile: str | None
     """Which built-in kernel; `profiles.registry` knows them."""
-    trace: str
+    trace: str | None
     """What `hillemu kernel-trace` replays."""
+    paging: str | None
+    """A reference string, or the file that has one."""
+    frames: tuple[int, ...] | None
     debug_aids: bool
     words: list[str]
     """`hillemu inspect`: the image, if there is one, and the views with their arguments."""
@@ -171,20 +174,41 @@ def make_parser() -> Parser:
         "boot", help="boot a kernel image", description=BOOT_DESCRIPTION, epilog=EXIT_STATUS, fill=_add_boot
     )
     commands.add_parser(
-        "inspect", help="run a kernel to a point and show its page tables and memory", fill=_add_inspect
+        "inspect",
+        help="run a kernel to a point and show its page tables and memory",
+        fill=_filled_by("inspect_options", "add_inspect"),
     )
     commands.add_parser(
         "kernel-trace",
         help="replay an allocation trace, or a string of page references, through a built-in kernel's parts",
-        fill=_add_kernel_trace,
+        fill=_filled_by("kernel_trace_options", "add_kernel_trace"),
     )
     commands.add_parser(
-        "profiles", help="list the built-in kernels, with their memory layouts drawn", fill=_add_profiles
+        "profiles",
+        help="list the built-in kernels, with their memory layouts drawn",
+        fill=_filled_by("small_options", "add_profiles"),
     )
-    commands.add_parser("grade", help="give a kernel points for what it does", fill=_add_grade)
-    commands.add_parser("vscode", help="have F5 in Visual Studio Code debug a kernel", fill=_add_vscode)
-    commands.add_parser("gdbinit", help="print where the script is that helps GDB", fill=_add_gdbinit)
+    commands.add_parser(
+        "grade", help="give a kernel points for what it does", fill=_filled_by("grade_options", "add_grade")
+    )
+    commands.add_parser(
+        "vscode", help="have F5 in Visual Studio Code debug a kernel", fill=_filled_by("small_options", "add_vscode")
+    )
+    commands.add_parser(
+        "gdbinit", help="print where the script is that helps GDB", fill=_filled_by("small_options", "add_gdbinit")
+    )
     return parser
+
+
+def _filled_by(module: str, function: str) -> Callable[[Parser], None]:
+    """What imports the rest of a command's options when they are wanted."""
+
+    def fill(parser: Parser) -> None:
+        from importlib import import_module
+
+        getattr(import_module(f"hillemu.commands.{module}"), function)(parser)
+
+    return fill
 
 
 def _add_boot(boot: Parser) -> None:
@@ -209,12 +233,6 @@ def _add_boot(boot: Parser) -> None:
     ending = add_ending(boot)
     ending.add_argument("--json", metavar="FILE", help="write what happened to FILE")
     ending.add_argument("--quiet", action="store_true", help="say nothing but errors and crash reports")
-
-
-def _add_inspect(inspect: Parser) -> None:
-    from hillemu.commands.inspect_options import add_inspect
-
-    add_inspect(inspect)
 
 
 def add_machine(boot: Parser) -> None:
@@ -372,36 +390,6 @@ def add_kernel_module(group: argparse._ActionsContainer) -> None:
         metavar="FILE.py",
         help="Python with parts of your own: frame_allocator, page_replacement, oom, on_boot",
     )
-
-
-def _add_kernel_trace(trace: Parser) -> None:
-    from hillemu.commands.kernel_trace_options import add_kernel_trace
-
-    add_kernel_trace(trace)
-
-
-def _add_profiles(profiles: Parser) -> None:
-    from hillemu.commands.small_options import add_profiles
-
-    add_profiles(profiles)
-
-
-def _add_vscode(vscode: Parser) -> None:
-    from hillemu.commands.small_options import add_vscode
-
-    add_vscode(vscode)
-
-
-def _add_gdbinit(gdbinit: Parser) -> None:
-    from hillemu.commands.small_options import add_gdbinit
-
-    add_gdbinit(gdbinit)
-
-
-def _add_grade(grade: Parser) -> None:
-    from hillemu.commands.grade_options import add_grade
-
-    add_grade(grade)
 
 
 class _count:  # noqa: N801 - argparse prints a type's name

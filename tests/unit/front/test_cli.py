@@ -148,7 +148,7 @@ MISTAKES = {
     "boot --module x --bios y": "--module: needs an IMAGE",
     "boot k.elf --check": "--check: is for the built-in kernel",
     "boot --disk y --kernel-module x.py": "--kernel-module: is for the built-in kernel",
-    "kernel-trace": "the following arguments are required: FILE",
+    "kernel-trace": "kernel-trace needs the FILE of a trace, or --paging",
     "kernel-trace /nowhere": "/nowhere: no such file",
     "boot --format multiboot": "--format: needs an IMAGE",
     "boot a b": "unrecognized arguments: b",
