@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.debugging.history import History, Kept, Moment
 from hillemu.debugging.points import Points, Watchpoint
+from hillemu.debugging.spent_rep import is_spent_rep
 from hillemu.emu.gdb.target import HostSignal, StopCause, Stopped
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ class Backwards:
             return HISTORY_BEGINS
         if not history.go_to(count - 1, now, _undisturbed):
             return PARTED
+        if self._is_at_spent_rep() and count - 1 > first.moment.instructions:
+            at = self._machine.cpu.linear_eip
+            history.go_to(count - 2, now, _undisturbed)
+            if self._machine.cpu.linear_eip != at:  # its count was zero from the start
+                history.run_again(count - 1, _undisturbed)
         if self._has_waited_since(now):
             history.run_again(count, _undisturbed)
             return _STEPPED
@@ -119,9 +125,15 @@ class Backwards:
         machine = self._machine
         last: dict[object, _Hit] = {}
 
+        came: dict[int, int] = {}
+
         def arrived(at: int) -> None:
+            count, before = machine.cpu.instructions, came.get(at)
+            came[at] = count
+            if before == count - 1 and self._is_at_spent_rep():
+                return
             if (stop := self._points.reached(at)) is not None:
-                last[at] = _Hit(machine.cpu.instructions, stop, at)
+                last[at] = _Hit(count, stop, at)
 
         def accessed(point: Watchpoint, hit: WatchHit) -> None:
             if point.is_undone_by(hit):
@@ -158,6 +170,9 @@ class Backwards:
         """Whether the next instruction is HLT, and the wait for an interrupt has brought the time to `now`."""
         machine = self._machine
         return machine.clock.now + 1 < now.ticks and machine.read(machine.cpu.linear_eip, 1) == _HLT
+
+    def _is_at_spent_rep(self) -> bool:
+        return is_spent_rep(self._machine.cpu.processor, self._machine.memory)
 
     def _watched_step(self, count: int) -> Stopped:
         """The stop in front of the instruction that is the `count`-th: whether it makes an access that is watched."""

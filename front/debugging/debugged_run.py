@@ -24,6 +24,7 @@ from hillemu.debugging.history import History
 from hillemu.debugging.machine_target import MachineTarget
 from hillemu.debugging.outcomes import RESUMABLE, as_stopped
 from hillemu.debugging.server import Event, Server
+from hillemu.debugging.spent_rep import is_spent_rep
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import Ended, HostSignal, Motion, Resume, Stopped
@@ -130,7 +131,13 @@ class DebuggedRun:
         # GDB steps over a breakpoint with the breakpoint taken out: where it left one, that is to stop the machine.
         starts_over = not self._target.points.has_breakpoint(self._target.pc)
         stop = self._run(self._instructions_left(), over_breakpoint=starts_over)
-        while stop.reason is StopReason.BREAKPOINT and self._target.points.passes(self._target.pc):
+        passed = None
+        while stop.reason is StopReason.BREAKPOINT:
+            arrived = self._target.pc, self._machine.cpu.instructions
+            is_look = passed == (arrived[0], arrived[1] - 1) and self._is_at_spent_rep()
+            if not is_look and not self._target.points.passes(arrived[0]):
+                break
+            passed = arrived
             stop = self._run(self._instructions_left(), over_breakpoint=True)
         if stop.reason is StopReason.MAX_INSNS and self._matched and self._machine.cpu.instructions == self._matched[0]:
             return self._matched[1]
@@ -138,13 +145,22 @@ class DebuggedRun:
 
     def _step(self, start: int, end: int) -> Stop:
         """Execute one instruction, and more while the program counter stays from `start` up to `end`."""
+        at = self._target.pc
         while True:
+            was_at = at
             stop = self._run(0 if self._instructions_left() == 0 else 1, over_breakpoint=True)
             at = self._target.pc
-            if stop.reason is not StopReason.MAX_INSNS or not start <= at < end or self._instructions_left() == 0:
+            if stop.reason is not StopReason.MAX_INSNS or self._instructions_left() == 0:
+                return stop
+            if at == was_at and self._is_at_spent_rep():
+                continue
+            if not start <= at < end:
                 return stop
             if self._target.points.reached(at) is not None:
                 return Stop(StopReason.BREAKPOINT)
+
+    def _is_at_spent_rep(self) -> bool:
+        return is_spent_rep(self._machine.cpu.processor, self._machine.memory)
 
     def _run(self, max_insns: int | None, *, over_breakpoint: bool) -> Stop:
         return self._machine.run(

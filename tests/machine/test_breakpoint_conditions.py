@@ -38,12 +38,7 @@ def loop_of(machine: Machine) -> int:
     return machine.cpu.eip + 5
 
 
-@pytest.fixture(params=["native", "portable"])
-def either_core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HILLEMU_CORE", request.param)
-
-
-@pytest.mark.usefixtures("either_core")
+@pytest.mark.usefixtures("core")
 @pytest.mark.parametrize("kind", [0, 1])
 def test_a_run_stops_where_one_of_the_conditions_is_true(boot: Boot, kind: int) -> None:
     machine = boot(COUNTS)
@@ -92,7 +87,7 @@ def test_a_range_of_steps_passes_a_false_condition_and_ends_at_a_true_one(boot: 
     assert machine.cpu.linear_eip == at
 
 
-@pytest.mark.usefixtures("either_core")
+@pytest.mark.usefixtures("core")
 @pytest.mark.parametrize("ending", ["cli; jmp .", EXIT])
 def test_false_conditions_do_not_change_the_run(boot: Boot, ending: str) -> None:
     """The timer interrupts all the time, and so do the looks at the conditions."""

@@ -103,13 +103,24 @@ def test_breakpoints_hold_across_the_switch_to_paging_and_in_ring_3(gdb: str, de
     )
 
 
-def test_a_step_is_one_iteration_of_rep_and_one_more_finds_that_none_is_left(gdb: str, tmp_path: Path) -> None:
+def test_a_step_is_one_iteration_of_rep_and_the_last_leaves_it(gdb: str, tmp_path: Path) -> None:
     source = "mov edi, 0x200000; mov ecx, 3; mov al, 0x5A; cld; rep stosb; mov ebx, 7; cli; hlt"
     with DebuggedHillemu(gdb, kernel_of(tmp_path, source)) as machine:
         text = machine.debug(
-            "stepi 4", LIST, "stepi", "p $ecx", LIST, "stepi 2", "p $ecx", "stepi", LIST, "x/4xb 0x200000"
+            *("stepi 4", LIST, "stepi 2", "p $ecx", LIST, "stepi", "p $ecx", LIST, "x/4xb 0x200000"),
+            *("reverse-stepi", "p $ecx", LIST),
         )
-    in_order(text, "rep stos", r"= 2\n", "rep stos", r"= 0\n", r"mov +\$0x7,%ebx", r"0x5a\t0x5a\t0x5a\t0x00")
+    in_order(
+        text,
+        "rep stos",
+        r"= 1\n",
+        "rep stos",
+        r"= 0\n",
+        r"mov +\$0x7,%ebx",
+        r"0x5a\t0x5a\t0x5a\t0x00",
+        "= 1",
+        "rep stos",
+    )
 
 
 def test_a_backtrace_locals_and_finish_work_in_a_kernel_in_c(gdb: str, c_kernel: Path) -> None:
