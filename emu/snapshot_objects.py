@@ -11,7 +11,7 @@ What a class may say about itself:
 `HAS_STATE`       `False`: nothing of these objects is
 `save_state()`    gives all there is to keep of an object, for `load_state(saved)`; its fields are not walked then
 
-An object of an unknown kind (an open file, an iterator) raises `WiringError`: somebody has to decide.  Objects and
+An object of an unknown kind (an open file, an iterator) raises `CannotBeKept`: somebody has to decide.  Objects and
 functions that are not hillemu's, the user's callbacks, are not part of the machine.
 
 >>> class Latch:
@@ -51,6 +51,7 @@ from types import (
 from typing import Any, NamedTuple
 
 from hillemu.emu.errors import WiringError
+from hillemu.emu.snapshot_place import place_of
 
 OURS = ("hillemu", "kernel_module")
 """Whose objects a machine is made of: the packages' names, and that of what `--kernel-module` brings."""
@@ -62,6 +63,16 @@ _LEAVES: tuple[type, ...] = (
     date, datetime, time, timedelta, tzinfo, MemberDescriptorType, WrapperDescriptorType, property, type(Ellipsis),
 )  # fmt: skip
 """Values, and memory, whose content is `hillemu.emu.page_versions`'s."""
+
+
+class CannotBeKept(WiringError):
+    """A machine refers to an object of an unknown kind; the message says what it is, and `place` where."""
+
+    def __init__(self, lost: object, place: str) -> None:
+        self.kind = f"{type(lost).__module__}.{type(lost).__qualname__}".removeprefix("builtins.")
+        self.place = place
+        super().__init__(f"no snapshot can be made of a {self.kind}, which is in {place}")
+
 
 Loader = Callable[[Any, Any], None]
 Saver = Callable[[Any, list[Any]], Any]
@@ -83,17 +94,21 @@ class ObjectState:
 
     @classmethod
     def of(cls, roots: Iterable[object]) -> ObjectState:
-        """Record what can be reached from `roots`; raises `WiringError` for an object of an unknown kind."""
+        """Record what can be reached from `roots`; raises `CannotBeKept` for an object of an unknown kind."""
         entries: list[tuple[Loader, Any, Any]] = []
         seen: set[int] = set()
-        waiting: list[Any] = list(roots)
+        roots = list(roots)
+        waiting: list[Any] = roots.copy()
         kinds = _KINDS
         while waiting:
             one = waiting.pop()
             try:
                 save, load = kinds[one.__class__]
             except KeyError:
-                save, load = kinds[one.__class__] = _kind_of(one.__class__)
+                kind = _kind_of(one.__class__)
+                if kind is None:
+                    raise CannotBeKept(one, place_of(one, roots, _parts_of)) from None
+                save, load = kinds[one.__class__] = kind
             if save is None or id(one) in seen:
                 continue
             seen.add(id(one))
@@ -111,6 +126,15 @@ class ObjectState:
     def objects(self) -> list[object]:
         """What is recorded: everything here that can change."""
         return [one for _, one, _ in self._entries]
+
+
+def _parts_of(one: object) -> list[object]:
+    """What `one` refers to."""
+    kind = _kind_of(type(one)) if type(one) not in _KINDS else _KINDS[type(one)]
+    parts: list[Any] = []
+    if kind is not None and kind.save is not None:
+        kind.save(one, parts)
+    return parts
 
 
 # ---- containers -----------------------------------------------------------------------------------------------------
@@ -233,10 +257,15 @@ _LEAF = _Kind(None, None)
 _KINDS: dict[type, _Kind] = dict(_CONTAINERS)
 
 
-def _kind_of(cls: type) -> _Kind:
-    """Decide about a class that was not seen before."""
+def _kind_of(cls: type) -> _Kind | None:
+    """Decide about a class that was not seen before; `None` where somebody has to."""
     ours = cls.__module__.partition(".")[0] in OURS
-    if issubclass(cls, _LEAVES) or not getattr(cls, "HAS_STATE", True) or cls.__module__ == NATIVE_CORE:
+    if (
+        cls is object
+        or issubclass(cls, _LEAVES)
+        or not getattr(cls, "HAS_STATE", True)
+        or cls.__module__ == NATIVE_CORE
+    ):
         return _LEAF
     if ours and hasattr(cls, "save_state"):
         return _Kind(_save_itself, _load_itself)
@@ -248,7 +277,7 @@ def _kind_of(cls: type) -> _Kind:
         return _fields_of(cls)
     if not ours and cls.__module__.partition(".")[0] not in sys.stdlib_module_names:
         return _LEAF  # the user's
-    raise WiringError(f"no snapshot can be made of a {cls.__module__}.{cls.__qualname__}")
+    return None
 
 
 def _save_itself(one: Any, waiting: list[Any]) -> Any:

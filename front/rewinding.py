@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
+
+from hillemu.emu.errors import UserMistake
 
 if TYPE_CHECKING:
     from hillemu.emu.devices.serial_log import SerialLog
@@ -22,14 +25,27 @@ class Rewinding:
     def snapshot(self) -> Snapshot:
         """The whole machine as it is now, for `restore`; its memory is free again when you let go of it.
 
-        Raises `UserMistake` inside an instruction (a device, an observer of the serial port), and for a machine whose
-        guest writes to a disk's file (``--disk-write``).
+        Raises `UserMistake` inside an instruction (a device, an observer of the serial port), for a machine whose
+        guest writes to a disk's file (``--disk-write``), and for a kernel module with objects that cannot be kept.
         """
+        from hillemu.emu.snapshot_objects import CannotBeKept
+
         if self._snapshots is None:
             from hillemu.emu.snapshot import Snapshots
 
             self._snapshots = Snapshots(self._pc, self)
-        return self._snapshots.take()
+        try:
+            return self._snapshots.take()
+        except CannotBeKept as lost:
+            from hillemu.kernel_module import MODULE_NAME
+
+            module = sys.modules.get(MODULE_NAME)
+            if module is None:
+                raise
+            raise UserMistake(
+                f"{module.__file__}: {lost.place} has a {lost.kind}, which no snapshot of the machine can keep; what "
+                "belongs to the kernel is kept in numbers, texts, lists, dictionaries and objects of its classes"
+            ) from None
 
     def restore(self, snapshot: Snapshot) -> None:
         """Make the machine what it was at `snapshot`, earlier or later; from there it goes on as it did.

@@ -47,7 +47,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # A chip knows its registers and its wires.  None imports i386: another architecture uses the same chips.
     "hillemu.emu.devices": ("hillemu.emu.devices", MEDIA, GEOMETRY, *BUSES, *BOTTOM),
     "hillemu.emu.gdb": ("hillemu.emu.gdb", DOOR, I386, *BOTTOM),
-    "hillemu.emu.snapshot_objects": BOTTOM,
+    "hillemu.emu.snapshot_place": BOTTOM,
+    "hillemu.emu.snapshot_objects": ("hillemu.emu.snapshot_place", *BOTTOM),
     "hillemu.emu.snapshot": ("hillemu.emu",),
     # Groups of chips, wired: they know chips, buses and memory, and nobody above.
     "hillemu.emu.board": ("hillemu.emu.board", "hillemu.emu.devices", MEDIA, MEMORY, *BUSES, *BOTTOM),

@@ -37,6 +37,16 @@ def test_it(machine):
     result.assert_outcomes(passed=1)
 
 
+def test_an_allocator_with_something_that_cannot_be_taken_back_is_told_of_in_one_line(run: Run) -> None:
+    Path("flow.py").write_text(
+        STACK.replace("__init__(self, zone):", "__init__(self, zone):\n        self.it = iter('ab')")
+    )
+    result = run(READY + '@pytest.mark.hillemu(kernel_module="flow.py")\ndef test_it(machine): ...\n')
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*flow.py: Stack.it has a str_ascii_iterator, which no snapshot*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
 def test_what_a_test_does_to_a_user_s_allocator_the_next_one_does_not_see(run: Run) -> None:
     result = run(
         READY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import random
 from array import array
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from hillemu.emu.errors import WiringError
-from hillemu.emu.snapshot_objects import ObjectState
+from hillemu.emu.snapshot_objects import CannotBeKept, ObjectState
 
 
 def ours(cls: type) -> type:
@@ -202,10 +203,38 @@ def test_circles_end() -> None:
     assert len(ObjectState.of([one]).objects) == 2
 
 
-@pytest.mark.parametrize("undecided", [iter([1]), itertools.count(), (n for n in [1]), object()])
+@pytest.mark.parametrize("undecided", [iter([1]), itertools.count(), (n for n in [1]), io.StringIO()])
 def test_a_kind_that_nobody_decided_about_is_refused(undecided: object) -> None:
     with pytest.raises(WiringError, match="no snapshot can be made of a"):
         ObjectState.of([Chip(field=[undecided])])
+
+
+def test_what_cannot_be_kept_is_told_with_the_field_that_leads_there() -> None:
+    lost = iter([1])
+    inner = Chip(queue=({"next": [lost]},))
+    with pytest.raises(CannotBeKept) as caught:
+        ObjectState.of([Chip(), Chip(inner=inner, other=[inner]), 5])
+    assert (caught.value.kind, caught.value.place) == ("list_iterator", "Chip.queue")
+
+
+def test_what_a_function_holds_on_to_is_told_with_the_variable() -> None:
+    counter = itertools.count()
+
+    def handler() -> int:
+        return next(counter)
+
+    handler.__module__ = "hillemu.example"
+    with pytest.raises(CannotBeKept, match=r"itertools.count, which is in .*handler\.counter$"):
+        ObjectState.of([Chip(on_event=handler)])
+
+
+def test_a_mark_without_content_is_kept() -> None:
+    mark = object()
+    record = Chip(value=mark)
+    state = ObjectState.of([record])
+    record.value = None
+    state.write_back()
+    assert record.value is mark
 
 
 def test_the_users_own_objects_are_not_the_machines() -> None:
