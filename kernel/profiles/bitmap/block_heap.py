@@ -95,6 +95,8 @@ class BlockHeap:
             self.index = read_list(window, self.words[HeapWord.HEAD])
         except ValueError as fault:
             raise Corruption(f"heap: {fault}") from fault
+        self.make_room: Callable[[], bool] = lambda: False
+        """Called when no block is large enough and no pages are free: whether it is worth to look again."""
         self._lists = best_fit(self.index, window, self.verify)
         self.kmalloc, self.kfree = _functions(self, self._lists)
 
@@ -198,6 +200,10 @@ class BlockHeap:
         self.fences.poison(stale, end)  # what was in use, and the headers that are none any more
         return merged
 
+    def has_or_grows(self, need: int) -> bool:
+        """Whether there is a free block of `need` bytes, now or after the heap has grown."""
+        return self.largest_free >= need or self.grow(need)
+
     def grow(self, need: int) -> bool:
         """Map pages at the end, so that the last block is free and has `need` bytes; False if there are not enough."""
         index, window = self.index, self.window
@@ -261,7 +267,8 @@ def _functions(heap: BlockHeap, lists: BestFit) -> tuple[Callable[[int], VirtAdd
         need = (size + ALIGN - 1 & -ALIGN) + pad
         block = take(need)
         if block is None:
-            block = take(need) if heap.grow(need) else None
+            if heap.grow(need) or (heap.make_room() and heap.has_or_grows(need)):
+                block = take(need)
             if block is None:
                 heap.count(HeapWord.FAILED)
                 report(f"kmalloc: failed to allocate {size} bytes: no block is large enough, and no pages are free")

@@ -83,6 +83,10 @@ class GuardedBlocks:
         start = self._start_before(content)
         return self._size_of[start] if start and self._content(start) == content else 0
 
+    def sizes(self) -> list[int]:
+        """How many bytes every allocation has, by address."""
+        return [self._size_of[start] for start in self._starts]
+
     def explain(self, at: int) -> str:
         """Whose memory or guard page the address of a fault is in, in words; nothing if it is no concern of ours."""
         if (page := at & -PAGE_SIZE) in self._freed:

@@ -10,7 +10,8 @@
 
 The table lies in guest memory, in a block of the heap, and doubles when it is full.  Handles are its indexes, from 1.
 `compact` slides every block that may move towards lower addresses, up to the next that may not; contents are copied in
-guest memory.  An address is good until the next `compact` unless its handle is locked.
+guest memory.  An allocation that fails for fragments compacts, and tries again.  So the address of a handle that is not
+locked is good until the next allocation or `compact`.
 
 What makes no sense (a handle that is none, one that is free, unlocking what is not locked, freeing what is locked) is
 counted, reported and ignored.
@@ -82,6 +83,7 @@ class Handles:
         self._entries, self._capacity = self.words[TableWord.ENTRIES], self.words[TableWord.CAPACITY]
         if self._entries and not heap.block_of(self._entries):
             raise Corruption(f"handles: the table is at 0x{self._entries:08X}, where nothing is allocated")
+        heap.make_room = lambda: self.compact().blocks > 0
         self._free = [number for number in range(1, self._capacity) if not self._at(number)]
         """The handles that are free, a heap in the sense of `heapq`."""
         heapify(self._free)
@@ -127,7 +129,7 @@ class Handles:
         return True
 
     def address(self, handle: int) -> VirtAddr:
-        """Where the memory is now, for who compacts nothing before he is done with it; 0 for what is no handle."""
+        """Where the memory is until the next allocation or `compact`; 0 for what is no handle."""
         return VirtAddr(self._at(handle) if self._is_right("address", handle) else 0)
 
     def compact(self) -> Compaction:

@@ -14,8 +14,10 @@ KERNEL_END = VirtAddr(0x40000000)
 USER_BASE = KERNEL_END
 MAPPED_MOST = 0x30000000
 """RAM up to here is mapped where it lies."""
-HEAP_BASE, HEAP_END = VirtAddr(0x30000000), VirtAddr(0x3E000000)
-FREE_BASE = HEAP_END
+HEAP_BASE, HEAP_END = VirtAddr(0x30000000), VirtAddr(0x38000000)
+POOLS_BASE = HEAP_END
+GUARDED_BASE, GUARDED_END = VirtAddr(0x3C000000), VirtAddr(0x3E000000)
+FREE_BASE = GUARDED_END
 """From here on, kernel space is for those who call `map_page`."""
 
 STACK_END = VirtAddr(0xFFFFF000)

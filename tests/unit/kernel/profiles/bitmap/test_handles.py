@@ -92,11 +92,38 @@ def test_compaction_makes_an_allocation_possible_that_was_not(made: Made) -> Non
     made.exhaust()
     for handle in got[::2]:
         made.handles.hfree(handle)
+    made.heap.make_room = lambda: False
     assert made.handles.halloc(5000) == 0
     done = made.handles.compact()
     assert done.largest_before < 5000 <= 15 * 1012 - 12 <= done.largest_after
     assert made.handles.halloc(5000)
     assert not made.check()
+
+
+def test_an_allocation_that_fails_for_fragments_compacts_and_tries_again(made: Made) -> None:
+    got = made.fill(*[1000] * 30)
+    made.exhaust()
+    for handle in got[::2]:
+        made.handles.hfree(handle)
+    assert made.heap.largest_free < 5000
+    assert made.heap.kmalloc(5000)
+    assert made.handles.words[TableWord.COMPACTIONS] == 1
+    assert made.heap.kmalloc(50_000) == 0, "and what cannot be found even so is NULL"
+    assert made.handles.words[TableWord.COMPACTIONS] == 2
+    for handle in got[1::2]:
+        assert made.window.read(made.handles.address(handle), 1000) == bytes([handle]) * 1000
+    assert not made.check()
+
+
+def test_what_compaction_brings_together_at_the_end_needs_fewer_pages(made: Made) -> None:
+    """The free block at the end, one page, and a hole of 1000 bytes that moves to the end: together it is enough."""
+    got = made.fill(*[1000] * 4)
+    tail = made.heap.largest_free
+    taken = made.exhaust()
+    made.handles.hfree(got[0])
+    made.pages.free_page(taken[0])
+    assert made.heap.kmalloc(tail + 4096 + 1000)
+    assert made.pages.free_pages == 0
 
 
 def test_a_second_compaction_moves_nothing(made: Made) -> None:
