@@ -36,6 +36,7 @@ from hillemu.emu.i386.control import PagingMode
 from hillemu.emu.i386.spaces import USER, size_text
 
 if TYPE_CHECKING:
+    from hillemu.emu.i386.control import ControlState
     from hillemu.emu.i386.spaces import Regions, Tables
     from hillemu.inspection.spaces import Capture
     from hillemu.machine import Machine
@@ -77,6 +78,13 @@ class FrameRun(NamedTuple):
     def __str__(self) -> str:
         size = size_text(self.size_bytes)
         return f"0x{self.base:09X}-0x{self.end - 1:09X} {self.use:<11}{size:>9} {self.owner}".rstrip()
+
+
+def what_counts(control: ControlState) -> str:
+    """What `frame_uses` takes for mapped, in a sentence for the reader of the runs."""
+    if control.mode is PagingMode.OFF:
+        return "paging is off: nothing is mapped, and what the kernel has given out counts as free"
+    return f"mapped is what CR3 0x{control.cr3:08X} leads to; what only other address spaces map counts as free"
 
 
 _FIRMWARE = "firmware"

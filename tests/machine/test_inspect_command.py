@@ -227,6 +227,12 @@ def test_tables_of_garbage_are_shown_and_end(tmp_path: Path) -> None:
     assert {finding["rule"] for finding in views["lint"]["findings"]} >= {"outside-ram", "table-outside-ram"}
 
 
+def test_frames_say_that_only_the_space_in_use_counts(image: Path) -> None:
+    said = "mapped is what CR3 0x00200000 leads to; what only other address spaces map counts as free"
+    assert said in run(image, "frames", "--at", "paging_is_on").stdout
+    assert "paging is off: nothing is mapped" in run(image, "frames", "--at", "0").stdout
+
+
 # JSON, HTML, terminal
 
 SCHEMA: dict[str, set[str]] = {

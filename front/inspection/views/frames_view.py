@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hillemu.emu.i386.address import PAGE_SIZE
 from hillemu.emu.i386.spaces import size_text
-from hillemu.inspection.frame_uses import FrameRun, Use, frame_uses
+from hillemu.inspection.frame_uses import FrameRun, Use, frame_uses, what_counts
 from hillemu.inspection.views.shown import Row, Shown, Table, Text, Tone
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Frames:
             tuple(_row(run, scene) for run in runs[:MOST_ROWS]),
             frozenset({"size"}),
         )
-        blocks: list[Text | Table] = [Text(draw(runs, end)), Text(_totals(runs)), table]
+        note = Text(what_counts(scene.space.control), Tone.FAINT)
+        blocks: list[Text | Table] = [Text(draw(runs, end)), note, Text(_totals(runs)), table]
         if len(runs) > MOST_ROWS:
             blocks.append(Text(f"... and {len(runs) - MOST_ROWS:,} more runs; --json has them all", Tone.FAINT))
         return Shown(lambda: {"frames": [run_data(run) for run in runs]}, tuple(blocks))

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from hillemu.emu.i386.address import PAGE_SIZE
 from hillemu.emu.i386.spaces import Regions, size_text
-from hillemu.inspection.frame_uses import FrameRun, Use, frame_uses
+from hillemu.inspection.frame_uses import FrameRun, Use, frame_uses, what_counts
 from hillemu.inspection.pictures import headline
 from hillemu.inspection.views.shown import Shown, Table, Text, Tone
 from hillemu.inspection.views.strips import MOST_BARS, Bar, folded, strip
 
 if TYPE_CHECKING:
+    from hillemu.emu.i386.control import ControlState
     from hillemu.emu.i386.spaces import Region
     from hillemu.inspection.findings import Finding
     from hillemu.inspection.views.scene import Scene
@@ -50,7 +51,7 @@ _RIGHTS = {
 class PageParts(NamedTuple):
     """What every page shows, as it was at the moment that was looked at."""
 
-    headline: str
+    control: ControlState
     regions: Regions
     frames: Sequence[FrameRun]
     findings: Sequence[Finding]
@@ -65,7 +66,7 @@ def collect(scene: Scene) -> PageParts:
     regions = scene.space.regions()
     ram_end = max((ram.end for ram in scene.machine.memory.ram_ranges), default=PAGE_SIZE)
     return PageParts(
-        headline(scene.space.control),
+        scene.space.control,
         regions,
         frame_uses(scene.machine, scene.space),
         scene.space.lint(),
@@ -82,7 +83,7 @@ def write_page(out: TextIO, parts: PageParts, results: Iterable[tuple[str, Shown
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
         f'<meta name="viewport" content="width=device-width"/><title>{_text(image)} - hillemu</title>'
         f"<style>\n{text}</style></head>\n<body>\n<h1>{_text(image)}</h1>\n"
-        f'<p class="place">{_text(place)}; {_text(parts.headline)}</p>\n'
+        f'<p class="place">{_text(place)}; {_text(headline(parts.control))}</p>\n'
     )
     for section in (_virtual(parts), _physical(parts), _lint(parts), *(_result(*result) for result in results)):
         out.write(section)
@@ -150,6 +151,7 @@ def _physical(parts: PageParts) -> str:
     )
     return (
         "<h2>Physical memory</h2>\n"
+        f'<p class="hint">{_text(what_counts(parts.control))}.</p>\n'
         f"{folded(PHYSICAL, bars)}{strip(PHYSICAL, parts.ram_end, bars)}"
         f"{_legend((name, str(use)) for use, name in _USES.items())}\n"
         f'<div class="scrolls"><table>{_head(("physical", "size", "use", "what", "mapped at"))}'
