@@ -59,8 +59,8 @@ _read_u64 = struct.Struct("<Q").unpack_from
 
 
 def low_ram_bytes(total_bytes: int) -> int:
-    """How much of `total_bytes` lies below the hole (QEMU's pc: 3.5 GiB at most, 3 GiB when there is more)."""
-    return 3 * GIB if total_bytes > 0xE0000000 else total_bytes
+    """How much of `total_bytes` lies below the hole (QEMU's pc: 3 GiB of 3.5 GiB and more)."""
+    return 3 * GIB if total_bytes >= 0xE0000000 else total_bytes
 
 
 def _nothing_translated(at: int, count: int) -> None:

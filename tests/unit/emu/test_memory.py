@@ -26,7 +26,8 @@ def test_impossible_sizes_are_the_users_mistake(size: int) -> None:
     ("size", "low", "high"),
     [
         (4 * MIB, 4 * MIB, FOUR_GIB),
-        (3 * GIB + 512 * MIB, 0xE0000000, FOUR_GIB),
+        (3 * GIB + 511 * MIB, 0xDFF00000, FOUR_GIB),
+        (3 * GIB + 512 * MIB, 3 * GIB, FOUR_GIB + 512 * MIB),
         (4 * GIB, 3 * GIB, FOUR_GIB + GIB),
         (64 * GIB, 3 * GIB, FOUR_GIB + 61 * GIB),
     ],
