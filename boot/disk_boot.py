@@ -43,6 +43,7 @@ _MAGIC_AX = 0xAA55
 _SIGNATURE_AT, _SIGNATURE = 510, b"\x55\xaa"
 _BOOT_SECTOR_BYTES = 512
 _EFLAGS_IF = 0x202
+_CR0_ET = 0x10
 _REAL_MODE_DATA, _REAL_MODE_CODE = 0x9300, 0x9B00
 _PORT_92H, _A20, _FAST_RESET = 0x92, 0x02, 0x01
 
@@ -111,6 +112,7 @@ class DiskBoot:
         registers.set("eip", booted.offset)
         registers.set("esp", _STACK)
         registers.set("eflags", _EFLAGS_IF)
+        registers.set("cr0", _CR0_ET)  # at reset, caches are off; firmware has switched them on
         for name, value in _general_registers(booted).items():
             registers.set(name, value)
         return booted

@@ -1,4 +1,4 @@
-"""Profile bitmap's boot chain: who loads whom to where, from which drives, by which ways past A20, and what can fail."""
+"""Profile bitmap's boot chain: who loads whom to where, from which drives, which ways past A20, and what can fail."""
 
 from __future__ import annotations
 
