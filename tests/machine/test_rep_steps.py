@@ -1,4 +1,4 @@
-"""A debugger's steps over REP are the traps that a processor with TF takes: one an iteration, the last one behind it."""
+"""A debugger's steps over REP are the traps that a processor with TF takes: one an iteration, the last behind it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ STRINGS = {
 }
 TRAPS = """
     mov eax, offset trap; mov [0x202008], ax; mov dword ptr [0x20200A], 0x8E000008; shr eax, 16; mov [0x20200E], ax
-    lidt [pointer]; mov ebp, TRACE; pushfd; mov dword ptr [esp], FLAGS; xor eax, eax; mov esi, 0x200000; mov edi, 0x201000
-    popfd
+    lidt [pointer]; mov ebp, TRACE; pushfd; mov dword ptr [esp], FLAGS; xor eax, eax
+    mov esi, 0x200000; mov edi, 0x201000; popfd
 first: nop
     CODE
 last: cli; hlt

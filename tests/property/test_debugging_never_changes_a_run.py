@@ -1,6 +1,7 @@
 """A run that is debugged, forwards and backwards and with everything on, is the run that nobody debugs.
 
-Random packets: steps, continues, ways back, breakpoints and watchpoints anywhere in the guest, looks at everything.
+Random packets: steps, continues, ways back, breakpoints with and without conditions and watchpoints anywhere in the
+guest, looks at everything.
 After each stop the machine must be what a machine is that went straight to that instruction; at the end, the whole run
 must be the undisturbed one's.
 """
@@ -22,6 +23,7 @@ from scripted_debugger import ScriptedServer, monitor
 from hillemu import Machine
 from hillemu.debugging import history
 from hillemu.debugging.debugged_run import DebuggedRun
+from hillemu.emu.gdb.registers import LAYOUT
 
 GUESTS = ("interrupt_window", "paging", "self_modifying", "strings", "task_switch", "vm86")
 MOST = 20_000_000
@@ -44,7 +46,7 @@ class Straight:
         for _ in range(SAMPLES):
             sampled.run(max_insns=(whole.cpu.instructions - start) // SAMPLES)
             self.code.append(sampled.cpu.linear_eip)
-            self.data += (sampled.cpu.esp - 4, sampled.cpu.edi, sampled.cpu.esi)
+            self.data += (at & 0xFFFFFFFF for at in (sampled.cpu.esp - 4, sampled.cpu.edi, sampled.cpu.esi))
         self.at = cache(self._at)
 
     def _at(self, count: int) -> dict[str, Any]:
@@ -68,15 +70,38 @@ def straight(image_of: Callable[[str], Path]) -> Callable[[str], Straight]:
     return of
 
 
+def conditions(chance: random.Random, run: Straight) -> bytes:
+    """None, or up to three: on a register, on memory that may not be there, on neither; true now and then."""
+    made = []
+    for _ in range(chance.choice([0, 0, 1, 3])):
+        value = chance.choice([b"26%04x" % chance.randrange(len(LAYOUT[:16])), b"24%08x19" % chance.choice(run.data)])
+        bits = chance.choice([0x00, 0x01, 0x07, 0x1000])
+        # (value & bits) == 0: never, always and in between
+        made.append(value + b"23%04x0f220013" % bits + chance.choice([b"", b"0e"]) + b"27")
+    return b";" + b"".join(b"X%x,%b" % (len(code) // 2, code) for code in made) if made else b""
+
+
+def passing(points: list[bytes], times: int, answers: list[bytes]) -> Iterator[bytes]:
+    """Go on `times` times from a breakpoint, as GDB does for ``ignore`` and for conditions that it evaluates itself."""
+    while times and answers[-1].startswith(b"T05") and b"replaylog" not in answers[-1]:
+        times -= 1
+        yield from (b"z" + point for point in points)
+        yield b"s"
+        stopped = answers[-1]
+        yield from (b"Z" + point for point in points)
+        if stopped.startswith(b"T05"):
+            yield b"c"
+
+
 def session(chance: random.Random, run: Straight, answers: list[bytes]) -> Iterator[bytes]:
     """What a debugger does: random packets, but on towards the middle where the run begins or ends."""
     points: list[bytes] = []
     for _ in range(chance.randrange(10, 25)):
         if chance.random() < 0.4:
             kind = chance.randrange(5)
-            where = chance.choice(run.code if kind < 2 else run.data) & 0xFFFFFFFF
+            where = chance.choice(run.code if kind < 2 else run.data)
             points.append(b"%x,%x,%x" % (kind, where, chance.choice([1, 4])))
-            yield b"Z" + points[-1]
+            yield b"Z" + points[-1] + (conditions(chance, run) if kind < 2 else b"")
         if points and chance.random() < 0.3:
             yield b"z" + points.pop(chance.randrange(len(points)))
         last = next((one for one in reversed(answers) if one.startswith(b"T")), b"")
@@ -85,6 +110,8 @@ def session(chance: random.Random, run: Straight, answers: list[bytes]) -> Itera
         motion = chance.choice(ways)
         for _ in range(1 if motion == b"c" else chance.choice([1, 3, 30])):
             yield motion
+        if motion == b"c" and answers and chance.random() < 0.3:
+            yield from passing(points, chance.choice([1, 5, 20]), answers)
         if chance.random() < 0.3:
             yield chance.choice(LOOKS)
     yield from (b"z" + point for point in points)
