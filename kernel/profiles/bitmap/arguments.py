@@ -21,14 +21,16 @@ class Arguments(NamedTuple):
     """How many pages programs may have in memory; 0: as many as there are."""
     policy: PolicyFactory | None = None
     """Which page leaves; None leaves it to `KernelOptions`."""
+    pools: bool = True
+    """Whether small blocks come from pools."""
     unknown: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Arguments:
-        """Read ``frames=N policy=fifo|clock|lru``.
+        """Read ``frames=N policy=fifo|clock|lru pools=on|off``.
 
         >>> Arguments.parse("frames=8 frob policy=best")
-        Arguments(frames=8, policy=None, unknown=('frob', 'policy=best'))
+        Arguments(frames=8, policy=None, pools=True, unknown=('frob', 'policy=best'))
         """
         arguments, unknown = cls(), []
         for word in text.split():
@@ -37,6 +39,8 @@ class Arguments(NamedTuple):
                 arguments = arguments._replace(frames=int(value[:9]))
             elif key == "policy" and value in POLICIES:
                 arguments = arguments._replace(policy=POLICIES[value])
+            elif key == "pools" and value in ("on", "off"):
+                arguments = arguments._replace(pools=value == "on")
             else:
                 unknown.append(word)
         return arguments._replace(unknown=tuple(unknown))

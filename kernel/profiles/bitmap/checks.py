@@ -3,7 +3,7 @@
 ============  ======================================================================================
 `bitmap`      every page that is marked used has exactly one owner, and the free pages are counted
 `pagetables`  kernel space maps what it should, as it should, in every directory; programs' pages are theirs
-`heap`        list, index and pages of the heap agree, and the fences hold
+`heap`        list, index and pages of the heap agree, handles and pools too, and the fences hold
 `usage`       what was taken and given back over time adds up to what is in use now
 ============  ======================================================================================
 """
@@ -18,7 +18,9 @@ from hillemu.kernel.mm.page_tables import PRESENT, USER, WRITABLE
 from hillemu.kernel.profiles.bitmap.block_heap import HeapWord
 from hillemu.kernel.profiles.bitmap.layout import KERNEL_END, USER_BASE
 from hillemu.kernel.profiles.bitmap.page_bitmap import PageCount
+from hillemu.kernel.profiles.bitmap.page_window import PageWindow
 from hillemu.kernel.profiles.bitmap.paging import PageDirectory
+from hillemu.kernel.profiles.bitmap.pools import PoolCount
 
 if TYPE_CHECKING:
     from hillemu.kernel.profiles.bitmap.kernel import BitmapKernel
@@ -29,8 +31,8 @@ _FOUR_GIB = 1 << 32
 
 def owners(kernel: BitmapKernel) -> Iterator[tuple[int, str]]:
     """Every page that somebody has, by its number, with a name for the owner."""
-    for frame in kernel.heap.window.frames():
-        yield frame, "the heap"
+    for frame, part in kernel.heap.frames():
+        yield frame, f"the kernel's {part}"
     for frame, place in kernel.residents.places.items():
         yield frame, f"the program's page 0x{place.at:08X}"
     for page in kernel.residents.policy_pages:
@@ -65,17 +67,8 @@ def check_bitmap(kernel: BitmapKernel) -> list[str]:
 def check_pagetables(kernel: BitmapKernel) -> list[str]:
     """Kernel space page by page, and the programs' half of every directory."""
     found = list(_identity_map(kernel))
-    window = kernel.heap.window
-    for at, entry in kernel.paging.kernel.entries(window.base, window.end):
-        if entry & PRESENT and not window.holds(at):
-            found.append(f"pagetables: 0x{at:08X} is mapped ({entry:#x}), but the heap has no page there")
-        elif entry & PRESENT and (entry & -PAGE_SIZE, entry & _RIGHTS) != (window.phys(at), PRESENT | WRITABLE):
-            found.append(f"pagetables: the heap's page 0x{at:08X} has the entry {entry:#x}, not {window.phys(at):#x}")
-    found += [
-        f"pagetables: the heap's page 0x{page << PAGE_SHIFT:08X} is not mapped"
-        for page in window.delta
-        if not kernel.paging.kernel.entry(page << PAGE_SHIFT) & PRESENT
-    ]
+    for part, window in kernel.heap.windows.items():
+        found += _window(kernel, part, window)
     for directory in kernel.paging.programs:
         found += _followers(kernel, directory)
         found += _program(kernel, directory)
@@ -94,6 +87,18 @@ def _identity_map(kernel: BitmapKernel) -> Iterator[str]:
             wanted = 0 if at in unmapped else at | PRESENT | (0 if at in text else WRITABLE)
             if entry & (-PAGE_SIZE | _RIGHTS) != wanted:
                 yield f"pagetables: 0x{at:08X} has the entry {entry:#x}, not {wanted:#x}"
+
+
+def _window(kernel: BitmapKernel, part: str, window: PageWindow) -> Iterator[str]:
+    tables = kernel.paging.kernel
+    for at, entry in tables.entries(window.base, window.end):
+        if entry & PRESENT and not window.holds(at):
+            yield f"pagetables: 0x{at:08X} is mapped ({entry:#x}), but the kernel's {part} has no page there"
+        elif entry & PRESENT and (entry & -PAGE_SIZE, entry & _RIGHTS) != (window.phys(at), PRESENT | WRITABLE):
+            yield f"pagetables: the kernel's {part} at 0x{at:08X} has the entry {entry:#x}, not {window.phys(at):#x}"
+    for page in window.delta:
+        if not tables.entry(page << PAGE_SHIFT) & PRESENT:
+            yield f"pagetables: the kernel's {part} at 0x{page << PAGE_SHIFT:08X} is not mapped"
 
 
 def _followers(kernel: BitmapKernel, directory: PageDirectory) -> Iterator[str]:
@@ -127,24 +132,28 @@ def _program(kernel: BitmapKernel, directory: PageDirectory) -> Iterator[str]:
 
 
 def check_heap(kernel: BitmapKernel) -> list[str]:
-    """The heap's list, index, pages and fences."""
+    """The heap's list, index, pages and fences; handles, pools, guarded allocations."""
     return kernel.heap.check()
 
 
 def check_usage(kernel: BitmapKernel) -> list[str]:
-    """Counters against what is there."""
+    """Counters against what is there; the samples that were taken."""
     found = []
     counts, pages = kernel.pages.counts, kernel.pages
     in_use = sum(1 for page in range(pages.total_pages) if pages.is_used(page) and not pages.is_reserved(page))
     taken = counts[PageCount.ALLOCATED] - counts[PageCount.FREED] & 0xFFFFFFFF
     if taken != in_use:
         found.append(f"usage: {taken} pages were taken and not given back, but {in_use} are marked used")
-    words = kernel.heap.words
-    blocks = sum(1 for block in kernel.heap.blocks() if not block.is_free)
-    allocated = words[HeapWord.ALLOCATED] - words[HeapWord.FREED] & 0xFFFFFFFF
-    if allocated != blocks:
-        found.append(f"usage: {allocated} allocations were made and not freed, but {blocks} blocks are in use")
-    return found
+    words, objects = kernel.heap.blocks.words, kernel.heap.pools.counts
+    in_blocks = sum(1 for block in kernel.heap.blocks.blocks() if not block.is_free)
+    in_pools = sum(kernel.heap.pools.used().values())
+    for part, made, freed, living in (
+        ("blocks", words[HeapWord.ALLOCATED], words[HeapWord.FREED], in_blocks),
+        ("objects of pools", objects[PoolCount.ALLOCATED], objects[PoolCount.FREED], in_pools),
+    ):
+        if (left := made - freed & 0xFFFFFFFF) != living:
+            found.append(f"usage: {left} {part} were allocated and not freed, but {living} are in use")
+    return found + kernel.usage.check(pages.total_pages)
 
 
 CHECKS: Mapping[str, Callable[[BitmapKernel], list[str]]] = {

@@ -34,17 +34,17 @@ from hillemu.kernel.mm.words import words_from_zero
 from hillemu.kernel.options import KernelOptions
 from hillemu.kernel.power import FAILED, power_off, stop_with
 from hillemu.kernel.profiles.bitmap.arguments import Arguments
-from hillemu.kernel.profiles.bitmap.block_heap import BlockHeap
 from hillemu.kernel.profiles.bitmap.boot_map import MapEntry, out_of_reach, read_memory_map, usable_pages
 from hillemu.kernel.profiles.bitmap.calls import Calls
 from hillemu.kernel.profiles.bitmap.checks import CHECKS
-from hillemu.kernel.profiles.bitmap.layout import HEAP_BASE, HEAP_END, KERNEL_END
+from hillemu.kernel.profiles.bitmap.kernel_heap import KernelHeap
+from hillemu.kernel.profiles.bitmap.layout import KERNEL_END
 from hillemu.kernel.profiles.bitmap.page_bitmap import PageBitmap
-from hillemu.kernel.profiles.bitmap.page_window import PageWindow
 from hillemu.kernel.profiles.bitmap.paging import PageDirectory, Paging
 from hillemu.kernel.profiles.bitmap.programs import Programs
 from hillemu.kernel.profiles.bitmap.residents import Residents
 from hillemu.kernel.profiles.bitmap.summary import summary_lines
+from hillemu.kernel.profiles.bitmap.usage import Sample, Usage
 from hillemu.kernel.timer import end_of_interrupt, set_up_interrupts
 from hillemu.kernel.trap_frame import CS, EIP, ERROR_CODE, FIRST_IRQ, KERNEL_CALL, SYSTEM_CALL, VECTOR
 from hillemu.kernel.trap_frame import describe as registers_of
@@ -61,9 +61,10 @@ class BitmapKernel:
     memory_map: tuple[MapEntry, ...]
     pages: PageBitmap
     paging: Paging
-    heap: BlockHeap
+    heap: KernelHeap
     residents: Residents
     programs: Programs
+    usage: Usage
 
     def __init__(self, guest: Guest, handoff: Handoff, options: KernelOptions = KernelOptions()) -> None:  # noqa: B008 - a tuple
         self.guest, self.handoff, self.options = guest, handoff, options
@@ -94,6 +95,8 @@ class BitmapKernel:
             self._vectors[self.words[frame + VECTOR]](frame)
         except KernelFault as fault:
             self.panic(f"the kernel cannot go on: {fault}")
+        if self.has_started:
+            self.usage.look(self.guest.now_ns)
 
     def _system_call(self, frame: int) -> None:
         if self.words[frame + CS] & 3:
@@ -116,7 +119,9 @@ class BitmapKernel:
         vector = words[frame + VECTOR]
         what = describe(vector) if vector in EXCEPTIONS else f"vector {vector:#x}, which nobody expects"
         if vector == PF:
-            what += f" at 0x{self.guest.registers.get('cr2'):08X}"
+            address = self.guest.registers.get("cr2")
+            whose = self.heap.guarded.explain(address) if self.has_started else ""
+            what += f" at 0x{address:08X}{whose and f', {whose}'}"
         what += f", error code {words[frame + ERROR_CODE]:#x}, EIP {self.symbolise(words[frame + EIP])}"
         if words[frame + CS] & 3 and self.has_started and self.programs.running is not None:
             self.report(f"{self.programs.running.name}: {what}")
@@ -159,8 +164,17 @@ class BitmapKernel:
                 f"memory_init: the bitmap ends at {self.pages.end:#x}, behind {cr3:#x}, where CR3 is"
             )
         self.paging = Paging(memory, self.words, self.pages, cr3, guest.flush_tlb, self.report)
-        window = PageWindow(memory, self.pages, self.paging, HEAP_BASE, HEAP_END)
-        self.heap = BlockHeap(memory, PhysAddr(self.symbols["heap"]), window, self.report)
+        self.heap = KernelHeap(
+            memory,
+            PhysAddr(self.symbols["heap"]),
+            self.pages,
+            self.paging,
+            self.report,
+            use_pools=self.arguments.pools,
+            aids=self.options.debug,
+        )
+        self.usage = Usage(self._sample)
+        self.usage.keep(guest.now_ns)
         self._add_programs()
         set_up_interrupts(guest)
         self.has_started = True
@@ -201,6 +215,7 @@ class BitmapKernel:
 
     def finish(self) -> None:
         """Say how things stand, and switch the machine off."""
+        self.usage.keep(self.guest.now_ns)
         for line in summary_lines(self):
             self.log(line)
         if self.options.check:
@@ -252,6 +267,10 @@ class BitmapKernel:
         if not entry & 1:
             return None
         return self.guest.memory.read(PhysAddr((entry & -PAGE_SIZE) + (at & PAGE_SIZE - 1)), count)
+
+    def _sample(self, now_ns: int) -> Sample:
+        figures = self.heap.figures()
+        return Sample(now_ns, self.pages.free_pages, *figures)
 
     def _word(self, symbol: str) -> int:
         return self.words[self.symbols[symbol] >> 2]

@@ -47,6 +47,10 @@ PROFILE = Profile(
            |                           |  as far as RAM reaches, at most 0x30000000
 0x30000000 +---------------------------+
            | heap, grows by pages      |
+0x38000000 +---------------------------+
+           | pools of small blocks     |
+0x3C000000 +---------------------------+
+           | guarded allocations       |  a guard page behind each
 0x3E000000 +---------------------------+
            | for map_page              |
 0x40000000 +---------------------------+  kernel ends, user begins
@@ -62,5 +66,5 @@ PROFILE = Profile(
     make=_make,
     programs=("bitmap_paging.elf", "bitmap_protection.elf"),
     checks=("bitmap", "pagetables", "heap", "usage"),
-    words=("frames=N", "policy=fifo|clock|lru"),
+    words=("frames=N", "policy=fifo|clock|lru", "pools=on|off"),
 )

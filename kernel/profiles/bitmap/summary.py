@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hillemu.kernel.profiles.bitmap.block_heap import HeapWord
 from hillemu.kernel.profiles.bitmap.page_bitmap import PageCount
+from hillemu.kernel.profiles.bitmap.pools import PoolCount
 from hillemu.kernel.profiles.bitmap.residents import Count
 
 if TYPE_CHECKING:
@@ -15,17 +16,24 @@ if TYPE_CHECKING:
 
 def summary_lines(kernel: BitmapKernel) -> Iterator[str]:
     """The lines."""
-    pages, heap, residents = kernel.pages, kernel.heap, kernel.residents
+    pages, blocks, residents = kernel.pages, kernel.heap.blocks, kernel.residents
     yield "=== Memory at the end ==="
     counts = pages.counts
     yield (
         f"pages: {pages.total_pages} in all, {pages.free_pages} free; {counts[PageCount.ALLOCATED]} taken, "
         f"{counts[PageCount.FREED]} given back, {_refused(kernel)} frees ignored"
     )
-    words = heap.words
+    words = blocks.words
     yield (
-        f"heap: {heap.size_bytes} bytes, {heap.free_bytes} free, the largest block {heap.largest_free}, "
-        f"fragmentation {heap.fragmentation:.0%}; {words[HeapWord.ALLOCATED]} kmalloc, {words[HeapWord.FREED]} kfree"
+        f"heap: {blocks.size_bytes} bytes, {blocks.free_bytes} free, the largest block {blocks.largest_free}, "
+        f"fragmentation {blocks.fragmentation:.0%}; "
+        f"{words[HeapWord.ALLOCATED]} allocated, {words[HeapWord.FREED]} freed"
+    )
+    pools, used = kernel.heap.pools, kernel.heap.pools.used()
+    yield (
+        f"pools: {pools.size_bytes} bytes; {pools.counts[PoolCount.ALLOCATED]} allocated, "
+        f"{pools.counts[PoolCount.FREED]} freed; in use "
+        + ", ".join(f"{count} of {size} bytes" for size, count in used.items())
     )
     faults = residents.counts
     yield (
@@ -33,6 +41,8 @@ def summary_lines(kernel: BitmapKernel) -> Iterator[str]:
         f"{faults[Count.FAULTS]} faults: {faults[Count.ZEROED]} zero, {faults[Count.FROM_FILE]} file, "
         f"{faults[Count.FROM_SWAP]} swap; {faults[Count.EVICTED]} evicted, {faults[Count.TO_SWAP]} written to swap"
     )
+    yield "=== Memory over time ==="
+    yield from kernel.usage.table()
 
 
 def _refused(kernel: BitmapKernel) -> int:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 MOST = 64
-FIRST_INTERVAL_NS = 1_000_000
+FIRST_INTERVAL_NS = 10_000
 _GROWING = 8
-"""So many samples in a row that only grow look like a leak."""
+"""So many samples at the end, and half of all, that only grow look like a leak."""
 
 
 class Sample(NamedTuple):
@@ -52,11 +52,11 @@ class Usage:
 
     def table(self) -> Iterator[str]:
         """For people, a line for each sample; then what is suspicious."""
-        yield "   time ms  free pages     heap B     used B  allocations  largest free B  fragmentation"
+        yield "   time ms  free pages  heap bytes  used bytes  allocations  largest free  frag."
         for sample in self.samples:
             yield (
-                f"{sample.now_ns / 1e6:10.3f} {sample.free_pages:11} {sample.heap_bytes:10} {sample.used_bytes:10} "
-                f"{sample.allocations:12} {sample.largest_free:15} {sample.fragmentation:14.1%}"
+                f"{sample.now_ns / 1e6:10.3f} {sample.free_pages:11} {sample.heap_bytes:11} {sample.used_bytes:11} "
+                f"{sample.allocations:12} {sample.largest_free:13} {sample.fragmentation:6.1%}"
             )
         yield from self.suspicions()
 
@@ -67,7 +67,7 @@ class Usage:
             if sample.allocations >= run[-1].allocations:
                 break
             run.append(sample)
-        if len(run) < _GROWING:
+        if len(run) < max(_GROWING, len(self.samples) // 2):
             return []
         first, last = run[-1], run[0]
         return [
