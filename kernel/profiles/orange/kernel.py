@@ -193,7 +193,7 @@ class OrangeKernel:
     def finish(self) -> None:
         """Say how things stand, and switch the machine off."""
         leaked = self._free_before - self.mm.free_frames
-        if leaked:
+        if leaked > 0:
             self.report(f"kernel: {leaked} frames were not given back by processes")
         for line in count_lines(self.mm):
             self.log(line)
