@@ -22,13 +22,14 @@ import kernel_vm
 import loops
 import memory_model
 import ports
+import published
 import snapshots
 import startup
 from machines import QEMU, qemu_path
 from processes import BenchError
 
-PARTS = ("loops", "start", "ports", "mm", "kernel", "snapshot", "gdb", "inspection", "timing")
-WITHOUT_QEMU = {"ports", "mm", "kernel", "snapshot", "gdb", "inspection", "timing"}
+PARTS = ("loops", "start", "ports", "mm", "kernel", "snapshot", "gdb", "inspection", "timing", "published")
+WITHOUT_QEMU = {"ports", "mm", "kernel", "snapshot", "gdb", "inspection", "timing", "published"}
 
 
 def main() -> int:
@@ -89,6 +90,8 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         measure("inspection", inspection, folder, rounds=rounds, shorter=shorter)
     if "timing" in options.part:
         measure("timing", memory_model, folder, rounds=rounds, shorter=shorter)
+    if "published" in options.part:
+        measure("published", published)
     print(*goals, sep="\n")
     return {**measured, "goals": [goal.record() for goal in goals]}
 
