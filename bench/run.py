@@ -18,6 +18,7 @@ import debugger
 import inspection
 import kernel_machine
 import kernel_mm
+import kernel_profiles
 import kernel_vm
 import loops
 import memory_model
@@ -28,8 +29,8 @@ import startup
 from machines import QEMU, qemu_path
 from processes import BenchError
 
-PARTS = ("loops", "start", "ports", "mm", "kernel", "snapshot", "gdb", "inspection", "timing", "published")
-WITHOUT_QEMU = {"ports", "mm", "kernel", "snapshot", "gdb", "inspection", "timing", "published"}
+PARTS = ("loops", "start", "ports", "mm", "profiles", "kernel", "snapshot", "gdb", "inspection", "timing", "published")
+WITHOUT_QEMU = {"ports", "mm", "profiles", "kernel", "snapshot", "gdb", "inspection", "timing", "published"}
 
 
 def main() -> int:
@@ -80,6 +81,8 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if "mm" in options.part:
         measure("mm", kernel_mm, folder, rounds=rounds, shorter=shorter)
         measure("vm", kernel_vm, rounds=rounds)
+    if "profiles" in options.part:
+        measure("profiles", kernel_profiles, rounds=rounds, shorter=shorter)
     if "kernel" in options.part:
         measure("kernel", kernel_machine, folder, rounds=rounds, shorter=shorter)
     if "snapshot" in options.part:
