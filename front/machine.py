@@ -46,6 +46,7 @@ from hillemu.watching import Watching
 
 if TYPE_CHECKING:
     from hillemu.emu.devices.video.picture import Picture
+    from hillemu.emu.timing.model import TimingModel
     from hillemu.hosted_kernel import HostedKernel
     from hillemu.kernel.options import KernelOptions
 
@@ -82,7 +83,7 @@ class Machine(Looking, Rewinding, Watching, Timed):
         bios: str | None = None,
         vga_bios: str | None = None,
         devices: Sequence[str] = (),
-        timing: str = INSTRUCTIONS,
+        timing: str | TimingModel = INSTRUCTIONS,
     ) -> None:
         size_bytes = parse_ram_size(mem, "mem") if isinstance(mem, str) else check_ram_size(mem)
         self.reboot = reboot
@@ -96,7 +97,7 @@ class Machine(Looking, Rewinding, Watching, Timed):
             on_reset=self._guest_resets,
             on_power_off=self._guest_powers_off,
             report=self._report_once,
-            timing=timing_named(timing),
+            timing=timing_named(timing) if isinstance(timing, str) else timing,
         )
         self._booting = Booting(
             self._pc,

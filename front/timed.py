@@ -12,12 +12,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hillemu.emu.errors import OptionError
+
 if TYPE_CHECKING:
+    from hillemu.emu.cpu.memory_events import ModelledMemory
     from hillemu.emu.pc import Pc
     from hillemu.emu.timing.model import TimingModel
+    from hillemu.tlb import Cache, Tlb
 
-INSTRUCTIONS = "insn"
-"""The name of the timing that models no processor: every instruction takes one tick of 10 ns."""
+INSTRUCTIONS, WITHOUT_MEMORY = "insn", "-nomem"
+"""The name of the timing that models no processor, every instruction takes one tick of 10 ns; and how models' names
+end whose memory always answers at once."""
 
 
 class Timed:
@@ -52,15 +57,43 @@ class Timed:
         return (self.cycles - self.idle_cycles) / instructions if instructions else 0.0
 
     @property
+    def modelled_memory(self) -> ModelledMemory | None:
+        """The memory model's TLBs and caches; None without one."""
+        return self._pc.cycles.memory if self._pc.cycles else None
+
+    @property
+    def tlb(self) -> Tlb:
+        """The modelled TLBs; raises `OptionError` where the timing has none."""
+        from hillemu.tlb import Tlb, memory_model_of
+
+        return Tlb(memory_model_of(self.modelled_memory, "tlb"))
+
+    @property
+    def cache(self) -> Cache:
+        """The modelled caches; raises `OptionError` where the timing has none."""
+        from hillemu.tlb import Cache, memory_model_of
+
+        return Cache(memory_model_of(self.modelled_memory, "cache"))
+
+    @property
     def untimed(self) -> dict[str, int]:
         """How often instructions without an entry in the model's tables were executed, by name; a cycle was charged."""
         return self._pc.cycles.untimed() if self._pc.cycles else {}
 
 
-def timing_named(name: str) -> TimingModel | None:
-    """The model called `name`, None for ``insn``; raises `OptionError` for a name that there is not."""
+def timing_named(name: str, bus_mhz: int | None = None, wait_states: int | None = None) -> TimingModel | None:
+    """The model called `name` on a board with such a bus, None for ``insn``.
+
+    Raises `OptionError` for a name that there is not, and for a board that cannot be.
+    """
     if name == INSTRUCTIONS:
+        for option, value in (("--bus-mhz", bus_mhz), ("--wait-states", wait_states)):
+            if value is not None:
+                raise OptionError(option, "is for a processor's cycles: choose a model with --timing, too")
         return None
     from hillemu.emu.timing.model import timing_model
 
-    return timing_model(name)
+    model = timing_model(name, bus_mhz, wait_states=wait_states or 0)
+    if not model.has_memory_model and wait_states:
+        raise OptionError("--wait-states", f"{name} has no memory: leave {WITHOUT_MEMORY} away")
+    return model

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from hillemu.emu.cpu.memory_events import ModelledMemory
 from hillemu.emu.errors import OptionError
 from hillemu.emu.timing.cases import EVENTS
-from hillemu.emu.timing.model import WITHOUT_MEMORY
 from hillemu.emu.timing.opcodes import Form
 from hillemu.emu.timing.tables import Table, all_forms
 from hillemu.emu.timing.upload import FlatTables, flatten
@@ -30,9 +30,6 @@ class CycleCounter:
     def __init__(self, core: Core, model: TimingModel, *, is_native: bool) -> None:
         if not is_native:
             raise OptionError("--timing", "needs the native core; this is the portable one (HILLEMU_CORE, or the host)")
-        if model.has_memory_model:
-            what = f"{model.name} has TLBs and caches, which are not part of a run yet"
-            raise OptionError("--timing", f"{what}; choose {model.name}{WITHOUT_MEMORY}")
         self.model = model
         self._core = core
         flat, numbers = _flat(model.table), _numbers()
@@ -48,6 +45,7 @@ class CycleCounter:
             (external, nmi, exception, page_fault),
             numbers[_SWITCH_BY_INTERRUPT],
         )
+        self.memory = ModelledMemory(core, model) if model.has_memory_model else None
 
     @property
     def total(self) -> int:

@@ -112,11 +112,12 @@ def power_on(options: CommandLine) -> Machine:
     """The machine that `options` describe, with what is booted loaded; raises `UserMistake`."""
     from hillemu.booting import DriveOptions
     from hillemu.machine import Machine
+    from hillemu.timed import INSTRUCTIONS, timing_named
 
     machine = Machine(
         mem=options.mem,
         cpu=options.cpu,
-        timing=options.timing,
+        timing=timing_named(options.timing, options.bus_mhz, options.wait_states) or INSTRUCTIONS,
         rtc_base=options.rtc_base,
         report=None if options.quiet else say,
         reboot=options.reboot,

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Never
 
+from hillemu.commands.timing_options import add_timing
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.sizes import parse_ram_size
 from hillemu.terminal.display import Display, parse_display
@@ -61,6 +62,8 @@ class CommandLine(argparse.Namespace):
     device: list[str]
     cpu: str
     timing: str
+    bus_mhz: int | None
+    wait_states: int | None
     format: str
     rtc_base: datetime | None
     serial: str
@@ -242,7 +245,7 @@ def add_machine(boot: Parser) -> None:
         "--mem", type=parse_ram_size, default="64M", metavar="SIZE", help="RAM, 4M to 64G; a bare number is MiB [64M]"
     )
     machine.add_argument("--cpu", choices=CPU_MODELS, default="max", help="processor model [max]")
-    machine.add_argument("--timing", default="insn", metavar="MODEL", help="insn, or cycles of: i486-nomem, ... [insn]")
+    add_timing(machine)
     machine.add_argument(
         "--rtc-base", type=_moment, metavar="DATE", help="the clock chip's date at power-on, like 2026-01-31T12:00:00"
     )
@@ -252,7 +255,6 @@ def add_machine(boot: Parser) -> None:
         default=False,
         help="boot again when the guest resets, instead of stopping [no]",
     )
-
     machine.add_argument(
         "--bios", metavar="FILE", help="run this ROM image (64K to 512K) instead of the built-in firmware"
     )

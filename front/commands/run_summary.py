@@ -74,12 +74,15 @@ def _timing_record(machine: Machine) -> dict[str, Any]:
     """The keys that a run with a timing model has beside the others."""
     if machine.timing is None:
         return {}
+    has_memory = machine.modelled_memory is not None
+    memory = {"tlb": machine.tlb.as_dict(), "cache": machine.cache.as_dict()} if has_memory else {}
     return {
         "timing": machine.timing.name,
         "cycles": machine.cycles,
         "idle_cycles": machine.idle_cycles,
         "cpi": round(machine.cpi, 6),
         "untimed": machine.untimed,
+        **memory,
     }
 
 
@@ -91,6 +94,12 @@ def _untimed(machine: Machine) -> list[str]:
     lines = [
         f"{model.name}: {machine.cycles:,} cycles ({machine.idle_cycles:,} idle), {machine.cpi:.2f} an instruction"
     ]
+    if machine.modelled_memory is not None:
+        tlb, cache = machine.tlb, machine.cache
+        lines.append(
+            f"TLB: {tlb.hits:,} hits, {tlb.misses:,} misses, {tlb.walk_cycles:,} cycles of walks; "
+            f"cache: {cache.hits:,} hits, {cache.misses:,} misses"
+        )
     if machine.untimed:
         counts = sorted(machine.untimed.items(), key=lambda item: (-item[1], item[0]))
         named = ", ".join(f"{name} ({count}x)" for name, count in counts)

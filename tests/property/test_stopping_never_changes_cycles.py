@@ -33,7 +33,7 @@ def finish_in_pieces(lab: Any, chance: random.Random) -> None:
     raise AssertionError("never ends")
 
 
-@pytest.mark.parametrize("model", ["i386-nomem", "i486-nomem", "pentium-nomem"])
+@pytest.mark.parametrize("model", ["i386-nomem", "i486-nomem", "pentium-nomem", "i386", "i486", "pentium"])
 @PROPERTY
 @given(body=bodies(), timer=st.integers(20, 80), rounds=st.integers(1, 8), seed=st.integers(0, 999))
 def test_a_run_takes_the_same_cycles_however_it_is_cut(

@@ -87,7 +87,7 @@ static int accessing_instruction(Core *core)
     return find_instruction(tb, core->host_pc ? core->host_pc - GETPC_ADJ : 0, linear_eip(core));
 }
 
-static int64_t ticks_between(const Core *core, const void *tb, int from, int to)
+int64_t ticks_between(const Core *core, const void *tb, int from, int to)
 {
     return core->timing ? timing_cycles_between(core, tb, from, to) : to - from;
 }
@@ -119,9 +119,20 @@ void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired)
     core->hold = 0; /* the block that was cut ends here */
     if (!tb)
         return;
+    if (core->memory && !retired)
+        memory_left_at(core, linear_pc);
     int executed = find_instruction(tb, 0, linear_pc);
     if (executed >= 0)
         charge_instructions(core, tb, FIELD(uint16_t, tb, TB_ICOUNT), executed + (retired ? 1 : 0));
+}
+
+/* The instruction at `linear_pc` is left and will be executed again: what it did to memory counts once. */
+static void take_back_begun(Core *core, uint32_t linear_pc)
+{
+    uint32_t done = core->memory ? memory_accesses_done(core, current_block(core), linear_pc) : 0;
+    take_back_unexecuted(core, linear_pc, false);
+    if (core->memory)
+        core->memory->skip = done;
 }
 
 /* The instruction at `host_pc` (or at EIP, if 0) has not begun, and is to be executed in a block of its own.  The place
@@ -133,7 +144,7 @@ void leave_before_instruction(Core *core, uintptr_t host_pc)
         lib.restore_state(core->cpu, host_pc, false);
     core->host_pc = 0;
     core->in_access = false;
-    take_back_unexecuted(core, linear_eip(core), false);
+    take_back_begun(core, linear_eip(core));
     core->hold = hold;
     FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = 1;
     rearm(core);
@@ -145,7 +156,7 @@ void leave_before_instruction(Core *core, uintptr_t host_pc)
 void leave_changed_block(Core *core, uint32_t linear_pc)
 {
     int64_t end = block_instructions(core), hold = core->hold > end ? core->hold : end; /* an old one may be left over */
-    take_back_unexecuted(core, linear_pc, false);
+    take_back_begun(core, linear_pc);
     core->hold = hold;
     rearm(core);
 }

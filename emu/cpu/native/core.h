@@ -28,7 +28,8 @@
  *   snapshot.c    gives the state of the processor, and takes it back
  *   breakpoints.c finds them in blocks
  *   observe.h     accesses to memory, CR3, page faults and arrivals that are observed: five files
- *   memory_model.h  TLBs, caches and the bus as a timing model, on its own: six files
+ *   memory_model.h  TLBs, caches and the bus as a timing model, on its own: seven files
+ *   memory_events.h what of a run reaches that model: five files (native mode only)
  *   engine.c      makes, registers and ends a core
  *   module.c      the Python type and its methods
  *
@@ -45,6 +46,7 @@
 
 #include "layout.h"
 #include "memory_access.h"
+#include "memory_events.h"
 #include "observe.h"
 #include "timing.h"
 
@@ -133,6 +135,7 @@ typedef struct Core {
     int64_t idle;      /* ticks without instructions: HLT and port accesses */
     int64_t io_ticks;  /* how long a port access keeps the processor waiting */
     Timing *timing;    /* what cycles instructions take; NULL: a tick is an instruction */
+    MemoryEvents *memory; /* the memory model; NULL: none */
     int64_t retired;   /* instructions, with a timing model: as if the block that runs had finished */
     bool attention;    /* look at interrupts at the next block start */
     bool in_access;    /* inside a device access: the position is in mid-block ... */
@@ -228,7 +231,7 @@ typedef struct {
     void *helper_bound, *helper_segments[6]; /* BOUND; those that load segment registers in protected mode */
     void *helper_far_jump, *helper_far_call, *helper_iret, *helper_iret_real;
     void *helper_write_crN, *helper_read_crN, *helper_write_eflags, *helper_read_eflags;
-    void *helper_set_dr, *helper_get_dr;
+    void *helper_set_dr, *helper_get_dr, *helper_invlpg;
     void (*update_dr7)(void *env, uint32_t value);
 #define MEMBER(name, ...) void *name;
     SLOW_ACCESSES(MEMBER) DIRECT_ACCESSES(MEMBER) /* memory_access.h */
@@ -240,6 +243,7 @@ typedef struct {
     uintptr_t (*const_i32)(void *tcg, int32_t value);
     uintptr_t (*const_i64)(void *tcg, int64_t value);
     void (*op1)(void *tcg, int opcode, uintptr_t);
+    void (*op2)(void *tcg, int opcode, uintptr_t, uintptr_t);
     void (*op3)(void *tcg, int opcode, uintptr_t, uintptr_t, uintptr_t);
     void (*brcondi_i64)(void *tcg, int condition, uintptr_t value, int64_t constant, void *label);
     void *(*new_label)(void *tcg);
@@ -323,6 +327,7 @@ static inline int64_t block_instructions(const Core *core)
 }
 static inline void charge(Core *core, int64_t ticks) { *core->left -= ticks; }
 void charge_instructions(Core *core, const void *tb, int from, int to); /* of a block; back where `to` is smaller */
+int64_t ticks_between(const Core *core, const void *tb, int from, int to); /* instructions of a block */
 int64_t clock_ticks(Core *core); /* exact, also inside a device access */
 int64_t clock_instructions(Core *core); /* the same */
 bool limit_is_reached(const Core *core);

@@ -177,6 +177,7 @@ void core_dealloc(Core *core)
     free(core->cpuid);
     free(core->msrs);
     timing_end(core);
+    memory_events_end(core);
     free(core->breakpoints);
     observers_end(core);
     type->tp_free(core);

@@ -96,6 +96,14 @@ static uint64_t read_cr(void *env, int number)
     return ((uint64_t (*)(void *, int))lib.helper_read_crN)(env, number);
 }
 
+static void invlpg(void *env, uint64_t linear)
+{
+    Core *core = core_of_env(env);
+    ((void (*)(void *, uint64_t))lib.helper_invlpg)(env, linear);
+    if (core->memory)
+        memory_invlpg(core, (uint32_t)linear);
+}
+
 static void check_debug_register(Core *core, int number, uintptr_t ra)
 {
     enum { CR4_DE = 1 << 3 };
@@ -204,6 +212,7 @@ const void *our_helper(const void *function)
         {lib.helper_read_eflags, read_eflags},
         {lib.helper_set_dr, write_dr},
         {lib.helper_get_dr, read_dr},
+        {lib.helper_invlpg, invlpg},
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(pairs); i++)
         if (pairs[i].theirs == function)

@@ -12,7 +12,9 @@
  *   cpu_ldub_code           reads a byte of code: ours makes some instructions undefined, see refuse.c
  *   tb_invalidate_phys_page_fast
  *                           a store to a frame with code: ours counts it, see reclaim.c
- *   cpu_x86_update_cr3      loads CR3: ours tells observers
+ *   cpu_x86_update_cr3      loads CR3: ours tells observers and the memory model
+ *   cpu_x86_update_cr0, cpu_x86_update_cr4
+ *                           ours tell the memory model
  *   cpu_x86_update_dr7      writes DR7: ours sees data breakpoints, see debug_registers.c
  *   loads and stores        see memory_access.c
  */
@@ -149,6 +151,8 @@ static void check_exit_request(void *tcg)
         lib.check_exit_request(tcg);
     else if (block.core)
         limits_translate_access(tcg, block.tb);
+    if (core && core->memory && block.core)
+        memory_translate_access(core, block.tb);
 }
 
 /* In front of a call of `function`, one of ours that may not return, with the same arguments. */
@@ -201,6 +205,8 @@ static void gen_block(void *cpu, void *tb, int max_insns)
         FIELD(uintptr_t, block.retired_op, OP_ARGS + sizeof(uintptr_t)) = FIELD(uint16_t, tb, TB_ICOUNT);
     }
     fix_translation(core, tb);
+    if (core->memory && block.icount_op)
+        memory_translate_block(core, tb);
     if (!block.icount_op)
         return;
     FIELD(uintptr_t, block.icount_op, OP_ARGS + sizeof(uintptr_t)) = (uintptr_t)block_charge(core, tb);
@@ -238,6 +244,24 @@ static void update_cr3(void *env, uint64_t value)
     if (core && core->native && core->running)
         observe_cr3(core, FIELD(uint32_t, env, ENV_CR + 8 * 3), (uint32_t)value);
     lib.update_cr3(env, value);
+    if (core && core->native)
+        memory_control(core, CONTROL_CR3);
+}
+
+static void update_cr0(void *env, uint32_t value)
+{
+    Core *core = core_of_env(env);
+    lib.update_cr0(env, value);
+    if (core && core->native)
+        memory_control(core, CONTROL_CR0);
+}
+
+static void update_cr4(void *env, uint32_t value)
+{
+    Core *core = core_of_env(env);
+    lib.update_cr4(env, value);
+    if (core && core->native)
+        memory_control(core, CONTROL_CR4);
 }
 
 static void update_dr7(void *env, uint32_t value)
@@ -256,6 +280,7 @@ bool interpose_install(void)
     Replacement replacements[] = {
         REPLACED(check_exit_request), REPLACED(gen_call),      REPLACED(gen_block),  REPLACED(loop_exit_noexc),
         REPLACED(read_code),          REPLACED(store_to_code), REPLACED(update_cr3), REPLACED(update_dr7),
+        REPLACED(update_cr0),         REPLACED(update_cr4),
     };
     installed = installed ||
                 (slots_redirect(replacements, Py_ARRAY_LENGTH(replacements)) && memory_access_install());

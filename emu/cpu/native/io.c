@@ -84,6 +84,8 @@ uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc)
     if (replay(core)) {
         value = core->replay_value;
     } else {
+        if (core->memory)
+            memory_port_access(core);
         skip_ticks(core, core->io_ticks);
         const void *item = window_next_item(core, port & 0xffff, size, false);
         if (item) {
@@ -104,6 +106,8 @@ void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t ho
     begin_access(core, host_pc);
     io_check_permission(core, port, size);
     if (!replay(core)) {
+        if (core->memory)
+            memory_port_access(core);
         skip_ticks(core, core->io_ticks);
         void *item = window_next_item(core, port & 0xffff, size, true);
         if (item) {

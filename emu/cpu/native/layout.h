@@ -109,9 +109,10 @@ enum {
 };
 
 /* TCGOp and opcodes that the clock's prologue is made of */
-enum { OP_OPCODE = 0, OP_LINK = 8, OP_ARGS = 24 };
+enum { OP_OPCODE = 0, OP_CALL_ARGS = 8 /* bit */, OP_LINK = 8, OP_ARGS = 24 };
 enum {
     OPC_SET_LABEL = 1,
+    OPC_CALL = 2,
     OPC_BR = 3,
     OPC_ST_I32 = 16,
     OPC_LD_I64 = 73,

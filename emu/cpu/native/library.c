@@ -90,6 +90,7 @@ static const Import imports[] = {
     TARGET(helper_read_eflags, "helper_read_eflags"),
     TARGET(helper_set_dr, "helper_set_dr"),
     TARGET(helper_get_dr, "helper_get_dr"),
+    TARGET(helper_invlpg, "helper_invlpg"),
     TARGET(update_dr7, "cpu_x86_update_dr7"),
     SLOW_ACCESSES(ACCESS) DIRECT_ACCESSES(ACCESS)
     TARGET(temp_new, "tcg_temp_new_internal"),
@@ -97,6 +98,7 @@ static const Import imports[] = {
     TARGET(const_i32, "tcg_const_i32"),
     TARGET(const_i64, "tcg_const_i64"),
     TARGET(op1, "tcg_gen_op1"),
+    TARGET(op2, "tcg_gen_op2"),
     TARGET(op3, "tcg_gen_op3"),
     TARGET(brcondi_i64, "tcg_gen_brcondi_i64"),
     TARGET(new_label, "gen_new_label"),

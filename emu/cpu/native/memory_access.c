@@ -20,8 +20,15 @@ static uint64_t swapped_16(uint64_t value) { return __builtin_bswap16((uint16_t)
 static uint64_t swapped_32(uint64_t value) { return __builtin_bswap32((uint32_t)value); }
 static uint64_t swapped_64(uint64_t value) { return __builtin_bswap64(value); }
 
-/* `how` holds the MMU index in its low bits. */
-#define LOAD(name, symbol, type, bytes, in_memory)                                                                    \
+static void tell_memory_model(void *env, uint64_t at, int size, bool writes, uint32_t how, uintptr_t ra)
+{
+    Core *core = core_of_env(env);
+    if (core && core->memory)
+        memory_helper_access(core, (uint32_t)at, size, writes, (int)(how & MMU_INDEX), ra);
+}
+
+/* `how` holds the MMU index in its low bits.  The memory model hears of those that are `direct` here. */
+#define LOAD(name, symbol, type, bytes, in_memory, direct)                                                                    \
     static type name(void *env, uint64_t at, uint32_t how, uintptr_t ra)                                              \
     {                                                                                                                 \
         Core *core = watching_core(env);                                                                              \
@@ -30,10 +37,12 @@ static uint64_t swapped_64(uint64_t value) { return __builtin_bswap64(value); }
         type value = ((type(*)(void *, uint64_t, uint32_t, uintptr_t))lib.name)(env, at, how, ra);                    \
         if (watched)                                                                                                  \
             watch_end(core, &access, in_memory(value));                                                               \
+        if (direct)                                                                                                   \
+            tell_memory_model(env, at, bytes, false, how, ra);                                                        \
         return value;                                                                                                 \
     }
 
-#define STORE(name, symbol, type, bytes, in_memory)                                                                   \
+#define STORE(name, symbol, type, bytes, in_memory, direct)                                                                   \
     static void name(void *env, uint64_t at, type value, uint32_t how, uintptr_t ra)                                  \
     {                                                                                                                 \
         Core *core = watching_core(env);                                                                              \
@@ -42,12 +51,18 @@ static uint64_t swapped_64(uint64_t value) { return __builtin_bswap64(value); }
         ((void (*)(void *, uint64_t, type, uint32_t, uintptr_t))lib.name)(env, at, value, how, ra);                   \
         if (watched)                                                                                                  \
             watch_end(core, &access, in_memory(value));                                                               \
+        if (direct)                                                                                                   \
+            tell_memory_model(env, at, bytes, true, how, ra);                                                         \
     }
 
-SLOW_LOADS(LOAD)
-SLOW_STORES(STORE)
-DIRECT_LOADS(LOAD)
-DIRECT_STORES(STORE)
+#define SLOW_LOAD(...) LOAD(__VA_ARGS__, false)
+#define SLOW_STORE(...) STORE(__VA_ARGS__, false)
+#define DIRECT_LOAD(...) LOAD(__VA_ARGS__, true)
+#define DIRECT_STORE(...) STORE(__VA_ARGS__, true)
+SLOW_LOADS(SLOW_LOAD)
+SLOW_STORES(SLOW_STORE)
+DIRECT_LOADS(DIRECT_LOAD)
+DIRECT_STORES(DIRECT_STORE)
 
 int processor_mmu_index(const Core *core)
 {

@@ -7,9 +7,10 @@
  *   memory_model_tlb.c   translation, page walks, flushes
  *   memory_model_cache.c lines, replacement, MESI, snoops
  *   memory_model_bus.c   bus cycles and write buffers
+ *   memory_model_views.c geometry, counters and contents as Python sees them
  *   memory_model_type.c  the Python type that tests drive
  *
- * Nothing here knows Unicorn or (but for the last file) Python.  Clocks are the processor's; bus clocks are turned into
+ * Nothing here knows Unicorn or (but for the last two files) Python.  Clocks are the processor's; bus clocks are turned into
  * them by the multiplier, rounded up.  Where the manuals are silent, "Decision" says what was chosen.
  *
  * Not modelled: PAE and global pages (none of the three has them; walks under CR4.PAE are counted as `unmodelled` and
@@ -82,9 +83,9 @@ enum {
     FIELD(uncached_above)         /* ... and from here to 4 GiB; 0: nowhere */
 
 typedef struct {
-#define FIELD(name) uint32_t name;
-    MEMORY_GEOMETRY_FIELDS(FIELD)
-#undef FIELD
+#define GEOMETRY_FIELD(name) uint32_t name;
+    MEMORY_GEOMETRY_FIELDS(GEOMETRY_FIELD)
+#undef GEOMETRY_FIELD
 } MemoryGeometry;
 
 #define MEMORY_COUNTERS(COUNTER)                                                                                      \

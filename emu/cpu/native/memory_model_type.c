@@ -67,29 +67,6 @@ static void table_set(void *context, uint32_t physical, uint32_t bits)
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-static const char *const geometry_names[] = {
-#define FIELD(name) #name,
-    MEMORY_GEOMETRY_FIELDS(FIELD)
-#undef FIELD
-};
-
-static bool read_geometry(PyObject *dict, MemoryGeometry *geometry)
-{
-    uint32_t *fields = (uint32_t *)geometry;
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(geometry_names); i++) {
-        PyObject *item = PyDict_GetItemString(dict, geometry_names[i]);
-        unsigned long long number = item ? PyLong_AsUnsignedLongLong(item) : 0;
-        if (!item)
-            PyErr_Format(PyExc_KeyError, "the geometry has no %s", geometry_names[i]);
-        else if (!PyErr_Occurred() && number > UINT32_MAX)
-            PyErr_Format(PyExc_ValueError, "%s is too large", geometry_names[i]);
-        if (PyErr_Occurred())
-            return false;
-        fields[i] = (uint32_t)number;
-    }
-    return true;
-}
-
 static int type_init(TypeObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"geometry", "memory", "filters", NULL};
@@ -101,7 +78,7 @@ static int type_init(TypeObject *self, PyObject *args, PyObject *kwargs)
         return -1;
     }
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!w*|p", names, &PyDict_Type, &dict, &self->memory, &filters) ||
-        !read_geometry(dict, &geometry))
+        !memory_geometry_read(dict, &geometry))
         return -1;
     const char *why = memory_model_init(&self->model, &geometry, (PageTableAccess){table_read, table_set, self});
     if (why) {
@@ -223,73 +200,9 @@ static PyObject *type_passes(TypeObject *self, PyObject *args)
 
 /* ---- contents ---------------------------------------------------------------------------------------------------- */
 
-static PyObject *type_counters(TypeObject *self, PyObject *unused)
-{
-    PyObject *dict = PyDict_New();
-    const struct {
-        const char *name;
-        uint64_t value;
-    } counters[] = {
-#define COUNTER(name) {#name, self->model.counters.name},
-        MEMORY_COUNTERS(COUNTER)
-#undef COUNTER
-    };
-    for (size_t i = 0; dict && i < Py_ARRAY_LENGTH(counters); i++) {
-        PyObject *value = PyLong_FromUnsignedLongLong(counters[i].value);
-        if (!value || PyDict_SetItemString(dict, counters[i].name, value))
-            Py_CLEAR(dict);
-        Py_XDECREF(value);
-    }
-    return dict;
-}
-
-static bool append(PyObject *list, PyObject *item)
-{
-    bool good = item && !PyList_Append(list, item);
-    Py_XDECREF(item);
-    return good;
-}
-
-/* The valid entries: (TLB, set, way, page, frame, rights). */
-static PyObject *type_tlb(TypeObject *self, PyObject *unused)
-{
-    const struct {
-        const char *name;
-        const ModelTlb *tlb;
-    } tlbs[] = {{"data", &self->model.data_tlb}, {"code", &self->model.code_tlb}, {"large", &self->model.large_tlb}};
-    PyObject *list = PyList_New(0);
-    for (int t = 0; list && t < 3; t++) {
-        for (uint32_t i = 0; list && i < TLB_ENTRIES_MAX; i++) {
-            const ModelTlbEntry *entry = &tlbs[t].tlb->entries[i];
-            if (entry->rights && !append(list, Py_BuildValue("sIIIII", tlbs[t].name, i / tlbs[t].tlb->ways,
-                                                             i % tlbs[t].tlb->ways, entry->page, entry->frame,
-                                                             entry->rights)))
-                Py_CLEAR(list);
-        }
-    }
-    return list;
-}
-
-/* The valid lines: (cache, set, way, physical address, "S", "E" or "M"). */
-static PyObject *type_lines(TypeObject *self, PyObject *unused)
-{
-    const struct {
-        const char *name;
-        const ModelCache *cache;
-    } caches[] = {{"data", &self->model.data_cache}, {"code", &self->model.code_cache}};
-    PyObject *list = PyList_New(0);
-    for (int c = 0; list && c < 2; c++) {
-        const ModelCache *cache = caches[c].cache;
-        for (uint32_t i = 0; list && i < cache->lines; i++) {
-            if (cache->states[i] != LINE_INVALID &&
-                !append(list, Py_BuildValue("sIIIs#", caches[c].name, i / cache->ways, i % cache->ways,
-                                            cache->tags[i] << self->model.line_shift, &"ISEM"[cache->states[i]],
-                                            (Py_ssize_t)1)))
-                Py_CLEAR(list);
-        }
-    }
-    return list;
-}
+static PyObject *type_counters(TypeObject *self, PyObject *unused) { return memory_counters_dict(&self->model); }
+static PyObject *type_tlb(TypeObject *self, PyObject *unused) { return memory_tlb_list(&self->model, false); }
+static PyObject *type_lines(TypeObject *self, PyObject *unused) { return memory_lines_list(&self->model); }
 
 static PyMethodDef methods[] = {
     {"run", (PyCFunction)(void *)type_run, METH_VARARGS, NULL},

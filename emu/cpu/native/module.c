@@ -417,6 +417,7 @@ static PyMethodDef methods[] = {
     METHOD(remove_breakpoint, METH_O),
     OBSERVER_METHODS,
     TIMING_METHODS,
+    MEMORY_METHODS,
     {NULL, NULL, 0, NULL},
 };
 

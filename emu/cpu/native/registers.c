@@ -119,9 +119,18 @@ bool register_write(Core *core, const char *name, uint64_t value)
     char *at = (char *)core->env + reg->offset;
     switch (reg->kind) {
     case EFLAGS: write_eflags(core, (uint32_t)value); break;
-    case CR0: lib.update_cr0(core->env, (uint32_t)value); break;
-    case CR3: lib.update_cr3(core->env, (uint32_t)value); break;
-    case CR4: update_cr4(core, (uint32_t)value); break;
+    case CR0:
+        lib.update_cr0(core->env, (uint32_t)value);
+        memory_control(core, CONTROL_CR0);
+        break;
+    case CR3:
+        lib.update_cr3(core->env, (uint32_t)value);
+        memory_control(core, CONTROL_CR3);
+        break;
+    case CR4:
+        update_cr4(core, (uint32_t)value);
+        memory_control(core, CONTROL_CR4);
+        break;
     case SELECTOR: FIELD(uint32_t, at, SEG_SELECTOR) = (uint32_t)value & 0xffff; break;
     case TABLE_BASE: FIELD(uint64_t, at, SEG_BASE) = (uint32_t)value; break;
     case TABLE_LIMIT: FIELD(uint32_t, at, SEG_LIMIT) = (uint32_t)value & 0xffff; break;
@@ -219,6 +228,7 @@ void registers_reset(Core *core, uint32_t signature)
     update_cr4(core, 0);
     lib.update_cr3(env, 0);
     lib.update_cr0(env, 0x60000010); /* CD, NW, ET */
+    memory_control(core, CONTROL_CR3);
     FIELD(uint64_t, env, ENV_CR + 8 * 2) = 0;
     for (int i = SEG_ES; i <= SEG_GS; i++)
         segment_load(core, i, 0, 0, 0xffff, DATA);

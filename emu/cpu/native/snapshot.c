@@ -55,7 +55,8 @@ PyObject *core_save_state(Core *core, PyObject *unused)
 {
     if (core->running)
         return PyErr_Format(PyExc_RuntimeError, "not while the processor runs: stop it first");
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, sizeof(State));
+    size_t size = sizeof(State) + memory_state_size(core); /* the memory model's state is behind the processor's */
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
     if (!bytes)
         return NULL;
     State *state = (State *)PyBytes_AS_STRING(bytes);
@@ -84,6 +85,7 @@ PyObject *core_save_state(Core *core, PyObject *unused)
     memcpy(state->still_words, core->still_words, sizeof state->still_words);
     copy_unfinished(&state->seen, &core->seen);
     memcpy(state->env, core->env, sizeof state->env);
+    memory_state_save(core, (uint8_t *)(state + 1));
     return Py_BuildValue("(Ny#y#N)", bytes, (char *)core->msrs, (Py_ssize_t)(core->msr_count * sizeof *core->msrs),
                          (char *)core->cpuid, (Py_ssize_t)(core->cpuid_count * sizeof *core->cpuid),
                          saved_windows(core));
@@ -138,7 +140,7 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     if (!PyArg_ParseTuple(saved, "y#y#y#O!", &bytes, &length, &msrs, &msrs_length, &cpuid, &cpuid_length, &PyList_Type,
                           &windows))
         return NULL;
-    if ((size_t)length != sizeof(State) || (size_t)msrs_length != core->msr_count * sizeof *core->msrs ||
+    if ((size_t)length != sizeof(State) + memory_state_size(core) || (size_t)msrs_length != core->msr_count * sizeof *core->msrs ||
         (size_t)cpuid_length != core->cpuid_count * sizeof *core->cpuid)
         return PyErr_Format(PyExc_ValueError, "this is not the state of such a processor");
     const State *state = (const State *)bytes;
@@ -173,6 +175,7 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     *core->left = 0;
     rearm(core);
     lib.tlb_flush(core->cpu);
+    memory_state_load(core, (const uint8_t *)(state + 1));
     observe_forget(core);
     core->seen.debug_hits = state->debug_hits; /* #DB is still to come */
     rearm(core);

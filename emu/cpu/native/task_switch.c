@@ -121,6 +121,7 @@ static void load_cr3(Core *core, uint32_t value)
     if (core->running)
         observe_cr3(core, FIELD(uint32_t, core->env, ENV_CR + 8 * 3), value);
     lib.update_cr3(core->env, value);
+    memory_control(core, CONTROL_TASK_SWITCH);
 }
 
 static void load_registers(Core *core, const Task *task)

@@ -76,7 +76,7 @@ static bool fill(Core *core, uint64_t at, int size, int access, int mmu, bool pr
     return false;
 }
 
-static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
+static bool fill_soft_tlb(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
 {
     Core *core = core_of_cpu(cpu);
     if (access == ACCESS_FETCH && !probe && FIELD(void *, core->tcg, TCG_CPU))
@@ -108,6 +108,19 @@ static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool
     return true;
 }
 
+static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
+{
+    Core *core = core_of_cpu(cpu);
+    if (!core->memory)
+        return fill_soft_tlb(cpu, at, size, access, mmu, probe, ra);
+    TableEntries before = memory_tables_of(core, (uint32_t)at);
+    if (!probe)
+        core->memory->fill_access = access;
+    bool filled = fill_soft_tlb(cpu, at, size, access, mmu, probe, ra);
+    memory_tables_were(core, &before);
+    return filled;
+}
+
 bool tlb_install(Core *core)
 {
     core->executed = calloc(FRAMES / 8, 1);
@@ -123,6 +136,8 @@ bool tlb_install(Core *core)
 
 void tlb_host_wrote(Core *core, uint64_t at, uint64_t size)
 {
+    if (core->memory)
+        memory_device_wrote(core, at, size);
     for (uint64_t frame = at >> 12; size && frame <= (at + size - 1) >> 12; frame++) {
         if (was_executed(core, frame)) {
             const MemoryArea *area = area_at(core, at);

@@ -1,0 +1,267 @@
+/* What happens to memory in a run, on its way to the memory model; memory_events.h tells the rules.
+ *
+ * A call gets the clocks from its instruction to its block's end, since the clock counts blocks when they start.
+ */
+#include "core.h"
+
+#define CR0_PAGING (1u << 31)
+enum { USER_MMU = 1, FAULT_WRITE = 2, FAULT_USER = 4 };
+
+static inline int64_t now_at(const Core *core, uint32_t how) { return block_ticks(core) - (how >> HOW_REST); }
+
+static uint64_t data_events(const MemoryEvents *events)
+{
+    return events->model.counters.reads + events->model.counters.writes;
+}
+
+static void begin_event(MemoryEvents *events) { events->model.outcome = events->model.physical = 0; }
+
+static void tell(MemoryEvents *events, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags, int64_t now)
+{
+    begin_event(events);
+    int64_t clocks = memory_model_access(&events->model, linear, size, kind, flags, now);
+    if (clocks)
+        charge(events->core, clocks);
+    if (__builtin_expect(events->record != NULL, false))
+        memory_note(events, (uint8_t)kind, size, flags, linear, 0, now, clocks);
+}
+
+/* ---- data -------------------------------------------------------------------------------------------------------- */
+
+/* Most calls: nothing but the access, and mostly the filter knows it. */
+static inline __attribute__((always_inline)) void quick(MemoryEvents *events, uint32_t linear, uint32_t how,
+                                                        uint32_t size, MemoryKind kind, uint32_t user)
+{
+    MemoryModel *model = &events->model;
+    (&model->counters.reads)[kind]++;
+    int64_t clocks;
+    if (__builtin_expect(!memory_model_filter(model, linear, size, kind, user), false))
+        clocks = memory_model_look(model, linear, size, kind, user, now_at(events->core, how));
+    else if (kind == MEMORY_WRITE && model->writes_through)
+        clocks = memory_model_write_through(model, size, now_at(events->core, how));
+    else
+        return;
+    charge(events->core, clocks);
+}
+
+#define QUICK(name, size, kind, user)                                                                                 \
+    static void name(MemoryEvents *events, uint64_t linear, uint32_t how)                                             \
+    {                                                                                                                 \
+        quick(events, (uint32_t)linear, how, size, kind, user);                                                       \
+    }
+#define QUICK_KINDS(size)                                                                                             \
+    QUICK(read_##size, size, MEMORY_READ, 0)                                                                          \
+    QUICK(user_read_##size, size, MEMORY_READ, MEMORY_USER)                                                           \
+    QUICK(write_##size, size, MEMORY_WRITE, 0)                                                                        \
+    QUICK(user_write_##size, size, MEMORY_WRITE, MEMORY_USER)
+QUICK_KINDS(1)
+QUICK_KINDS(2)
+QUICK_KINDS(4)
+QUICK_KINDS(8)
+
+MemoryCall memory_quick_call(uint32_t how)
+{
+#define CALLS(size) {read_##size, user_read_##size, write_##size, user_write_##size}
+    static const MemoryCall calls[4][4] = {CALLS(1), CALLS(2), CALLS(4), CALLS(8)};
+    return calls[__builtin_ctz(how & HOW_SIZE)][(how & HOW_WRITE ? 2 : 0) + (how & HOW_USER ? 1 : 0)];
+}
+
+static void begin_instruction(MemoryEvents *events, uintptr_t ra)
+{
+    events->first_events = data_events(events);
+    events->first_instructions = block_instructions(events->core);
+    events->first_ra = ra;
+}
+
+/* Whether this access was made when its instruction was begun before. */
+static bool was_made(MemoryEvents *events)
+{
+    if (!events->skip)
+        return false;
+    events->skip--;
+    events->first_events--; /* it counts as one of this execution's */
+    return true;
+}
+
+void memory_any_access(MemoryEvents *events, uint64_t linear, uint32_t how)
+{
+    if (how & HOW_FIRST)
+        begin_instruction(events, (uintptr_t)__builtin_return_address(0));
+    if (was_made(events))
+        return;
+    uint32_t flags = (how & HOW_USER ? MEMORY_USER : 0) | (how & HOW_LOCKED ? MEMORY_LOCKED : 0);
+    tell(events, (uint32_t)linear, how & HOW_SIZE, how & HOW_WRITE ? MEMORY_WRITE : MEMORY_READ, flags,
+         now_at(events->core, how));
+}
+
+/* INS stores first to see a fault before it reads the port: no processor does. */
+void memory_no_access(MemoryEvents *events, uint64_t linear, uint32_t how) {}
+
+static int instruction_at(void *tb, uintptr_t ra) { return find_instruction(tb, ra - GETPC_ADJ, 0); }
+
+static int64_t helper_rest(Core *core, void *tb, uintptr_t ra)
+{
+    MemoryEvents *events = core->memory;
+    if (ra != events->helper_ra) {
+        int number = instruction_at(tb, ra), count = FIELD(uint16_t, tb, TB_ICOUNT);
+        events->helper_ra = ra;
+        events->helper_rest = number < 0 ? 0 : ticks_between(core, tb, number, count);
+    }
+    return events->helper_rest;
+}
+
+/* One that a helper made, or the processor where it delivers an interrupt: `ra` 0, or there is no block. */
+void memory_helper_access(Core *core, uint32_t linear, int size, bool writes, int mmu, uintptr_t ra)
+{
+    MemoryEvents *events = core->memory;
+    void *tb = ra ? current_block(core) : NULL;
+    int64_t now = block_ticks(core);
+    if (tb) {
+        now -= helper_rest(core, tb, ra);
+        bool begun = events->first_instructions == block_instructions(core) &&
+                     (events->first_ra == ra || instruction_at(tb, events->first_ra) == instruction_at(tb, ra));
+        if (!begun)
+            begin_instruction(events, ra);
+        if (was_made(events))
+            return;
+    }
+    tell(events, linear, (uint32_t)size, writes ? MEMORY_WRITE : MEMORY_READ, mmu == USER_MMU ? MEMORY_USER : 0, now);
+}
+
+/* ---- code -------------------------------------------------------------------------------------------------------- */
+
+static inline void enter_line(MemoryEvents *events, uint32_t line, uint32_t how)
+{
+    uint32_t linear = line << events->fetch_shift, flags = how & HOW_USER ? MEMORY_USER : 0;
+    events->line = line;
+    if (__builtin_expect(events->record != NULL, false))
+        tell(events, linear, events->fetch_bytes, MEMORY_FETCH, flags, now_at(events->core, how));
+    else
+        quick(events, linear, how, events->fetch_bytes, MEMORY_FETCH, flags);
+}
+
+void memory_fetch_line(MemoryEvents *events, uint64_t linear, uint32_t how)
+{
+    enter_line(events, (uint32_t)linear >> events->fetch_shift, how);
+}
+
+void memory_fetch_block(MemoryEvents *events, uint64_t where, uint32_t how)
+{
+    uint32_t pc = (uint32_t)where, bytes = where >> 32 & 0xffff, repeat = (uint32_t)(where >> 48);
+    uint32_t shift = events->fetch_shift, line = pc >> shift, last = (pc + (how & HOW_SIZE) - 1) >> shift;
+    bool falls_through = pc == events->next || pc == events->repeat;
+    events->next = pc + bytes;
+    events->repeat = repeat ? pc + repeat - 1 : events->next;
+    if (!falls_through)
+        enter_line(events, line, how);
+    while ((int32_t)(last - events->line) > 0)
+        enter_line(events, events->line + 1, how);
+}
+
+/* What an instruction in `tb` that is left, to be executed again, has done. */
+uint32_t memory_accesses_done(Core *core, void *tb, uint32_t linear_pc)
+{
+    const MemoryEvents *events = core->memory;
+    if (!tb || events->first_instructions != block_instructions(core) ||
+        instruction_at(tb, events->first_ra) != find_instruction(tb, 0, linear_pc))
+        return 0;
+    return (uint32_t)(data_events(events) - events->first_events);
+}
+
+/* Its block was left in front of the instruction at `linear_pc`. */
+void memory_left_at(Core *core, uint32_t linear_pc)
+{
+    core->memory->next = core->memory->repeat = linear_pc;
+    core->memory->skip = 0;
+}
+
+/* ---- what is no access ------------------------------------------------------------------------------------------- */
+
+void memory_page_fault(Core *core)
+{
+    MemoryEvents *events = core->memory;
+    uint32_t linear = FIELD(uint32_t, core->env, ENV_CR + 8 * 2), error_code = FIELD(uint32_t, core->env, ENV_ERROR_CODE);
+    MemoryKind kind = events->fill_access == ACCESS_FETCH ? MEMORY_FETCH
+                      : error_code & FAULT_WRITE          ? MEMORY_WRITE
+                                                          : MEMORY_READ;
+    tell(events, linear, 1, kind, error_code & FAULT_USER ? MEMORY_USER : 0, block_ticks(core));
+}
+
+/* Paging goes on or off: which accesses were translated? */
+static void count_paged(MemoryEvents *events)
+{
+    uint64_t all = data_events(events) + events->model.counters.fetches;
+    if (events->model.cr0 & CR0_PAGING)
+        events->paged += all - events->paged_since;
+    events->paged_since = all;
+}
+
+uint64_t memory_paged_accesses(const MemoryEvents *events)
+{
+    uint64_t all = data_events(events) + events->model.counters.fetches;
+    return events->paged + (events->model.cr0 & CR0_PAGING ? all - events->paged_since : 0);
+}
+
+void memory_control(Core *core, ControlEvent event)
+{
+    enum { TRACE_CR0 = 4, TRACE_CR3, TRACE_CR4, TRACE_TASK_SWITCH };
+    MemoryEvents *events = core->memory;
+    if (!events)
+        return;
+    uint32_t cr0 = FIELD(uint32_t, core->env, ENV_CR), cr3 = FIELD(uint32_t, core->env, ENV_CR + 8 * 3),
+             cr4 = FIELD(uint32_t, core->env, ENV_CR + 8 * 4);
+    count_paged(events);
+    begin_event(events);
+    memory_model_control(&events->model, cr0, cr3, cr4, event);
+    if (!events->record)
+        return;
+    const uint32_t values[] = {[CONTROL_CR0] = cr0, [CONTROL_CR3] = cr3, [CONTROL_CR4] = cr4,
+                               [CONTROL_TASK_SWITCH] = cr3};
+    static const uint8_t operations[] = {[CONTROL_CR0] = TRACE_CR0, [CONTROL_CR3] = TRACE_CR3,
+                                         [CONTROL_CR4] = TRACE_CR4, [CONTROL_TASK_SWITCH] = TRACE_TASK_SWITCH};
+    memory_note(events, operations[event], 0, 0, 0, values[event], events->record->then, 0);
+}
+
+enum { TRACE_INVLPG = 8, TRACE_FLUSH_CACHE, TRACE_SNOOP, TRACE_DRAIN };
+
+void memory_invlpg(Core *core, uint32_t linear)
+{
+    MemoryEvents *events = core->memory;
+    begin_event(events);
+    memory_model_invlpg(&events->model, linear);
+    if (events->record)
+        memory_note(events, TRACE_INVLPG, 0, 0, linear, 0, events->record->then, 0);
+}
+
+/* INVD and WBINVD. */
+void memory_cache_flush(MemoryEvents *events, uint64_t writes_back, uint32_t how)
+{
+    begin_event(events);
+    int64_t now = now_at(events->core, how), clocks = memory_model_flush_cache(&events->model, writes_back, now);
+    charge(events->core, clocks);
+    if (events->record)
+        memory_note(events, TRACE_FLUSH_CACHE, 0, (uint32_t)writes_back, 0, 0, now, clocks);
+}
+
+void memory_device_wrote(Core *core, uint64_t physical, uint64_t size)
+{
+    MemoryEvents *events = core->memory;
+    if (!core->running || !size || physical + size > UINT32_MAX)
+        return;
+    int64_t now = clock_ticks(core);
+    begin_event(events);
+    memory_model_snoop(&events->model, (uint32_t)physical, (uint32_t)size, true, now);
+    if (events->record)
+        memory_note(events, TRACE_SNOOP, 0, 1, (uint32_t)physical, (uint32_t)size, now, 0);
+}
+
+/* A port access waits until the write buffers are empty. */
+void memory_port_access(Core *core)
+{
+    MemoryEvents *events = core->memory;
+    begin_event(events);
+    int64_t now = clock_ticks(core), clocks = memory_model_drain(&events->model, now);
+    charge(core, clocks);
+    if (events->record)
+        memory_note(events, TRACE_DRAIN, 0, 0, 0, 0, now, clocks);
+}

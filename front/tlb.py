@@ -1,0 +1,117 @@
+"""The TLBs and caches of the processor that `--timing` models, as data.
+
+>>> from hillemu import Machine
+>>> machine = Machine(mem="16M", timing="i486")
+>>> loaded = machine.load_demo()
+>>> stop = machine.run()
+>>> machine.tlb.misses > 0 and machine.cache.lines[0].state
+'S'
+
+They are the model's (docs/timing.md), not the host's; looking changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hillemu.emu.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hillemu.emu.cpu.memory_events import CacheLine, ModelledMemory, TlbEntry
+
+
+def memory_model_of(memory: ModelledMemory | None, wanted: str) -> ModelledMemory:
+    """`memory`, or `OptionError` where the machine has none and `wanted` was asked for."""
+    if memory is None:
+        raise OptionError("--timing", f"{wanted}: only the models i386, i486 and pentium have TLBs and caches")
+    return memory
+
+
+class Tlb:
+    """Translations: what is held, and what it cost to find the others."""
+
+    def __init__(self, memory: ModelledMemory) -> None:
+        self._memory = memory
+        self._counters: Callable[[], dict[str, int]] = memory.counters
+
+    @property
+    def entries(self) -> list[TlbEntry]:
+        """The valid ones, by TLB, set and way."""
+        return self._memory.tlb()
+
+    @property
+    def hits(self) -> int:
+        """Accesses with paging on that needed no page walk."""
+        return self._memory.paged_accesses() - self.misses
+
+    @property
+    def misses(self) -> int:
+        """Page walks, those that ended in a page fault with them."""
+        counters = self._counters()
+        return counters["data_tlb_misses"] + counters["code_tlb_misses"]
+
+    @property
+    def walk_cycles(self) -> int:
+        """That walks took, with their reads and with setting A and D."""
+        return self._counters()["walk_clocks"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts, for JSON."""
+        counters = self._counters()
+        return {
+            "hits": self.hits,
+            "misses": self.misses,
+            "code_misses": counters["code_tlb_misses"],
+            "evictions": counters["tlb_evictions"],
+            "walk_cycles": self.walk_cycles,
+            "walk_reads_from_memory": counters["walk_misses"],
+            "accessed_and_dirty_updates": counters["updates"],
+            "walks_that_faulted": counters["faults"],
+            "flushes": counters["flushes_cr3"] + counters["flushes_task"] + counters["flushes_mode"],
+            "invlpgs": counters["invlpgs"],
+            "untranslated_pae": counters["unmodelled"],
+        }
+
+
+class Cache:
+    """Memory that is held near the processor; a processor without a cache misses always."""
+
+    def __init__(self, memory: ModelledMemory) -> None:
+        self._memory = memory
+
+    @property
+    def lines(self) -> list[CacheLine]:
+        """The valid ones, by cache, set and way."""
+        return self._memory.lines()
+
+    @property
+    def hits(self) -> int:
+        """Reads, writes and lines of code that were there."""
+        counters = self._memory.counters()
+        return counters["reads"] + counters["writes"] + counters["fetches"] - self.misses
+
+    @property
+    def misses(self) -> int:
+        """Those that were not."""
+        counters = self._memory.counters()
+        if not self._memory.geometry.data_cache_bytes:
+            return counters["reads"] + counters["writes"] + counters["fetches"]
+        return counters["data_cache_misses"] + counters["code_cache_misses"] + counters["write_misses"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts, for JSON."""
+        counters = self._memory.counters()
+        return {
+            "hits": self.hits,
+            "misses": self.misses,
+            "read_misses": counters["data_cache_misses"],
+            "code_misses": counters["code_cache_misses"],
+            "write_misses": counters["write_misses"],
+            "evictions": counters["cache_evictions"],
+            "write_backs": counters["write_backs"],
+            "bus_writes": counters["bus_writes"],
+            "uncached": counters["uncached"],
+            "wait_cycles": counters["stall_clocks"],
+        }
