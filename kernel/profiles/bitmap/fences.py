@@ -16,6 +16,7 @@ from hillemu.kernel.mm.debug_aids import FENCE, FENCE_BYTES, POISON, Options, di
 from hillemu.kernel.profiles.bitmap.page_window import PageWindow
 
 _FENCE = bytes([FENCE]) * FENCE_BYTES
+_POISON = bytes([POISON])
 
 
 class Fences:
@@ -29,22 +30,21 @@ class Fences:
     def fence(self, content: int, size: int) -> None:
         """Put the fence into the block of `size` bytes at `content`."""
         if self.options.red_zones:
-            self.window.write(content + size - FENCE_BYTES, _FENCE)
+            self._fill(content + size - FENCE_BYTES, _FENCE)
 
     def broken_fence(self, content: int, size: int) -> str:
         """Where the fence of that block is broken, in words; nothing if it stands."""
-        at = content + size - FENCE_BYTES
-        found = difference(self.window.read(at, FENCE_BYTES), FENCE, at)
+        found = self._difference(content + size - FENCE_BYTES, _FENCE)
         return f"written behind its bounds: {found}" if found else ""
 
     def poison(self, start: int, end: int) -> None:
         """Fill what is free now, from `start` up to `end`."""
         if self.options.poison:
-            self.window.write(start, bytes([POISON]) * (end - start))
+            self._fill(start, _POISON * (end - start))
 
     def broken_poison(self, start: int, count: int) -> str:
         """What was written into free memory, in words; nothing if nothing was."""
-        found = difference(self.window.read(start, count), POISON, start)
+        found = self._difference(start, _POISON * count)
         return f"written after it was freed: {found}" if found else ""
 
     def fault_in(self, content: int, size: int, *, is_free: bool) -> str:
@@ -52,3 +52,16 @@ class Fences:
         if is_free:
             return self.broken_poison(content, size) if self.options.poison else ""
         return self.broken_fence(content, size) if self.options.red_zones else ""
+
+    def _fill(self, at: int, data: bytes) -> None:
+        start = self.window.start(at, len(data))
+        if start >= 0:
+            self.window.bytes[start : start + len(data)] = data
+        else:
+            self.window.write(at, data)
+
+    def _difference(self, at: int, expected: bytes) -> str:
+        start = self.window.start(at, len(expected))
+        if start >= 0 and self.window.bytes[start : start + len(expected)] == expected:
+            return ""
+        return difference(self.window.read(at, len(expected)), expected[0], at)

@@ -17,7 +17,7 @@ from hillemu.emu.guest import GuestMemory
 from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE, Frame, PhysAddr, VirtAddr
 from hillemu.kernel.errors import InvalidParameters
 from hillemu.kernel.mm.page_tables import PRESENT, WRITABLE
-from hillemu.kernel.mm.words import words_from_zero
+from hillemu.kernel.mm.words import window_from_zero, words_from_zero
 from hillemu.kernel.profiles.bitmap.page_bitmap import PageBitmap
 
 _FOUR_GIB = 1 << 32
@@ -47,7 +47,10 @@ class PageWindow:
             raise InvalidParameters(f"kernel pages: 0x{base:08X}-0x{end:08X} is no range of pages")
         self.memory, self.pages, self.base, self.end = memory, pages, base, end
         self._mapper = mapper
-        self.u32 = words_from_zero(memory, max(run.end for run in memory.ram_ranges if run.end <= _FOUR_GIB), "I")
+        end_of_ram = max(run.end for run in memory.ram_ranges if run.end <= _FOUR_GIB)
+        self.u32 = words_from_zero(memory, end_of_ram, "I")
+        self.bytes = window_from_zero(memory, end_of_ram)
+        """The same memory, by physical address."""
         self.delta: dict[int, int] = {}
         """By number of a mapped page: what to add to the number of a word to get its place in `u32`."""
         self.top = base
@@ -109,6 +112,12 @@ class PageWindow:
         """Change the 32-bit word at `at`, a multiple of 4."""
         self.u32[(at >> 2) + self.delta[at >> PAGE_SHIFT]] = value
 
+    def start(self, at: int, count: int) -> int:
+        """Where in `bytes` the `count` bytes at `at` lie; -1 if they do not lie in one page."""
+        if (at & PAGE_SIZE - 1) + count > PAGE_SIZE:
+            return -1
+        return (self.delta[at >> PAGE_SHIFT] << 2) + at
+
     def read(self, at: int, count: int) -> bytes:
         """`count` bytes from virtual address `at` on; `KeyError` if one of the pages is not mapped."""
         pieces = []
@@ -120,7 +129,10 @@ class PageWindow:
         return b"".join(pieces)
 
     def write(self, at: int, data: bytes) -> None:
-        """Write from virtual address `at` on; `KeyError` if one of the pages is not mapped."""
+        """Write from virtual address `at` on; `KeyError` if one of the pages is not mapped.
+
+        It may be code: the processor notices.
+        """
         done = 0
         while done < len(data):
             here = min(len(data) - done, PAGE_SIZE - (at + done & PAGE_SIZE - 1))

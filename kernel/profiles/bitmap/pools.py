@@ -2,15 +2,15 @@
 
 ::
 
-    page    | pool_page, 64 bytes | object 0 | object 1 | ...        objects of 16, 32, 64 or 128 bytes
+    page    | pool_page, 64 bytes | object 0 | object 1 | ...        objects of 16, 32, 48 ... 128 bytes
 
 What counts lies in guest memory: at the start of every page its `pool_page`, whose `used` has a bit for every object.
 The lowest free object of the lowest page of its size is given out; which pages have free objects, sorted lists outside
 guest memory know.  A page that becomes free is given back, unless it is the only one of its size with free objects:
 the next allocation would take it again.
 
-A free that makes no sense is counted, reported and ignored.  A `pool_page` that was overwritten is reported, counted
-and put right, as far as its bits are not concerned: only they know what is in use.
+A free that makes no sense is counted, reported and ignored.  A `pool_page` that contradicts itself was overwritten:
+this is reported, counted and put right, where the bits are what is believed: only they know what is in use.
 
 Not modelled: fences and poison; an object that is written beyond its end damages the next one unnoticed.
 """
@@ -27,7 +27,7 @@ from hillemu.kernel.mm.structure import Structure
 from hillemu.kernel.mm.words import Words, words
 from hillemu.kernel.profiles.bitmap.page_window import PageWindow
 
-OBJECT_SIZES = (16, 32, 64, 128)
+OBJECT_SIZES = tuple(range(16, 129, 16))
 LARGEST_OBJECT = OBJECT_SIZES[-1]
 HEADER_BYTES = 64
 MAGIC = 0x4C4F4F50
@@ -35,7 +35,6 @@ MAGIC = 0x4C4F4F50
 
 PAGE = Structure("pool_page", "u32 magic", "u32 object_size", "u32 free_objects", "u8 used[32]")
 _MAGIC, _SIZE, _FREE, _USED = range(4)
-_USED_WORDS = 8
 _FULL = 0xFFFFFFFF
 
 
@@ -69,23 +68,21 @@ class Pools:
 
     def alloc(self, size: int) -> VirtAddr:
         """An object of at least `size` bytes, 1 to `LARGEST_OBJECT`; 0 if there is no memory."""
-        object_size = max(16, 1 << (size - 1).bit_length())
-        pages, u32 = self._open[object_size], self.window.u32
+        object_size = size + 15 & -16
+        pages = self._open[object_size]
         if not pages and not self._new_page(object_size):
             return VirtAddr(0)
         at = pages[0]
-        head = self._head(at)
-        index = next((index for index in range(_USED_WORDS) if u32[head + _USED + index] != _FULL), _USED_WORDS)
-        used = u32[head + _USED + index] if index < _USED_WORDS else 0
-        number = index << 5 | (~used & used + 1).bit_length() - 1
-        if number >= capacity(object_size):  # somebody else has changed the bits
-            self._mend(at)
+        head, bits = self._look(at, object_size)
+        number = (~bits & bits + 1).bit_length() - 1
+        if number >= _CAPACITY[object_size]:  # somebody else has set bits, and the page is in the list no more
             return self.alloc(size)
-        u32[head + _USED + index] = used | used + 1
-        u32[head + _FREE] -= 1
-        if not u32[head + _FREE]:
+        u32 = self.window.u32
+        u32[head + _USED + (number >> 5)] |= 1 << (number & 31)
+        u32[head + _FREE] = left = u32[head + _FREE] - 1
+        if not left:
             del pages[0]
-        self._count(PoolCount.ALLOCATED)
+        self.counts[_ALLOCATED] = self.counts[_ALLOCATED] + 1 & _FULL
         return VirtAddr(at + HEADER_BYTES + number * object_size)
 
     def free(self, content: int) -> bool:
@@ -95,19 +92,19 @@ class Pools:
         if size is None:
             return self._refuse(content, PoolCount.UNKNOWN, "which is in no pool")
         number, inside = divmod(content - at - HEADER_BYTES, size)
-        if not 0 <= number < capacity(size) or inside:
+        if not 0 <= number < _CAPACITY[size] or inside:
             return self._refuse(content, PoolCount.INTERIOR, f"which is not the start of an object of {size} bytes")
-        head, u32 = self._head(at), self.window.u32
-        word, bit = head + _USED + (number >> 5), 1 << (number & 31)
-        if not u32[word] & bit:
+        head, bits = self._look(at, size)
+        if not bits >> number & 1:
             return self._refuse(content, PoolCount.DOUBLE, "which is free already")
-        u32[word] &= ~bit
-        u32[head + _FREE] += 1
-        self._count(PoolCount.FREED)
+        u32 = self.window.u32
+        u32[head + _USED + (number >> 5)] &= ~(1 << (number & 31))
+        u32[head + _FREE] = free = u32[head + _FREE] + 1
+        self.counts[_FREED] = self.counts[_FREED] + 1 & _FULL
         pages = self._open[size]
-        if u32[head + _FREE] == 1:
+        if free == 1:
             insort(pages, at)
-        if u32[head + _FREE] == capacity(size) and len(pages) > 1:
+        if free == _CAPACITY[size] and len(pages) > 1:
             del pages[bisect_left(pages, at)]
             del self._size_of[at]
             insort(self._gaps, at)
@@ -119,7 +116,7 @@ class Pools:
         at = content & -PAGE_SIZE
         size = self._size_of.get(at, 0)
         number, inside = divmod(content - at - HEADER_BYTES, size) if size else (-1, 0)
-        if not 0 <= number < capacity(size) or inside:
+        if not 0 <= number < _CAPACITY[size] or inside:
             return 0
         return size if self.window.get(at + 4 * (_USED + (number >> 5))) >> (number & 31) & 1 else 0
 
@@ -157,51 +154,55 @@ class Pools:
         else:
             window.top = VirtAddr(at + PAGE_SIZE)
         self._size_of[at] = size
-        for word, value in enumerate((MAGIC, size, capacity(size), *_unusable(size))):
-            window.set(at + 4 * word, value)
+        self._write(at, size, _BEYOND[size])
         insort(self._open[size], at)
         return True
 
-    def _head(self, at: int) -> int:
-        """Where in `u32` the `pool_page` of a page lies, which is right then."""
-        head, size, u32 = (at >> 2) + self.window.delta[at >> PAGE_SHIFT], self._size_of[at], self.window.u32
-        # Where the count is at an end, pages enter and leave lists: there it must be right.
-        if u32[head] != MAGIC or u32[head + _SIZE] != size or not 0 < u32[head + _FREE] < capacity(size):
-            self._mend(at)
-        return head
+    def _write(self, at: int, size: int, bits: int) -> None:
+        free = _ALL_BITS - bits.bit_count()
+        raw = b"".join(word.to_bytes(4, "little") for word in (MAGIC, size, free)) + bits.to_bytes(
+            _BITS_BYTES, "little"
+        )
+        self.window.write(at, raw)
 
-    def _mend(self, at: int) -> None:
-        """Report what is wrong in a `pool_page`, if anything is, and put it right."""
-        fault = self._fault_in(at)
-        if not fault:
-            return
-        window, size = self.window, self._size_of[at]
-        self._count(PoolCount.OVERWRITTEN)
-        self.report(f"pools: the pool_page at 0x{at:08X} was overwritten: {fault}; it is put right")
-        bits = [window.get(at + 4 * (_USED + word)) | unusable for word, unusable in enumerate(_unusable(size))]
-        free = sum(32 - word.bit_count() for word in bits)
-        for word, value in enumerate((MAGIC, size, free, *bits)):
-            window.set(at + 4 * word, value)
-        listed, pages = at in self._open[size], self._open[size]
-        if free and not listed:
-            insort(pages, at)
-        elif listed and not free:
-            pages.remove(at)
+    def _look(self, at: int, size: int) -> tuple[int, int]:
+        """Where in `u32` the `pool_page` of a page lies, and its bits; it is right then."""
+        window = self.window
+        head = (at >> 2) + window.delta[at >> PAGE_SHIFT]
+        u32, bits = window.u32, self._bits(head)
+        if (
+            u32[head] != MAGIC
+            or u32[head + _SIZE] != size
+            or bits.bit_count() + u32[head + _FREE] != _ALL_BITS
+            or bits & _BEYOND[size] != _BEYOND[size]
+        ):
+            self._count(PoolCount.OVERWRITTEN)
+            fault = self._fault_in(at)
+            self.report(f"pools: the pool_page at 0x{at:08X} was overwritten: {fault}; it is put right")
+            bits |= _BEYOND[size]
+            self._write(at, size, bits)
+            listed, pages = at in self._open[size], self._open[size]
+            if listed and bits == _FULL_PAGE:
+                pages.remove(at)
+            elif not listed and bits != _FULL_PAGE:
+                insort(pages, at)
+        return head, bits
+
+    def _bits(self, head: int) -> int:
+        at = 4 * (head + _USED)
+        return int.from_bytes(self.window.bytes[at : at + _BITS_BYTES], "little")
 
     def _fault_in(self, at: int) -> str:
         """What is wrong in a `pool_page`, in words; nothing if all is well."""
         window, size = self.window, self._size_of[at]
         magic, object_size, free = (window.get(at + 4 * word) for word in (_MAGIC, _SIZE, _FREE))
+        bits = self._bits((at >> 2) + window.delta[at >> PAGE_SHIFT])
         if magic != MAGIC or object_size != size:
             return f"magic={magic:#x} object_size={object_size}, not {MAGIC:#x} and {size}"
-        if any(window.get(at + 4 * (_USED + word)) & bits != bits for word, bits in enumerate(_unusable(size))):
+        if bits & _BEYOND[size] != _BEYOND[size]:
             return f"objects beyond the {capacity(size)} that there are seem free"
-        clear = self._clear_bits(at)
+        clear = _ALL_BITS - bits.bit_count()
         return f"free_objects={free}, but {clear} bits are clear" if free != clear else ""
-
-    def _clear_bits(self, at: int) -> int:
-        used = (self.window.get(at + 4 * (_USED + word)) for word in range(_USED_WORDS))
-        return sum(32 - word.bit_count() for word in used)
 
     def _refuse(self, content: int, why: PoolCount, words_: str) -> bool:
         self._count(why)
@@ -216,12 +217,15 @@ def capacity(object_size: int) -> int:
     """How many objects a page has.
 
     >>> [capacity(size) for size in OBJECT_SIZES]
-    [252, 126, 63, 31]
+    [252, 126, 84, 63, 50, 42, 36, 31]
     """
     return (PAGE_SIZE - HEADER_BYTES) // object_size
 
 
-def _unusable(size: int) -> tuple[int, ...]:
-    """The bits of `used` that stand for no object."""
-    count = capacity(size)
-    return tuple(_FULL << min(max(count - 32 * word, 0), 32) & _FULL for word in range(_USED_WORDS))
+_CAPACITY = {size: capacity(size) for size in OBJECT_SIZES}
+_BITS_BYTES = PAGE.members["used"].size_bytes
+_ALL_BITS = 8 * _BITS_BYTES
+_FULL_PAGE = (1 << _ALL_BITS) - 1
+_BEYOND = {size: _FULL_PAGE >> count << count for size, count in _CAPACITY.items()}
+"""By size of objects: the bits that stand for no object; they are set."""
+_ALLOCATED, _FREED = int(PoolCount.ALLOCATED), int(PoolCount.FREED)

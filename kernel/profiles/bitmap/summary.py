@@ -32,8 +32,8 @@ def summary_lines(kernel: BitmapKernel) -> Iterator[str]:
     pools, used = kernel.heap.pools, kernel.heap.pools.used()
     yield (
         f"pools: {pools.size_bytes} bytes; {pools.counts[PoolCount.ALLOCATED]} allocated, "
-        f"{pools.counts[PoolCount.FREED]} freed; in use "
-        + ", ".join(f"{count} of {size} bytes" for size, count in used.items())
+        f"{pools.counts[PoolCount.FREED]} freed; "
+        + (", ".join(f"{count} of {size} bytes" for size, count in used.items() if count) or "none in use")
     )
     faults = residents.counts
     yield (
