@@ -41,11 +41,20 @@ def _undisturbed() -> bool:
 
 
 class _Hit(NamedTuple):
-    """Going back would stop where `instructions` have been executed, and `at`, if that matters, is next."""
+    """Going back would stop where `instructions` have been executed and `at` is next, or in front of `access`."""
 
-    instructions: int
     stop: Stopped
-    at: int | None = None
+    instructions: int = 0
+    at: int = 0
+    access: WatchHit | None = None
+
+
+_Noted = dict[int | Watchpoint, _Hit]
+"""The last hit of each breakpoint and watchpoint, in order of time."""
+
+
+def _newest(noted: _Noted) -> _Hit | None:
+    return next(reversed(noted.values()), None)
 
 
 class Backwards:
@@ -66,7 +75,7 @@ class Backwards:
         if not history.before(now):
             return HISTORY_BEGINS
         if now.deliveries and history.go_to(count, now, _undisturbed) and history.now < now:
-            return _STEPPED
+            return self._watched_until(now)
         first = history.before(now)[0]
         if count <= first.moment.instructions:
             history.restore(first)
@@ -81,9 +90,7 @@ class Backwards:
         if self._has_waited_since(now):
             history.run_again(count, _undisturbed)
             return _STEPPED
-        if self._points.watchpoints:
-            return self._watched_step(count)
-        return _STEPPED
+        return self._watched_until(now)
 
     def go_on(self) -> Stopped:
         """Go back to the last place where the run would have stopped."""
@@ -110,53 +117,71 @@ class Backwards:
     def _last_hit(self, kept: Kept, end: Moment) -> _Hit | None:
         """The last place from `kept` on and before `end`; leaves the machine anywhere."""
         self._history.restore(kept)
-        hits: list[_Hit] = []
-        with self._noting(hits):
+        with self._noting(end) as noted:
             self._history.run_again(end.instructions, self._look)
-        # A run ends before a handler is entered: where `end` is in one, what was interrupted may be the place.
-        at, now = self._machine.cpu.linear_eip, self._history.now
-        if now.ticks == end.ticks and now < end and (stop := self._points.reached(at)) is not None:
-            return _Hit(end.instructions, stop, at)
-        return max(hits, key=lambda hit: (hit.instructions, hit.at is None), default=None)
+            # A run ends before a handler is entered: where `end` is in one, what was interrupted may be the place.
+            at, now = self._machine.cpu.linear_eip, self._history.now
+            is_interrupted = now.ticks == end.ticks and now < end
+            stop = self._points.reached(at) if is_interrupted else None
+            before_entry = _newest(noted)
+            self._enter_handler(end)
+        newest = _newest(noted)
+        return _Hit(stop, end.instructions, at) if stop is not None and newest is before_entry else newest
+
+    def _enter_handler(self, end: Moment) -> None:
+        """Go on into a handler, if `end` is in front of its first instruction; leaves the machine somewhere behind."""
+        if self._points.watchpoints and end.deliveries and self._history.now < end:
+            self._machine.run(max_insns=1)
 
     @contextmanager
-    def _noting(self, hits: list[_Hit]) -> Iterator[None]:
-        """Note in `hits` the last hit of each point; an instruction that is executed again counts again."""
+    def _noting(self, end: Moment) -> Iterator[_Noted]:
+        """Note the last hit of each point before `end`."""
         machine = self._machine
-        last: dict[object, _Hit] = {}
-
+        noted: _Noted = {}
         came: dict[int, int] = {}
+
+        def note(point: int | Watchpoint, hit: _Hit) -> None:
+            noted.pop(point, None)
+            noted[point] = hit
 
         def arrived(at: int) -> None:
             count, before = machine.cpu.instructions, came.get(at)
             came[at] = count
-            if before == count - 1 and self._is_at_spent_rep():
+            if count >= end.instructions or (before == count - 1 and self._is_at_spent_rep()):
                 return
             if (stop := self._points.reached(at)) is not None:
-                last[at] = _Hit(count, stop, at)
+                note(at, _Hit(stop, count, at))
 
         def accessed(point: Watchpoint, hit: WatchHit) -> None:
-            if point.is_undone_by(hit):
-                last[point] = _Hit(hit.at - 1, point.stop(hit))
+            if hit.at <= end.instructions and point.is_undone_by(hit):
+                note(point, _Hit(point.stop(hit), access=hit))
 
-        observers = machine.cpu.processor.observers
-        with ExitStack() as taken_back:
+        with ExitStack() as taken_back, self._watching(accessed):
+            observers = machine.cpu.processor.observers
             for at in self._points.breakpoints:
                 observers.on_arrival(at, arrived)
                 taken_back.callback(observers.remove_on_arrival, at, arrived)
+            yield noted
+
+    @contextmanager
+    def _watching(self, accessed: Callable[[Watchpoint, WatchHit], None]) -> Iterator[None]:
+        """Call with each access that a watchpoint is for."""
+        observers = self._machine.cpu.processor.observers
+        with ExitStack() as taken_back:
             for point in self._points.watchpoints:
                 number = observers.add_watch(point.at, point.length, point.access, on_hit=partial(accessed, point))
                 taken_back.callback(observers.remove_watch, number)
             yield
-        hits += last.values()
 
     # ---- going there --------------------------------------------------------------------------------------------
 
     def _arrive(self, hit: _Hit, now: Moment) -> Stopped:
+        if hit.access is not None:
+            return hit.stop if self._go_in_front_of(hit.access, now) else PARTED
         if not self._history.go_to(hit.instructions, now, _undisturbed):
             return PARTED
         machine = self._machine
-        if hit.at is None or machine.cpu.linear_eip == hit.at:
+        if machine.cpu.linear_eip == hit.at:
             return hit.stop
         # It is a handler's first instruction: no other is executed before it.
         is_ours = hit.at not in machine.breakpoints
@@ -166,6 +191,20 @@ class Backwards:
             machine.breakpoints.remove(hit.at)
         return hit.stop if machine.cpu.linear_eip == hit.at else PARTED
 
+    def _go_in_front_of(self, access: WatchHit, now: Moment) -> bool:
+        """Go to the instruction that made `access`, or to the one that was interrupted when a delivery pushed it."""
+        history = self._history
+        if not history.go_to(access.at - 1, now, _undisturbed):
+            return history.go_to(access.at, now, _undisturbed)
+        here = history.keep()
+        seen: list[WatchHit] = []
+        with self._watching(lambda _, hit: seen.append(hit)):
+            history.run_again(access.at, _undisturbed)
+        if any(hit[1:] == access[1:] for hit in seen):  # the number of the watch differs
+            history.restore(here)
+        # Otherwise the delivery comes next: all that the instruction before it did is done.
+        return True
+
     def _has_waited_since(self, now: Moment) -> bool:
         """Whether the next instruction is HLT, and the wait for an interrupt has brought the time to `now`."""
         machine = self._machine
@@ -174,11 +213,13 @@ class Backwards:
     def _is_at_spent_rep(self) -> bool:
         return is_spent_rep(self._machine.cpu.processor, self._machine.memory)
 
-    def _watched_step(self, count: int) -> Stopped:
-        """The stop in front of the instruction that is the `count`-th: whether it makes an access that is watched."""
+    def _watched_until(self, now: Moment) -> Stopped:
+        """The stop in front of what leads to `now`: whether that makes an access that is watched."""
+        if not self._points.watchpoints:
+            return _STEPPED
         here = self._history.keep()
-        hits: list[_Hit] = []
-        with self._noting(hits):
-            self._history.run_again(count, _undisturbed)
+        with self._noting(now) as noted:
+            self._history.run_again(now.instructions, _undisturbed)
+            self._enter_handler(now)
         self._history.restore(here)
-        return next((hit.stop for hit in hits if hit.at is None), _STEPPED)
+        return next((hit.stop for hit in noted.values() if hit.access is not None), _STEPPED)
