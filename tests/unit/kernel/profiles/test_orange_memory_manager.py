@@ -15,7 +15,7 @@ from hillemu.emu.i386.paging import translate
 from hillemu.kernel.errors import Corruption, InvalidParameters
 from hillemu.kernel.profiles.orange.check import check
 from hillemu.kernel.profiles.orange.memory_manager import MM, MemoryManager, MmCount
-from hillemu.kernel.profiles.orange.pf_list import PF, PageType, Protection
+from hillemu.kernel.profiles.orange.pf_list import PF, PageType, PfList, Protection
 
 KB = 1 << 10
 PF_LIST = 0x501000
@@ -165,6 +165,28 @@ def test_memory_that_shows_no_buffer_is_as_good(closed_memory: type) -> None:
     mm = MemoryManager.init_mm(memory, VARIABLES)
     assert mm.vm_alloc(16 * MIB, 7 * KB)
     assert check(mm) == []
+
+
+def test_a_part_of_a_page_at_the_end_of_memory_is_no_frame() -> None:
+    memory = loaded_memory(8)
+    save_ranges(memory, (MIB, 6 * MIB + 0xFFF))
+    mm = MemoryManager.init_mm(memory, VARIABLES)
+    assert mm.pf_list.count == 6 * 256
+    assert MM.read(memory, VARIABLES)["end"] == 7 * MIB
+
+
+def test_a_search_finds_frames_in_a_row_wherever_they_lie() -> None:
+    """It reads the list in pieces of 4096 entries; no place may fall between two of them."""
+    count = 3 * 4096
+    pf_list = PfList.create(FakeMemory(MIB), PhysAddr(0), PhysAddr(0x100000), count, 0)
+    pf_list.take(0, count, Protection.READ_WRITE)
+    for first, pages in ((4090, 10), (4095, 2), (4096, 1), (8000, 300), (count - 5, 5), (0, 1)):
+        pf_list.release(first, pages)
+        assert pf_list.find_free(pages) == first
+        assert pf_list.find_free(pages + 1) is None
+        assert pf_list.find_free(pages, first) == first
+        assert pf_list.find_free(pages, first + 1) is None
+        pf_list.take(first, pages, Protection.READ_WRITE)
 
 
 # ---- vm_alloc, vm_free, vm_protect
