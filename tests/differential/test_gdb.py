@@ -1,24 +1,17 @@
 """The same GDB script on QEMU's stub and on ours, with the same guest: the same answers, where QEMU's are right.
 
-Not compared, because they differ on purpose: real mode, where QEMU's ``$pc`` is an offset (docs/decisions/0013); single
-steps across an interrupt, which QEMU holds back; the names of extra registers that only one of them has.
+Where they differ is in `test_gdb_differences.py`.
 """
 
 from __future__ import annotations
 
-import re
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from gdb_session import DebuggedHillemu
+from gdb_session import DebuggedHillemu, qemu_waiting, run_gdb
 
 from hillemu.boot.shipped import shipped_image
 
-TIMEOUT_S = 60
 REGISTERS = "p/x {(unsigned)$eip, (unsigned)$esp, $cs, $ss, $ds, $eflags & 0x3fed7}"
 SCRIPT = (
     *("break paging_init", "break system_call", "break *0x400000", "hbreak page_fault", "info breakpoints"),
@@ -38,35 +31,6 @@ SCRIPT = (
 )
 
 
-@contextmanager
-def qemu_waiting(qemu: str, image: Path) -> Iterator[str]:
-    """The address of a QEMU that waits for GDB before the first instruction of `image`."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    options = ("-accel", "tcg", "-m", "64M", "-display", "none", "-no-reboot", "-kernel", str(image))
-    machine = subprocess.Popen(
-        [qemu, *options, "-S", "-gdb", f"tcp:127.0.0.1:{port}"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + TIMEOUT_S
-        while not _is_listening(port):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield f"127.0.0.1:{port}"
-    finally:
-        machine.kill()
-        machine.wait()
-
-
-def _is_listening(port: int) -> bool:
-    """Seen in Linux's table of sockets: to connect would be to debug."""
-    listening = re.compile(rf":{port:04X} 00000000:0000 0A")
-    return bool(listening.search(Path("/proc/net/tcp").read_text()))
-
-
 def answers(text: str) -> list[str]:
     """What GDB printed, from the first breakpoint on, without what says how the stub was found."""
     lines = text[text.index("Breakpoint 1 at") :].splitlines()
@@ -79,7 +43,7 @@ def test_the_same_script_gets_the_same_answers_as_from_qemu(need_tool: Callable[
     image.write_bytes(shipped_image("demo.elf"))
     with DebuggedHillemu(gdb, image) as machine:
         ours = answers(machine.debug(*SCRIPT, "kill", symbols=image))
-        with qemu_waiting(qemu, image) as machine.address:
-            theirs = answers(machine.debug(*SCRIPT, "kill", symbols=image))
+    with qemu_waiting(qemu, "-kernel", image) as address:
+        theirs = answers(run_gdb(gdb, address, *SCRIPT, "kill", symbols=image))
     assert ours == theirs
     assert sum(line.startswith("$") for line in ours) > 15, ours

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
-from gdb_session import INTERRUPT_SOON, DebuggedHillemu, in_order, kernel_of
+from gdb_session import INTERRUPT_SOON, DebuggedHillemu, build_modes, in_order, kernel_of
 
 from hillemu.debugging.server import SCRIPT
 
-SUPPORT = Path(__file__).parent.parent / "support"
 USER_PROGRAM = 0x400000
-FLOPPY_BYTES = 1440 << 10
 
 
 @pytest.fixture(scope="session")
 def modes(gcc_m32: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The boot sector of gdb_modes.s: a floppy's image, and the ELF file with its symbols."""
-    folder = tmp_path_factory.mktemp("modes")
-    image, symbols = folder / "floppy.img", folder / "modes.elf"
-    linker = ("-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x7c00,--build-id=none")
-    subprocess.run([gcc_m32, "-m32", "-g", *linker, SUPPORT / "gdb_modes.s", "-o", symbols], check=True)
-    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", symbols, image], check=True)
-    image.write_bytes(image.read_bytes().ljust(FLOPPY_BYTES, b"\0"))
-    return image, symbols
+    return build_modes(gcc_m32, tmp_path_factory.mktemp("modes"))
 
 
 LIST = "x/i $pc"

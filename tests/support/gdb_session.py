@@ -1,13 +1,16 @@
-"""`hillemu boot --gdb` as a process, and the distribution's GDB driven by scripts against it."""
+"""`hillemu boot --gdb` or QEMU as a process, and the distribution's GDB driven by scripts against it."""
 
 from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +19,7 @@ from hillemu.boot.assembler import assemble_text
 
 TIMEOUT_S = 60
 """Far more than any session needs."""
+FLOPPY_BYTES = 1440 << 10
 LISTENING = re.compile(r"target remote ([^']+)'")
 HEADER = ".section .multiboot; .long 0x1BADB002, 0, 0xE4524FFE; .text; _start: "
 INTERRUPT_SOON = "shell (sleep 0.4; kill -INT $PPID) &"
@@ -66,24 +70,69 @@ class DebuggedHillemu:
 
     def debug(self, *commands: str, symbols: Path | None = None, scripts: tuple[Path, ...] = ()) -> str:
         """Have GDB attach and carry out `commands`; all that it printed."""
-        first = ["set pagination off", "set confirm off", f"target remote {self.address}"]
-        options = [option for script in scripts for option in ("-x", str(script))]
-        options += [option for command in (*first, *commands) for option in ("-ex", command)]
-        done = subprocess.run(
-            [self._gdb, "-nx", "-batch", *options, *([str(symbols)] if symbols else [])],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        return done.stdout.decode()
+        return run_gdb(self._gdb, self.address, *commands, symbols=symbols, scripts=scripts)
 
     def finish(self) -> dict[str, Any]:
         """Wait for the end of the run; its record, with hillemu's exit `status`."""
         status = self.process.wait(TIMEOUT_S)
         record: dict[str, Any] = json.loads(self._record.read_text())
         return record | {"status": status}
+
+
+def run_gdb(gdb: str, address: str, *commands: str, symbols: Path | None = None, scripts: tuple[Path, ...] = ()) -> str:
+    """Have GDB attach at `address` and carry out `commands`; all that it printed."""
+    first = ["set pagination off", "set confirm off", f"target remote {address}"]
+    options = [option for script in scripts for option in ("-x", str(script))]
+    options += [option for command in (*first, *commands) for option in ("-ex", command)]
+    done = subprocess.run(
+        [gdb, "-nx", "-batch", *options, *([str(symbols)] if symbols else [])],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    return done.stdout.decode()
+
+
+@contextmanager
+def qemu_waiting(qemu: str, *boot: object) -> Iterator[str]:
+    """The address of a QEMU that waits for GDB before the first instruction; `boot` says what it boots."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    options = ("-accel", "tcg", "-m", "64M", "-display", "none", "-no-reboot", *map(str, boot))
+    machine = subprocess.Popen(
+        [qemu, *options, "-S", "-gdb", f"tcp:127.0.0.1:{port}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not _is_listening(port):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield f"127.0.0.1:{port}"
+    finally:
+        machine.kill()
+        machine.wait()
+
+
+def _is_listening(port: int) -> bool:
+    """Seen in Linux's table of sockets: to connect would be to debug."""
+    listening = re.compile(rf":{port:04X} 00000000:0000 0A")
+    return bool(listening.search(Path("/proc/net/tcp").read_text()))
+
+
+def build_modes(gcc: str, folder: Path) -> tuple[Path, Path]:
+    """The boot sector of gdb_modes.s: a floppy's image, and the ELF file with its symbols."""
+    image, symbols = folder / "floppy.img", folder / "modes.elf"
+    linker = ("-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x7c00,--build-id=none")
+    source = Path(__file__).with_name("gdb_modes.s")
+    subprocess.run([gcc, "-m32", "-g", *linker, source, "-o", symbols], check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", symbols, image], check=True)
+    image.write_bytes(image.read_bytes().ljust(FLOPPY_BYTES, b"\0"))
+    return image, symbols
 
 
 def in_order(text: str, *patterns: str) -> None:
