@@ -73,6 +73,8 @@ class ProgramSpace:
         if not phys:
             return Killed(f"{self.name}: out of memory at 0x{address:08X}", SIGKILL)
         flags = PRESENT | USER | (WRITABLE if prot & PROT_WRITE else 0)
+        # Used already: if it left before the instruction ran again, that instruction might never run.
+        flags |= ACCESSED | DIRTY if error_code & _WRITE else ACCESSED
         if entry:
             content, outcome = self.residents.fetch(entry >> PAGE_SHIFT), SWAP
             flags |= CHANGED

@@ -14,6 +14,7 @@ Which one leaves, a replacement policy says (`hillemu.kernel.mm.replacement`); i
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from enum import IntEnum
 from heapq import heappop, heappush
@@ -77,6 +78,8 @@ class Residents:
         self.counts = words(memory, statistics_at, len(Count))
         self.places: dict[Frame, Place] = {}
         """Every page of a program that is in memory, by its frame."""
+        self._frames: list[Frame] = []
+        """The same frames, ascending."""
         self.policy_pages: list[PhysAddr] = []
         """What the policy keeps its notes in."""
         self._next_slot = 1
@@ -108,6 +111,7 @@ class Residents:
             return False
         frame = Frame(phys >> PAGE_SHIFT)
         self.places[frame] = Place(directory, at)
+        insort(self._frames, frame)
         if self._tell_added is not None:
             self._tell_added(frame)
         return True
@@ -131,7 +135,7 @@ class Residents:
         self.paging.set_entry(directory, at, 0)
         if entry & PRESENT:
             phys = PhysAddr(entry & -PAGE_SIZE)
-            del self.places[Frame(phys >> PAGE_SHIFT)]
+            self._forget(Frame(phys >> PAGE_SHIFT))
             self.paging.pages.free_page(phys)
         else:
             self.discard(entry >> PAGE_SHIFT)
@@ -154,7 +158,7 @@ class Residents:
         return False
 
     def _send_away(self, frame: Frame) -> None:
-        directory, at = self.places.pop(frame)
+        directory, at = self._forget(frame)
         entry = directory.entry(at)
         left = 0
         if entry & (DIRTY | CHANGED):
@@ -165,6 +169,10 @@ class Residents:
         self.paging.set_entry(directory, at, left)
         self.paging.pages.free_page(frame << PAGE_SHIFT)
         self.count(Count.EVICTED)
+
+    def _forget(self, frame: Frame) -> Place:
+        del self._frames[bisect_left(self._frames, frame)]
+        return self.places.pop(frame)
 
     def _free_slot(self) -> int:
         if self._free_slots:
@@ -196,11 +204,11 @@ class Residents:
         return bool(directory.entry(at) & (DIRTY | CHANGED))
 
     def program_pages(self, first: int = 0) -> Iterator[Frame]:
-        frames = sorted(self.places)
-        from_first = [frame for frame in frames if frame >= first]
-        for frame in chain(from_first, frames[: len(frames) - len(from_first)]):
-            if frame in self.places and self._can_leave(frame):
-                yield frame
+        frames = self._frames
+        start = bisect_left(frames, first)
+        for number in chain(range(start, len(frames)), range(start)):
+            if self._can_leave(frames[number]):
+                yield frames[number]
 
     def words(self, count: int) -> Words:
         """Of one page; a policy that wants more is told so by `IndexError`."""
