@@ -25,7 +25,7 @@ from hillemu.emu.i386.address import PhysAddr
 SECTORS, SECTOR = 16, 512
 TIMES = 0x7000
 """Where the guest keeps its three readings of the counter."""
-EXACT = 0.01
+EXACT, MAX_INSNS = 0.01, 2_000_000
 
 FRAME = """
 .code16
@@ -47,7 +47,7 @@ measure:
 {code}
     rdtsc; mov dword ptr cs:[{times} + 4], eax
     rdtsc; mov dword ptr cs:[{times} + 8], eax
-    hlt
+    cli; hlt
 {behind}
 .org {size}
 """
@@ -169,7 +169,7 @@ def cycles_of(before: str, code: str, timing: str, folder: Path, behind: str = "
     image.write_bytes(assemble_text(source, layout=Layout(flat=True, base=0x7C00)).data)
     machine = Machine(mem="4M", timing=timing)
     machine.load(str(image), format="floppy")
-    machine.run()
+    machine.run(max_insns=MAX_INSNS)
     times = machine.memory.read(PhysAddr(TIMES), 12)
     start, end, again = (int.from_bytes(times[at : at + 4], "little") for at in (0, 4, 8))
     if not start < end < again:
