@@ -122,6 +122,9 @@ rest:
 .irp name, alloc_page, free_page, kmalloc, kfree, map_page
     kernel_function \name
 .endr
+.irp name, kmalloc_guarded, halloc, hfree, hlock, hunlock, compact
+    kernel_function \name
+.endr
 
 .data
 .balign 4

@@ -8,15 +8,20 @@ from pathlib import Path
 import pytest
 from bitmap_machine import INSTRUCTIONS, bitmap_with, run_to_the_end, spoken
 
+from hillemu.boot.disk_image import memory_image
+from hillemu.boot.image import Image
+from hillemu.boot.shipped import shipped_image
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.i386.address import PAGE_SIZE, PhysAddr, VirtAddr
 from hillemu.emu.i386.outcomes import Mapped
 from hillemu.emu.stop import StopReason
 from hillemu.kernel.options import KernelOptions
+from hillemu.kernel.profiles.bitmap.calls import FUNCTIONS
 from hillemu.kernel.profiles.bitmap.kernel import BitmapKernel
 from hillemu.kernel.profiles.bitmap.page_bitmap import BITMAP_AT, MANAGER
 from hillemu.kernel.replacement_trace import POLICIES
 from hillemu.machine import Machine
+from hillemu.symbols import SymbolTable
 
 PRESENT, WRITABLE, USER = 1, 2, 4
 IDLE = "1: jmp 1b\n"
@@ -68,6 +73,9 @@ def test_the_document_s_examples_run_in_ring_0() -> None:
     assert int(page, 16) >= kernel_of(machine).pages.end
     assert f"\nmap_page(0x3E000000, {page}, PTE_P | PTE_W) = 0\n" in text
     assert f"\nwrote 0x600DF00D there, and at {page} is 0x600DF00D\n" in text
+    moved = re.search(r"^compact\(\) moved 1 block, from (0x\w+) to (0x\w+), where 0x600DF00D is$", text, re.MULTILINE)
+    assert moved
+    assert int(moved[2], 16) < int(moved[1], 16)
     assert re.search(r"^kmalloc\(1024\) = 0x3000\w{4}$", text, re.MULTILINE)
     assert kernel_of(machine).reports == [
         line for line in text.splitlines() if line.startswith("bitmap_protection.elf[2]: ")
@@ -81,6 +89,24 @@ def test_memory_of_every_size_is_managed(mem: str, tmp_path: Path) -> None:
     ram_end = max(run.end for run in machine.memory.ram_ranges if run.end <= 1 << 32)
     # Firmware keeps 128 KiB at the top of it for its tables.
     assert kernel_of(machine).pages.total_pages == ram_end - 0x20000 >> 12
+
+
+def test_ring_0_and_python_have_the_same_functions() -> None:
+    """A function's number is its place in the source."""
+    symbols = SymbolTable(shipped_image("bitmap.elf"))
+    elf = Image("bitmap.elf", shipped_image("bitmap.elf"))
+    code = memory_image(elf)
+    for number, name in enumerate(FUNCTIONS):
+        at = symbols[name] - 0x10000
+        assert code[at : at + 7] == b"\xb8" + number.to_bytes(4, "little") + b"\xcd\x81", name  # mov eax, N; int 0x81
+
+
+def test_a_user_s_on_boot_is_called_with_the_kernel() -> None:
+    seen = []
+    machine = Machine(mem="16M")
+    machine.load_kernel(profile="bitmap", options=KernelOptions(on_boot=seen.append))
+    machine.run(max_insns=INSTRUCTIONS)
+    assert seen == [machine.kernel]
 
 
 # ---- row B1, B2, B4: where things lie ------------------------------------------------------------------------------

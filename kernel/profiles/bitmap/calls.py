@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FUNCTIONS = (
     "kernel_begin", "start_programs", "double_fault", "printk",
     "alloc_page", "free_page", "kmalloc", "kfree", "map_page",
+    "kmalloc_guarded", "halloc", "hfree", "hlock", "hunlock", "compact",
 )  # fmt: skip
 
 
@@ -91,3 +92,21 @@ class Calls:
     def _map_page(self) -> int:
         virt, phys, flags = (self._argument(number) for number in range(3))
         return self._kernel.paging.map_page(VirtAddr(virt), PhysAddr(phys), flags)
+
+    def _kmalloc_guarded(self) -> int:
+        return self._kernel.heap.kmalloc_guarded(self._argument(0))
+
+    def _halloc(self) -> int:
+        return self._kernel.heap.handles.halloc(self._argument(0))
+
+    def _hfree(self) -> int:
+        return self._kernel.heap.handles.hfree(self._argument(0))
+
+    def _hlock(self) -> int:
+        return self._kernel.heap.handles.lock(self._argument(0))
+
+    def _hunlock(self) -> int:
+        return self._kernel.heap.handles.unlock(self._argument(0))
+
+    def _compact(self) -> int:
+        return self._kernel.heap.handles.compact().blocks

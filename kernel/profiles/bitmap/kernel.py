@@ -183,6 +183,7 @@ class BitmapKernel:
             f"memory_init: {pages.total_pages} pages, {pages.free_pages} free ({pages.free_pages >> 8} MB); "
             f"bitmap at 0x{pages.bitmap_at:X}, pages from 0x{pages.end:X}"
         )
+        self.options.on_boot(self)
 
     def _add_programs(self) -> None:
         arguments = self.arguments
@@ -260,6 +261,11 @@ class BitmapKernel:
                 raise UserMistake(f"there is no check {name!r}; there are {', '.join(CHECKS)}")
             found += CHECKS[name](self)
         return found
+
+    @property
+    def running_program(self) -> int:
+        """The pid of the program whose turn it is; 0 if there is none."""
+        return self.programs.running.pid if self.has_started and self.programs.running else 0
 
     def read_virtual(self, at: int, count: int) -> bytes | None:
         """`count` bytes of kernel space, all in one page; None if nothing is mapped there."""
