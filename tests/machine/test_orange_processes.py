@@ -68,6 +68,23 @@ def test_a_child_has_frames_of_its_own_from_vm_alloc_and_its_own_page_directory(
     assert kernel.check() == []
 
 
+def test_what_the_kernel_maps_and_unmaps_in_its_gib_is_so_in_every_address_space() -> None:
+    machine = orange_with()
+    machine.run(until="child is running", max_insns=20_000_000)
+    kernel = kernel_of(machine)
+    spaces = [process.space for process in kernel.processes.by_pid.values()]
+    kernel.mm.vm_alloc(0x3F000000, 0x2000)
+    for space in spaces:
+        assert space is not None
+        place = machine.paging.at(cr3=space.cr3)[0x3F001000]
+        assert place.phys == kernel.mm.physical(0x3F001000)
+        assert place.phys is not None
+    assert kernel.check() == []
+    kernel.mm.vm_free(0x3F000000, 0x2000)
+    assert [0x3F000000 in machine.paging.at(cr3=space.cr3) for space in spaces if space] == [False, False]
+    assert kernel.check() == []
+
+
 def test_everything_is_given_back() -> None:
     machine = orange_with()
     machine.run(until="TaskC 6: vm_alloc.F00000H, .*\n", max_insns=20_000_000)

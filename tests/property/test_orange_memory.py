@@ -23,7 +23,7 @@ from hillemu.kernel.profiles.orange.process_memory import Area, ProcessMemory, w
 MIB = 1 << 20
 FIRST_FREE, END = 0x50C, 0x7E0
 """Frames that can be handed out on a machine with 8 MB."""
-BASES = (0x00508000, 0x00700000, 0x00C00000, 0x3FFF0000, 0xFFE00000)
+BASES = (0x00508000, 0x00700000, 0x00C00000, *range(0x08000000, 0x40000000, 0x08000000), 0x3FFF0000, 0xFFE00000)
 PLACES = st.builds(lambda base, page: base + page * PAGE_SIZE, st.sampled_from(BASES), st.integers(0, 400))
 SIZES = st.one_of(st.integers(1, 8 * PAGE_SIZE), st.integers(1, 300 * PAGE_SIZE))
 PROTECTIONS = st.sampled_from([Protection.READ_ONLY, Protection.READ_WRITE])
