@@ -326,6 +326,11 @@ class Kernel:
             raise InvalidParameters(f"there is no {name!r} in /proc; there are {', '.join(files)}")
         return "".join(f"{line}\n" for line in files[name]())
 
+    @property
+    def running_program(self) -> int:
+        """The pid of the process whose turn it is; 0 if there is none."""
+        return self.scheduler.current.pid if self.has_started and self.scheduler.current else 0
+
     def check(self) -> list[str]:
         """Contradictions anywhere in the kernel's structures, as sentences; none if all is well.
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hillemu.emu.stop import Stop
     from hillemu.input_record import Typed
     from hillemu.machine import Machine
+    from hillemu.page_recording import PageRecording
     from hillemu.terminal.live_input import LiveInput
     from hillemu.terminal.screen_view import LiveScreen
 
@@ -47,12 +48,14 @@ def _boot(options: CommandLine, server: Server | None) -> int:
     script = _read_replay(options.replay)  # before --json, which may be the same file
     serial_input = read_serial_input(options.serial_input)
     serial = open_serial_output(options.serial)
-    record_file = _open_for_writing(options.json)
+    record_file = _open_for_writing(options.json, "--json")
+    pages_file = _open_for_writing(options.record_pages, "--record-pages")
     picture = options.display.png if options.display else None
     if picture is not None:
         check_png(picture)
 
     machine = power_on(options)
+    recording = _recording(machine, options)
     prepare_input(machine, options, serial_input)
     typed = _schedule(machine, script)
     live = _live_screen(machine, serial) if options.shows_screen and not options.quiet else None
@@ -80,6 +83,9 @@ def _boot(options: CommandLine, server: Server | None) -> int:
     _tell(machine, stop, wall_s, options, was_typed_live=typist is not None and typist.has_typed)
     if record_file is not None:
         _write_record(record_file, machine, stop, wall_s, typed)
+    if pages_file is not None and recording is not None:
+        with _written(pages_file, "--record-pages"):
+            pages_file.writelines(f"{line}\n" for line in recording.lines())
     for fault in lost:
         say(str(fault))
     return USER_MISTAKE if lost else exit_status(stop)
@@ -209,7 +215,12 @@ def _check_built_in(options: CommandLine) -> None:
         )
     _refuse(
         "is for the built-in kernel, which boots without IMAGE, drives and --bios",
-        {"--profile": options.profile, "--kernel-module": options.kernel_module, "--check": options.check},
+        {
+            "--profile": options.profile,
+            "--kernel-module": options.kernel_module,
+            "--check": options.check,
+            "--record-pages": options.record_pages,
+        },
     )
 
 
@@ -285,13 +296,33 @@ def read_serial_input(name: str | None) -> bytes:
         raise UserMistake(f"{name}: cannot read the serial input: {reason_of(error)}") from None
 
 
-def _open_for_writing(name: str | None) -> TextIO | None:
+def _open_for_writing(name: str | None, option: str) -> TextIO | None:
     if name is None:
         return None
     try:
         return open(name, "w", encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise UserMistake(f"{name}: cannot write the --json file: {reason_of(error)}") from None
+        raise UserMistake(f"{name}: cannot write the {option} file: {reason_of(error)}") from None
+
+
+@contextmanager
+def _written(file: TextIO, option: str) -> Iterator[None]:
+    """Close `file` afterwards; raises `UserMistake`, which names `option`, for what cannot be written."""
+    try:
+        with file:
+            yield
+    except OSError as error:
+        raise UserMistake(f"{file.name}: cannot write the {option} file: {reason_of(error)}") from None
+
+
+def _recording(machine: Machine, options: CommandLine) -> PageRecording | None:
+    """Record the programs' pages from now on, if `options` want it."""
+    if options.record_pages is None:
+        return None
+    from hillemu.kernel.profiles.registry import DEFAULT, profile_named
+    from hillemu.page_recording import PageRecording
+
+    return PageRecording(machine, profile_named(options.profile or DEFAULT))
 
 
 def _connect_serial(machine: Machine, serial: SerialOutput | None, live: LiveScreen | None) -> None:
@@ -364,9 +395,6 @@ def _write_record(file: TextIO, machine: Machine, stop: Stop, wall_s: float, typ
 
     from hillemu.commands.run_summary import run_record
 
-    try:
-        with file:
-            json.dump(run_record(machine, stop, wall_s, typed), file, indent=2)
-            file.write("\n")
-    except OSError as error:
-        raise UserMistake(f"{file.name}: cannot write the --json file: {reason_of(error)}") from None
+    with _written(file, "--json"):
+        json.dump(run_record(machine, stop, wall_s, typed), file, indent=2)
+        file.write("\n")

@@ -88,6 +88,7 @@ class CommandLine(argparse.Namespace):
     """Names with commas between them; `ALL_CHECKS` if none are given."""
     profile: str | None
     """Which built-in kernel; `profiles.registry` knows them."""
+    record_pages: str | None
     trace: str | None
     """What `hillemu kernel-trace` replays."""
     paging: str | None
@@ -230,6 +231,7 @@ def _add_boot(boot: Parser) -> None:
         metavar="NAMES",
         help="verify its structures at the end: all, or those that NAMES has, as in bitmap,heap",
     )
+    kernel.add_argument("--record-pages", metavar="FILE", help="write the pages that programs use, in order, to FILE")
     add_drives(boot)
     _add_terminal(boot)
     _add_debugger(boot)

@@ -25,6 +25,10 @@ class ProfileKernel(Protocol):
     reports: list[str]
     """Everything that went wrong, as it was printed."""
 
+    @property
+    def running_program(self) -> int:
+        """The pid of the program whose turn it is; 0 if there is none."""
+
     def trap(self, guest: Guest, value: int, /) -> None:
         """Do what the machine code asks for by writing `value` to the trap port; takes no virtual time."""
 
@@ -66,5 +70,7 @@ class Profile(NamedTuple):
     """Shipped programs that run when the user brings none."""
     checks: tuple[str, ...] = ()
     """What ``--check`` may name; empty: it checks all there is."""
+    program_space: tuple[int, int] = (0, 0xC0000000)
+    """The addresses that programs may have: the first, and the first behind them."""
     words: tuple[str, ...] = ()
     """The words that its command line knows, as ``frames=N``."""

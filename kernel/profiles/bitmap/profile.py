@@ -39,6 +39,7 @@ PROFILE = Profile(
 0x00100000 +---------------------------+
            | bitmap                    |  a bit for each page
            +---------------------------+  end of the bitmap
+           | kernel's page directory   |  and its page tables: reserved
            | pages, given out          |
            +---------------------------+  end of RAM""",
     virtual_layout="""\
@@ -65,6 +66,7 @@ PROFILE = Profile(
 0xFFFFFFFF +---------------------------+""",
     make=_make,
     programs=("bitmap_paging.elf", "bitmap_protection.elf"),
+    program_space=(0x40000000, 0x100000000),
     checks=("bitmap", "pagetables", "heap", "usage"),
     words=("frames=N", "policy=fifo|clock|lru", "pools=on|off"),
 )

@@ -229,6 +229,11 @@ class OrangeKernel:
         place = self.mm.physical(at) if self.has_started else PhysAddr(at)
         return None if place is None else self.guest.memory.read(place, count)
 
+    @property
+    def running_program(self) -> int:
+        """The pid of the process whose turn it is; 0 if there is none."""
+        return self.scheduler.current.pid if self.has_started and self.scheduler.current else 0
+
     def check(self) -> list[str]:
         """Contradictions anywhere in the kernel's structures, as sentences; none if all is well.
 

@@ -30,4 +30,5 @@ PROFILE = Profile(
     virtual_layout=VIRTUAL,
     make=_make,
     programs=("orange_init.elf",),
+    program_space=(0x40000000, 0xC0000000),
 )
