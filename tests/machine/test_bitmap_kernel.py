@@ -571,3 +571,13 @@ def test_one_machine_may_boot_one_profile_after_another() -> None:
         machine.load_kernel(profile=profile)
         assert machine.run(max_insns=30_000_000).reason is StopReason.POWER_OFF
         assert machine.serial.text.endswith(ending)
+
+
+def test_who_runs_it_on_after_power_off_finds_the_kernel_idle() -> None:
+    """Nothing of the last program is left to go back to."""
+    machine = Machine(mem="16M")
+    machine.load_kernel(profile="bitmap")
+    assert machine.run(max_insns=INSTRUCTIONS).reason is StopReason.POWER_OFF
+    machine.breakpoints.add("idle")
+    assert machine.run(max_insns=INSTRUCTIONS).reason is StopReason.BREAKPOINT
+    assert kernel_of(machine).check() == []

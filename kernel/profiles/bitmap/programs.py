@@ -81,6 +81,8 @@ class Programs:
         """How programs have ended, as waitpid tells it; by ``name[pid]``."""
         self.on_last_exit: Callable[[], None] = lambda: None
         self._last_pid = 0
+        self._first_frame = 0
+        """The trap frame of ring 0, which has the programs run, and idles when they have ended."""
         self._calls: dict[int, Callable[[Running, int], int | None]] = {
             1: self._exit, 4: self._write, 20: self._getpid, 45: self._brk,
         }  # fmt: skip
@@ -90,10 +92,12 @@ class Programs:
         self.waiting.append(Waiting(file, arguments))
 
     def run_next(self) -> None:
-        """Have the next program run when the trap returns, or tell that there is none."""
+        """Have the next program run when the trap returns; if there is none, tell, and go on behind the first call."""
+        self._first_frame = self._first_frame or self._words[self._trap_frame]
         while self.waiting:
             if self._start(self.waiting.pop(0)):
                 return
+        self._words[self._trap_frame] = self._first_frame
         self.on_last_exit()
 
     def system_call(self, frame: int) -> None:
