@@ -10,7 +10,7 @@ from instruction_recording import record
 from instruction_trace import Step
 from timing_cases import FOLDER, PROCESSORS, STOPWATCH, guest_of, read_cases
 
-STAMP = bytes((0xE6, STOPWATCH))
+HLT, STAMP = b"\xf4", bytes((0xE6, STOPWATCH))
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)
@@ -19,6 +19,8 @@ def test_the_reference_agrees_with_every_case(path: Path, processor: str, monkey
     monkeypatch.setenv("HILLEMU_CORE", "native")
     file = read_cases(path)
     trace = record(guest_of(file, f"{processor}-nomem")).entries
+    assert isinstance(trace[-1], Step)
+    assert trace[-1].code == HLT
     clocks = cycles(processor, trace)
     stamps = [place for place, entry in enumerate(trace) if isinstance(entry, Step) and entry.code == STAMP]
     spans = [sum(clocks[start + 1 : end + 1]) for start, end in zip(stamps[::2], stamps[1::2], strict=True)]

@@ -7,7 +7,8 @@ The rules, beside the tables' figures:
 
 =========  ============================================================================================================
 i386       an address with two registers or a scaled one takes `index_register` more; a taken branch's ``m`` counts the
-           components of the instruction at its target (PRM s17.2.2.3; AP-500 s3.1)
+           components of the instruction at its target, with which they are counted here (PRM s17.2.2.3;
+           AP-500 s3.1)
 i486       `agi` if the instruction before wrote the base register, ESP of a stack instruction included (appendix E,
            rule 4); `index_register` (rule 5); `displacement_and_immediate` together (rule 8); `prefix` for each but
            REP, whose clocks are in the figures; `partial_register` if a register is read of which the instruction
@@ -25,6 +26,9 @@ second has no prefix, neither has both a displacement and an immediate, and the 
 the first writes, but for the flags, and ESP of PUSH after PUSH, CALL after PUSH, POP after POP.  It takes as long as
 the longer one, and `paired_read_modify_write` more if both read, modify and write memory.  The second's cycles here are
 what the pair takes beyond the first.  Branches are predicted rightly, and end a pair; so does an event.
+
+A REP that an event parts takes its iterations so far; behind the handler it begins anew.  A fault keeps an instruction
+from completing, but the branch that led to it takes what it takes.
 
 Not modelled: prefixes hidden behind a longer instruction; interlocks of string instructions and XLAT; bank conflicts,
 misprediction, the x87 beside the integer unit; memory.
@@ -83,31 +87,39 @@ class _Clock:
         self.before = _Before()
         self.in_u: _InU | None = None
         self.branched = False
+        self.refill = 0  # clocks for each component of the next instruction
 
     def run(self) -> Iterator[int]:
-        for place, entry in enumerate(self.trace):
-            if isinstance(entry, Event):
-                self.before, self.in_u, self.branched = _Before(), None, False
-                task = self._task_switch("INT", entry.mode) if entry.case == "task gate" else 0
-                yield self.tables.clocks("INTERRUPT", entry.kind, mode=entry.mode, case=entry.case, size=0, ts=task)
-            else:
-                following = self.trace[place + 1] if place + 1 < len(self.trace) else None
-                yield self._step(entry, following if isinstance(following, Step) else None)
+        for entry in self.trace:
+            yield self._event(entry) if isinstance(entry, Event) else self._step(entry)
 
-    def _step(self, step: Step, following: Step | None) -> int:
+    def _event(self, event: Event) -> int:
+        task = self._task_switch("INT", event.mode) if event.case == "task gate" else 0
+        clocks = self.tables.clocks("INTERRUPT", event.kind, mode=event.mode, case=event.case, size=0, ts=task)
+        if event.refused is not None:
+            clocks += self._arrival(event.refused, decode(event.refused.code, event.refused.bits))
+        self.before, self.in_u, self.branched, self.refill = _Before(), None, False, 0
+        return clocks
+
+    def _step(self, step: Step) -> int:
         instruction = decode(step.code, step.bits)
+        if step.is_parted:
+            # Its iterations only; what is not theirs comes with the rest.
+            once, twice = (self._figure(step._replace(count=count), instruction) for count in (2, 3))
+            return step.count * (twice - once)
         if self.processor == "pentium":
-            return self._on_two_pipes(step, instruction, following)
-        clocks = self._figure(step, instruction, following) + self._address(instruction)
+            return self._on_two_pipes(step, instruction)
+        clocks = self._figure(step, instruction) + self._address(instruction) + self._arrival(step, instruction)
         if self.processor == "i486":
             clocks += self._penalties_of_i486(step, instruction)
+        self.refill = self._figure(step, instruction, m=1) - self._figure(step, instruction)
         self.before = _Before((instruction,))
         self.branched = instruction.mnemonic in NEAR_BRANCHES and step.taken
         return clocks
 
     # ---- figures --------------------------------------------------------------------------------------------------
 
-    def _figure(self, step: Step, instruction: Decoded, following: Step | None) -> int:
+    def _figure(self, step: Step, instruction: Decoded, m: int = 0) -> int:
         name, form, case = instruction.mnemonic, instruction.form, case_of(step, instruction)
         switch = {"CALL": "CALL or JMP", "JMP": "CALL or JMP", "IRET": "IRET"}.get(name, "INT")
         if case == "task gate" and name in ("CALL", "JMP"):
@@ -126,7 +138,7 @@ class _Clock:
                 case=case,
                 size=instruction.size,
                 n=by_name.get(name, step.count),
-                m=decode(following.code, following.bits).components if following else 0,
+                m=m,
                 ts=self._task_switch(switch, step.mode) if step.switched else 0,
                 p=highest,
                 source=source,
@@ -142,6 +154,12 @@ class _Clock:
 
     # ---- one pipe -------------------------------------------------------------------------------------------------
 
+    def _arrival(self, step: Step, instruction: Decoded) -> int:
+        """What a branch takes by what it leads to, whether that completes or faults."""
+        crosses = self.branched and step.linear % LINE_BYTES + instruction.length > LINE_BYTES
+        line = self.tables.penalty("target_crosses_line") if crosses else 0
+        return self.refill * instruction.components + line
+
     def _address(self, instruction: Decoded) -> int:
         return self.tables.penalty("index_register") if instruction.index else 0
 
@@ -155,16 +173,14 @@ class _Clock:
             clocks += penalty("agi")
         if any(instruction.reads_wide & earlier.writes_byte for earlier in self.before.instructions):
             clocks += penalty("partial_register")
-        if self.branched and step.linear % LINE_BYTES + instruction.length > LINE_BYTES:
-            clocks += penalty("target_crosses_line")
         if not step.was_accessed:
             clocks += penalty("descriptor_not_accessed")
         return clocks
 
     # ---- two pipes ------------------------------------------------------------------------------------------------
 
-    def _on_two_pipes(self, step: Step, instruction: Decoded, following: Step | None) -> int:
-        clocks = self._figure(step, instruction, following)
+    def _on_two_pipes(self, step: Step, instruction: Decoded) -> int:
+        clocks = self._figure(step, instruction)
         decoding = self._prefix_clocks(instruction)
         kind = self._pairing(step, instruction)
         first, self.in_u = self.in_u, None

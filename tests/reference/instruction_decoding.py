@@ -99,6 +99,7 @@ class Decoded(NamedTuple):
     """Of a far pointer in the instruction; -1 without one."""
     operand_bits: int
     """The operand size that prefixes and segment give, whether the instruction has one or not."""
+    address_bits: int
 
     @property
     def loads_segment(self) -> str:
@@ -189,6 +190,7 @@ def decode(code: bytes, bits: int) -> Decoded:
         tuple(found.reg_name(operand.reg) if operand.type == X86_OP_REG else "" for operand in found.operands),
         immediates[0].imm if opcode in (0x9A, 0xEA) else -1,
         48 - bits if 0x66 in raw[:prefixes] else bits,
+        8 * found.addr_size,
     )
 
 
@@ -295,7 +297,9 @@ def _registers(found: Any, mnemonic: str) -> tuple[frozenset[str], ...]:
     written = [found.reg_name(number) for number in written_ids] if mnemonic not in _WRITES_NONE else []
     if mnemonic in ("CMPXCHG", "XADD", "LAR", "LSL", "SLDT", "STR", "SMSW"):
         targets = found.operands[: 2 if mnemonic == "XADD" else 1]
-        written += [found.reg_name(operand.reg) for operand in targets if operand.type == X86_OP_REG]
+        names = [found.reg_name(operand.reg) for operand in targets if operand.type == X86_OP_REG]
+        written += names
+        read += names if mnemonic == "CMPXCHG" else []
     read += _ALSO_READ.get(mnemonic, "").split()
     written += _ALSO_WRITTEN.get(mnemonic, "").split()
     wide = [name for name in read if name and name[-1] not in "lh"]

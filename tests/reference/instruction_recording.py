@@ -7,6 +7,7 @@ kept from completing is none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from capstone.x86 import X86_OP_MEM
@@ -18,54 +19,83 @@ from hillemu.emu.cpu.core import CoreStop, Delivery, DeliveryKind
 from hillemu.emu.i386.address import PhysAddr
 
 PE, PG, VM, NMI, PAGE_FAULT = 1, 1 << 31, 1 << 17, 2, 14
-LIMIT_BYTES = 15
+LIMIT_BYTES, PAGE = 15, 4096
 TASK_GATE, CALL_GATES, TASKS = 0x5, (0x4, 0xC), (0x1, 0x3, 0x9, 0xB)
 Registers = dict[str, int]
 
 
 class Recording(NamedTuple):
-    """The entries of a trace, and the cycles that the machine took for each with those of the next faults' entries."""
+    """The entries of a trace, and what the machine took for them.
+
+    A stop of the machine is between two groups: an instruction with a fault before it, a trap or an interrupt behind
+    it, or all iterations of REP.  `groups` has the number of entries and the cycles of each.
+    """
 
     entries: list[Step | Event]
-    cycles: list[int]
-    """For every entry; those of an `Event` are 0, and counted with the step behind it."""
+    groups: list[tuple[int, int]]
+
+    def sums(self, clocks: Sequence[int]) -> list[int]:
+        """`clocks`, one for every entry, by groups."""
+        found, start = [], 0
+        for count, _ in self.groups:
+            found.append(sum(clocks[start : start + count]))
+            start += count
+        return found
 
 
 def record(lab: Any, limit: int = 100_000) -> Recording:
-    """Execute the guest of a laboratory to its HLT, which is the last step."""
+    """Execute the guest of a laboratory to its HLT, which is the last step, or for so many steps."""
     recorder = _Recorder(lab)
     for _ in range(limit):
         if recorder.step() is CoreStop.HALT:
-            return Recording(recorder.entries, recorder.cycles)
-    raise AssertionError(f"still running after {limit} steps")
+            break
+    return recorder.recording()
 
 
 class _Recorder:
     def __init__(self, lab: Any) -> None:
         self.lab, self.cpu = lab, lab.processor
         self.entries: list[Step | Event] = []
-        self.cycles: list[int] = []
+        self.groups: list[tuple[int, int]] = []
         self.is_repeating = False
         self.gdt = b""
+        self.noted: list[Delivery] = []
+        self.registers, self.busy = self.cpu.registers(), self._busy()
+
+    def recording(self) -> Recording:
+        """What was recorded, without a REP that has not ended, and the cycles that its end will take."""
+        if self.is_repeating:
+            return Recording(self.entries[:-1], self.groups[:-1])
+        return Recording(self.entries, self.groups)
 
     def step(self) -> CoreStop:
         """Execute one instruction, or one iteration of REP."""
-        cpu = self.cpu
-        before, count, busy = cpu.registers(), cpu.instructions, self._busy()
+        cpu, first = self.cpu, len(self.entries)
+        before, count, busy = self.registers, cpu.instructions, self.busy
         prepared = self._prepare(before)
-        self.gdt = (
-            self._bytes(before["gdtr_base"], before["gdtr_limit"] + 1)
-            if prepared and prepared[1].loads_segment
-            else b""
-        )
         stop: CoreStop = cpu.run(instructions=1)
-        events = [it for it in cpu.deliveries if it.at == count and it.kind is not DeliveryKind.SOFTWARE]
+        if cpu.instructions == count:
+            return stop  # halted for good
+        events = [it for it in cpu.deliveries if it.kind is not DeliveryKind.SOFTWARE and it.at >= count]
         for delivery in events:
-            before = self._event(delivery, before)
-            prepared = self._prepare(before)
+            # One that came when the last instruction had ended was noted with it.
+            if delivery.at == count and delivery not in self.noted:
+                before = self._event(delivery, before, prepared)
+                prepared = self._prepare(before)
         assert prepared is not None, f"no instruction at {before['eip']:#x}"
-        self._instruction(prepared, before, cpu.registers(), self._busy() - busy)
+        self.registers, self.busy = cpu.registers(), self._busy()
+        went_on = self._instruction(prepared, before, self.registers)
+        self.noted = [it for it in events if it.at == cpu.instructions]
+        for delivery in self.noted:
+            self._event(delivery, before | {"cs": delivery.cs, "eip": delivery.eip})
+        self._note(went_on, len(self.entries) - first, self.busy - busy)
         return stop
+
+    def _note(self, went_on: bool, entries: int, cycles: int) -> None:
+        if went_on:
+            before, before_cycles = self.groups.pop()
+            entries, cycles = before + entries, before_cycles + cycles
+        self.groups.append((entries, cycles))
 
     def _busy(self) -> int:
         return int(self.lab.pc.cycles.total - self.lab.pc.cycles.idle)
@@ -82,7 +112,9 @@ class _Recorder:
             instruction = decode(code, bits)
         except ValueError:
             return None
-        control = int.from_bytes(self.cpu.fpu_get("fcw"), "little") >> 8 & 3
+        if instruction.loads_segment:
+            self.gdt = self._bytes(before["gdtr_base"], before["gdtr_limit"] + 1)
+        control = int.from_bytes(self.cpu.fpu_get("fcw"), "little") >> 8 & 3 if instruction.mnemonic[0] == "F" else 3
         step = Step(
             code[: instruction.length],
             bits,
@@ -95,18 +127,21 @@ class _Recorder:
         )
         return step, instruction
 
-    def _instruction(self, prepared: tuple[Step, Decoded], before: Registers, after: Registers, cycles: int) -> None:
+    def _instruction(self, prepared: tuple[Step, Decoded], before: Registers, after: Registers) -> bool:
+        """Note it; whether it was one more iteration of the entry before."""
         step, instruction = prepared
         name = instruction.mnemonic
         if name.startswith("REP "):
-            self._repeat(step, instruction, after, cycles)
-            return
+            return self._repeat(step, after)
         self.is_repeating = False
-        fall_through = before["eip"] + instruction.length & 0xFFFFFFFF
+        count = after["ecx"] & (1 << instruction.address_bits) - 1
         if name == "Jcc":
             taken = condition(step.code, instruction, before["eflags"])
-        elif name in ("JCXZ", "LOOP", "LOOPE", "LOOPNE"):
-            taken = after["eip"] != fall_through
+        elif name == "JCXZ":
+            taken = not count
+        elif name.startswith("LOOP"):
+            equal = {"LOOPE": 1, "LOOPNE": 0}.get(name, before["eflags"] >> 6 & 1)
+            taken = bool(count) and before["eflags"] >> 6 & 1 == equal
         else:
             taken = instruction.is_branch
         loaded = instruction.loads_segment
@@ -120,20 +155,20 @@ class _Recorder:
             stored=bool(after["eflags"] & 0x40),
         )
         self.entries.append(step)
-        self.cycles.append(cycles)
+        return False
 
-    def _repeat(self, step: Step, instruction: Decoded, after: Registers, cycles: int) -> None:
+    def _repeat(self, step: Step, after: Registers) -> bool:
         """One more iteration of the last entry, or the first of a new one."""
         made = step.registers["ecx"] - after["ecx"] & 0xFFFFFFFF
-        if self.is_repeating:
+        went_on = self.is_repeating
+        if went_on:
             last = self.entries[-1]
             assert isinstance(last, Step)
             self.entries[-1] = last._replace(count=last.count + made)
-            self.cycles[-1] += cycles
         else:
             self.entries.append(step._replace(count=made))
-            self.cycles.append(cycles)
         self.is_repeating = after["eip"] == step.eip
+        return went_on
 
     def _operand(self, instruction: Decoded, before: Registers) -> int:
         """What the memory operand holds; of LSL and LAR the descriptor."""
@@ -208,16 +243,18 @@ class _Recorder:
         descriptor = self._far_descriptor(step, instruction)
         return descriptor >> 32 & 0x1F if descriptor >> 40 & 0x1F in CALL_GATES else 0
 
-    def _event(self, delivery: Delivery, before: Registers) -> Registers:
+    def _event(self, delivery: Delivery, before: Registers, refused: tuple[Step, Decoded] | None = None) -> Registers:
         """Note an exception or interrupt; the registers that its handler begins with, but for ESP."""
+        if self.is_repeating and isinstance(last := self.entries[-1], Step):
+            self.entries[-1] = last._replace(is_parted=True)
         self.is_repeating = False
+        is_fault = delivery.kind is DeliveryKind.EXCEPTION and refused is not None
         if delivery.kind is DeliveryKind.INTERRUPT:
             kind = "NMI" if delivery.vector == NMI else "external"
         else:
             kind = "page fault" if delivery.vector == PAGE_FAULT else "exception"
         case = self._gate(delivery.vector, before)
-        self.entries.append(Event(kind, _mode(before), case))
-        self.cycles.append(0)
+        self.entries.append(Event(kind, _mode(before), case, refused[0] if is_fault and refused else None))
         assert case != "task gate", "the state behind a task switch is not known here"
         if _mode(before) == "real":
             entry = int.from_bytes(self._bytes(4 * delivery.vector, 4), "little")
@@ -249,17 +286,21 @@ class _Recorder:
         return self._descriptor(selector, before) >> 45 & 3
 
     def _bytes(self, linear: int, size: int) -> bytes:
-        return b"".join(self._byte(linear + n & 0xFFFFFFFF) for n in range(size))
+        """Memory at a linear address; 0 where nothing is mapped."""
+        found = b""
+        while size:
+            part = min(size, PAGE - linear % PAGE)
+            physical = self._physical(linear)
+            found += bytes(part) if physical is None else bytes(self.lab.memory.read(PhysAddr(physical), part))
+            linear, size = linear + part & 0xFFFFFFFF, size - part
+        return found
 
-    def _byte(self, linear: int) -> bytes:
-        """A byte at a linear address; 0 where nothing is mapped."""
-        if self.cpu.get("cr0") & PG:
-            directory = self.lab.word((self.cpu.get("cr3") & ~0xFFF) + 4 * (linear >> 22))
-            entry = self.lab.word((directory & ~0xFFF) + 4 * (linear >> 12 & 0x3FF)) if directory & 1 else 0
-            if not entry & 1:
-                return b"\0"
-            linear = entry & ~0xFFF | linear & 0xFFF
-        return bytes(self.lab.memory.read(PhysAddr(linear), 1))
+    def _physical(self, linear: int) -> int | None:
+        if not self.cpu.get("cr0") & PG:
+            return linear
+        directory = self.lab.word((self.cpu.get("cr3") & ~0xFFF) + 4 * (linear >> 22))
+        entry = self.lab.word((directory & ~0xFFF) + 4 * (linear >> 12 & 0x3FF)) if directory & 1 else 0
+        return entry & ~0xFFF | linear & 0xFFF if entry & 1 else None
 
 
 def _mode(registers: Registers) -> str:

@@ -51,6 +51,8 @@ class Tables:
         Raises `Absent`; `KeyError` where there is no row, or more than one.
         """
         text = self._row(mnemonic, form, mode, case, size)["clocks"]
+        if text.isdigit():
+            return int(text)
         if text == "absent":
             raise Absent(f"{mnemonic} {form}")
         return evaluate(text, **values)

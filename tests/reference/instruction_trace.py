@@ -23,6 +23,8 @@ class Step(NamedTuple):
     operand: int = 0
     count: int = 0
     """Iterations of REP."""
+    is_parted: bool = False
+    """Whether a fault or an interrupt came between the iterations of REP; the rest is a step of its own."""
     taken: bool = False
     """Whether a branch was taken."""
     outcome: str = ""
@@ -55,3 +57,5 @@ class Event(NamedTuple):
     """The mode that it interrupted."""
     case: str
     """As the tables have it: same privilege, more privilege, task gate; "" in real mode."""
+    refused: Step | None = None
+    """The instruction that a fault kept from completing, if it could be fetched."""

@@ -25,6 +25,7 @@ each has two.  Before a case the general registers are 0, except that EBX, ESI a
 
 from __future__ import annotations
 
+import re
 import struct
 from functools import cache
 from pathlib import Path
@@ -53,6 +54,16 @@ class Case(NamedTuple):
     before: str
     measured: str
     after: str
+
+    @property
+    def piece(self) -> str:
+        """All of its code."""
+        return "\n".join((self.before, self.measured, self.after))
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether the code may be in a program twice: it has no label but numbers."""
+        return not re.search(r"[a-z_]\w*:(?!\[)", self.piece)
 
 
 class CaseFile(NamedTuple):
@@ -174,13 +185,11 @@ def measured(path: Path, timing: str) -> dict[str, int]:
 def guest_of(file: CaseFile, timing: str) -> Any:
     """A laboratory whose guest measures the cases of a file; its `stopwatch` has the times."""
     around = SURROUNDINGS[file.mode]
-    pointers, stack = (POINTERS, "esp, 0x78000") if around.bits == 32 else (POINTERS_16, "sp, 0xFF00")
-    fresh = [f"mov {stack}", *(f"xor {name}, {name}" for name in ("eax", "ecx", "edx", "ebp", "ebx", "esi", "edi"))]
-    fresh += [f"mov {name}, {at:#x}" for name, at in pointers.items()]
+    fresh = fresh_registers(around.bits)
     stamp = f"out {STOPWATCH:#x}, al"
     lines = [file.setup, around.entry, stamp, stamp]
     for case in file.cases:
-        lines += [*fresh, "xor eax, eax", case.before, stamp, case.measured, stamp, case.after]
+        lines += [fresh, case.before, stamp, case.measured, stamp, case.after]
     lines += ["hlt", file.handlers]
     lab = make_lab("\n".join(lines), base=around.base, timing=timing)
     lab.stopwatch = Stopwatch(lab.processor.ticks)
@@ -192,6 +201,13 @@ def guest_of(file: CaseFile, timing: str) -> Any:
     if file.mode == "real":
         _enter_real_mode(lab)
     return lab
+
+
+def fresh_registers(bits: int) -> str:
+    """Code that makes the registers what every case begins with."""
+    pointers, stack = (POINTERS, "esp, 0x78000") if bits == 32 else (POINTERS_16, "sp, 0xFF00")
+    lines = [f"mov {stack}", *(f"xor {name}, {name}" for name in ("eax", "ecx", "edx", "ebp", "ebx", "esi", "edi"))]
+    return "\n".join([*lines, *(f"mov {name}, {at:#x}" for name, at in pointers.items()), "xor eax, eax"])
 
 
 def _enter_real_mode(lab: Any) -> None:
