@@ -51,6 +51,19 @@ def test_our_kernel_finds_out_the_same_about_an_old_processor(cpu: str, monkeypa
     assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.parametrize("profile", ["bitmap", "orange"])
+def test_a_kernel_from_its_own_disk_runs_the_same(profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = []
+    for core in ("native", "portable"):
+        monkeypatch.setenv("HILLEMU_CORE", core)
+        machine = Machine(mem="32M")
+        machine.load_kernel(profile=profile)
+        stop = machine.run(max_insns=20_000_000)
+        assert stop.reason is StopReason.POWER_OFF, machine.serial.text
+        outcomes.append({**outcome(machine), "stop": stop})
+    assert outcomes[0] == outcomes[1]
+
+
 @pytest.mark.parametrize("guest", [name for name in builder.guests() if name not in KNOWN_TO_DIFFER])
 def test_a_guest_runs_the_same(
     guest: str, image_of: Callable[[str], Path], guest_drives: GuestDrives, monkeypatch: pytest.MonkeyPatch

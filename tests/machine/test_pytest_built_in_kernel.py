@@ -99,6 +99,33 @@ def test_another_kernel(machine):
     result.stdout.fnmatch_lines(["*test_listed[[]stack.py]*made Stack", "*test_listed[[]other.py]*made Other"])
 
 
+def test_another_profile_is_named_like_a_kernel(run: Run) -> None:
+    result = run(
+        """
+@pytest.mark.hillemu(kernel=["hillson", "bitmap"], mem="16M", until="power off")
+def test_listed(machine):
+    print("made", type(machine.kernel).__name__, machine.kernel_path)
+    assert machine.kernel.check() == []
+
+@pytest.mark.hillemu(kernel="bitmap", append="frames=6", until="alloc_page")
+def test_the_words_reach_it(machine):
+    assert machine.kernel.residents.limit == 6
+    assert machine.symbols["memory_manager"]
+
+@pytest.mark.hillemu(kernel="bitmap", disks=["kernel.elf"])
+def test_what_it_does_not_read_is_refused(machine):
+    pass
+""",
+        "-s",
+        "-v",
+    )
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*test_listed[[]hillson]*made Kernel hillson*", "*test_listed[[]bitmap]*made BitmapKernel bitmap*"]
+    )
+    result.stdout.fnmatch_lines(["*disks: the built-in kernel does not read it"])
+
+
 @pytest.mark.parametrize("where", ["option", "configuration", "fixture"])
 def test_the_option_the_configuration_and_the_fixture_can_name_it(
     where: str, run: Run, pytester: pytest.Pytester
