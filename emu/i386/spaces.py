@@ -26,7 +26,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, overload
 
@@ -43,7 +43,7 @@ FLAGS = CACHE_DISABLED | ACCESSED | DIRTY | GLOBAL
 NUMPY_PAYS_FROM = 64
 """So many tables take the plain engine as long as importing numpy."""
 
-__all__ = ["Columns", "Region", "Regions", "Tables", "attributes_mask", "capture_tables", "regions_of"]
+__all__ = ["Columns", "Region", "Regions", "Tables", "attributes_mask", "capture_tables", "regions_of", "run_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +154,10 @@ class Regions(Sequence[Region]):
     def __getitem__(self, index: int | slice) -> Region | Regions:
         if isinstance(index, slice):
             return Regions(Columns(*(column[index] for column in self.columns)))
-        start, phys, size_bytes, page_size_bytes, rights, *counts = (column[index] for column in self.columns)
-        return Region(VirtAddr(start), PhysAddr(phys), size_bytes, page_size_bytes, _RIGHTS[rights], *counts)
+        return run_of(column[index] for column in self.columns)
 
     def __iter__(self) -> Iterator[Region]:
-        for start, phys, size_bytes, page_size_bytes, rights, *counts in zip(*self.columns, strict=True):
-            yield Region(VirtAddr(start), PhysAddr(phys), size_bytes, page_size_bytes, _RIGHTS[rights], *counts)
+        return map(run_of, zip(*self.columns, strict=True))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Regions) and self.columns == other.columns
@@ -173,6 +171,12 @@ class Regions(Sequence[Region]):
             return None
         return self[index]
 
+    def with_rights(self, mask: int, rights: int) -> Iterator[Region]:
+        """The runs that have just `rights` of those in `mask`."""
+        for number, granted in enumerate(self.columns.rights):
+            if granted & mask == rights:
+                yield self[number]
+
     def __str__(self) -> str:
         return "\n".join(str(region) for region in self)
 
@@ -185,6 +189,12 @@ _RIGHTS = {
     for bits in range(RIGHTS + 1)
     if not bits & ~RIGHTS
 }
+
+
+def run_of(row: Iterable[int]) -> Region:
+    """The run of one row of `Columns`."""
+    start, phys, size_bytes, page_size_bytes, rights, *counts = row
+    return Region(VirtAddr(start), PhysAddr(phys), size_bytes, page_size_bytes, _RIGHTS[rights], *counts)
 
 
 def attributes_mask(control: ControlState) -> int:

@@ -24,7 +24,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hillemu.emu.i386.address import VirtAddr
-from hillemu.emu.i386.spaces import Region, Regions
+from hillemu.emu.i386.spaces import Columns, Region, Regions, run_of
+
+_START, _PHYS, _SIZE, _PAGE_SIZE, _RIGHTS = (
+    Columns._fields.index(name) for name in ("start", "phys", "size_bytes", "page_size_bytes", "rights")
+)
 
 
 class ChangeKind(StrEnum):
@@ -74,44 +78,64 @@ def differences(before: Regions, after: Regions, *, flags: bool = False) -> list
     With `flags` these are compared too; both sides must be split by them then (`regions_of(..., split_flags=True)`).
     """
     changes: list[Change] = []
-    for start, end, old, new in _side_by_side(before, after):
+    for start, end, old, new in _side_by_side(before.columns, after.columns):
         kind = _kind(old, new, start, flags)
         if kind is not None:
-            changes.append(Change(kind, VirtAddr(start), end - start, old, new))
+            runs = (None if row is None else run_of(row) for row in (old, new))
+            changes.append(Change(kind, VirtAddr(start), end - start, *runs))
     return changes
 
 
-def _side_by_side(before: Regions, after: Regions) -> Iterator[tuple[int, int, Region | None, Region | None]]:
-    """Cut the space at every border of either side: start, end, and the run that each side has there."""
-    olds, news = iter(before), iter(after)
+_Row = tuple[int, ...]
+"""What `Columns` have of one run.  Of a million runs few are different: only those are made into `Region`s."""
+
+
+def _side_by_side(before: Columns, after: Columns) -> Iterator[tuple[int, int, _Row | None, _Row | None]]:
+    """Cut the space at every border of either side: start, end, and the run that each side has there.
+
+    Where both sides have the same run, nothing is told.
+    """
+    olds, news = zip(*before, strict=True), zip(*after, strict=True)
     old, new = next(olds, None), next(news, None)
     at = 0
     while old is not None or new is not None:
-        here_old = old if old is not None and old.start <= at else None
-        here_new = new if new is not None and new.start <= at else None
-        borders = [run.end if run.start <= at else run.start for run in (old, new) if run is not None]
-        end = min(borders)
-        if here_old is not None or here_new is not None:
-            yield at, end, here_old, here_new
+        if old == new:
+            old, new = next(olds, None), next(news, None)
+            continue
+        at = max(at, min(run[_START] for run in (old, new) if run is not None))
+        here_old = old if old is not None and old[_START] <= at else None
+        here_new = new if new is not None and new[_START] <= at else None
+        end = min(_next_border(run, at) for run in (old, new) if run is not None)
+        yield at, end, here_old, here_new
         at = end
-        if old is not None and old.end <= at:
+        if old is not None and old[_START] + old[_SIZE] <= at:
             old = next(olds, None)
-        if new is not None and new.end <= at:
+        if new is not None and new[_START] + new[_SIZE] <= at:
             new = next(news, None)
 
 
-def _kind(old: Region | None, new: Region | None, at: int, flags: bool) -> ChangeKind | None:
+def _next_border(run: _Row, at: int) -> int:
+    return run[_START] if run[_START] > at else run[_START] + run[_SIZE]
+
+
+def _kind(old: _Row | None, new: _Row | None, at: int, flags: bool) -> ChangeKind | None:
     if old is None:
         return ChangeKind.MAPPED if new is not None else None
     if new is None:
         return ChangeKind.UNMAPPED
-    if old.phys_at(at) != new.phys_at(at):
+    if old[_PHYS] - old[_START] != new[_PHYS] - new[_START]:
         return ChangeKind.MOVED
-    if old.rights != new.rights:
+    if old[_RIGHTS] != new[_RIGHTS]:
         return ChangeKind.RIGHTS
-    if old.page_size_bytes != new.page_size_bytes:
+    if old[_PAGE_SIZE] != new[_PAGE_SIZE]:
         return ChangeKind.PAGE_SIZE
-    return ChangeKind.FLAGS if flags and _uniform_flags(old) != _uniform_flags(new) else None
+    return ChangeKind.FLAGS if flags and _uniform(old) != _uniform(new) else None
+
+
+def _uniform(run: _Row) -> tuple[bool, ...]:
+    """Which flags all pages have."""
+    pages = run[_SIZE] // run[_PAGE_SIZE]
+    return tuple(count == pages for count in run[_RIGHTS + 1 :])
 
 
 def _uniform_flags(run: Region) -> tuple[str, ...]:

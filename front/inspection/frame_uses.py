@@ -26,7 +26,7 @@ Other address spaces are not looked at: a frame that only another process maps c
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,7 +37,7 @@ from hillemu.emu.i386.spaces import USER, size_text
 
 if TYPE_CHECKING:
     from hillemu.emu.i386.control import ControlState
-    from hillemu.emu.i386.spaces import Regions, Tables
+    from hillemu.emu.i386.spaces import Tables
     from hillemu.inspection.spaces import Capture
     from hillemu.machine import Machine
 
@@ -105,10 +105,9 @@ def frame_uses(machine: Machine, space: Capture | None = None) -> list[FrameRun]
     `space` is the machine's address space, if it was captured already.
     """
     space = space or machine.paging.capture()
-    regions = space.regions() if space.control.mode is not PagingMode.OFF else None
-    claims = [*_answering(machine, space), *_tables(space.tables), *_loaded(machine), *_mapped(regions)]
-    maps = _Maps(regions)
-    return list(_merged(_sweep(claims, maps)))
+    pages = _pages(space)
+    claims = [*_answering(machine, space), *_tables(space.tables), *_loaded(machine), *_mapped(pages)]
+    return list(_merged(_sweep(claims, _Maps(pages))))
 
 
 def _answering(machine: Machine, space: Capture) -> Iterator[_Claim]:
@@ -143,24 +142,37 @@ def _loaded(machine: Machine) -> Iterator[_Claim]:
                 yield _Claim(page_down(thing.base), page_up(thing.end), use, thing.name)
 
 
-def _mapped(regions: Regions | None) -> Iterator[_Claim]:
-    if regions is None:
-        return
-    columns = regions.columns
-    for phys, size_bytes, rights in zip(columns.phys, columns.size_bytes, columns.rights, strict=True):
-        yield _Claim(phys, phys + size_bytes, Use.USER if rights & USER else Use.KERNEL)
+class _Pages(NamedTuple):
+    """A run of pages, by physical address first."""
+
+    base: int
+    start: int
+    size_bytes: int
+    rights: int
+
+
+def _pages(space: Capture) -> list[_Pages]:
+    """The runs of `space` in ascending order, without those that lead where nobody answers: lint tells of them."""
+    if space.control.mode is PagingMode.OFF:
+        return []
+    columns, somebody_in = space.regions().columns, space.surroundings.physical_map.somebody_in
+    rows = zip(columns.phys, columns.start, columns.size_bytes, columns.rights, strict=True)
+    return sorted(_Pages(*row) for row in rows if somebody_in(row[0], row[0] + row[2]))
+
+
+def _mapped(pages: Iterable[_Pages]) -> Iterator[_Claim]:
+    for run in pages:
+        yield _Claim(run.base, run.base + run.size_bytes, Use.USER if run.rights & USER else Use.KERNEL)
 
 
 class _Maps:
     """Which page maps a frame: the runs of a space by physical address."""
 
-    def __init__(self, regions: Regions | None) -> None:
-        columns = regions.columns if regions is not None else None
-        rows = [] if columns is None else zip(columns.phys, columns.size_bytes, columns.start, strict=True)
-        self._rows = sorted(rows, key=lambda row: (row[0], row[2]))
-        self._bases = [row[0] for row in self._rows]
+    def __init__(self, pages: Sequence[_Pages]) -> None:
+        self._pages = pages
+        self._bases = [run.base for run in pages]
         # Runs may cover each other, so the search goes back as far as the longest of them reaches.
-        self._longest = max((row[1] for row in self._rows), default=0)
+        self._longest = max((run.size_bytes for run in pages), default=0)
 
     def first_at(self, at: int) -> int | None:
         """The lowest virtual address among the pages that map physical `at`."""
@@ -168,9 +180,9 @@ class _Maps:
         index = bisect_right(self._bases, at)
         while index and self._bases[index - 1] > at - self._longest and len(found) < 16:
             index -= 1
-            phys, size_bytes, start = self._rows[index]
-            if at < phys + size_bytes:
-                found.append(start + at - phys)
+            run = self._pages[index]
+            if at < run.base + run.size_bytes:
+                found.append(run.start + at - run.base)
         return min(found, default=None)
 
 

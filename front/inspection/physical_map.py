@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -56,6 +56,11 @@ class PhysicalMap:
         """Whether `at` is in RAM."""
         place = self.find(at)
         return place is not None and place.name == _RAM
+
+    def somebody_in(self, base: int, end: int) -> bool:
+        """Whether somebody answers at one of the addresses from `base` up to `end`."""
+        index = bisect_left(self._bases, end) - 1
+        return index >= 0 and self.places[index].end > base
 
     def gaps(self, base: int, end: int) -> Iterator[tuple[int, int]]:
         """The parts of `base` up to `end` where nobody answers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 
 from hillemu.emu.i386.address import VirtAddr
 from hillemu.emu.i386.control import Rights
@@ -42,22 +43,28 @@ def aliases(subject: Subject) -> Iterator[Spot]:
     """
     if len(set(subject.regions.columns.rights)) < 2:
         return
-    regions = [region for region in subject.regions if not subject.in_window(region)]
-    borders: list[tuple[int, bool, int]] = [(region.phys, True, number) for number, region in enumerate(regions)]
-    borders += [(region.phys_end, False, number) for number, region in enumerate(regions)]
-    borders.sort()
-    covering: dict[Rights, dict[int, None]] = {}
-    for place, (at, begins, number) in enumerate(borders):
-        rights = regions[number].rights
-        if begins:
-            covering.setdefault(rights, {})[number] = None
-        else:
-            del covering[rights][number]
-            if not covering[rights]:
-                del covering[rights]
-        end = borders[place + 1][0] if place + 1 < len(borders) else at
-        if end > at and len(covering) > 1:
-            yield _alias([regions[next(iter(numbers))] for numbers in covering.values()], at, end)
+    regions, (starts, phys, sizes, _, granted, *_) = subject.regions, subject.regions.columns
+    coming = [number for number, start in enumerate(starts) if not subject.in_window(start)]
+    coming.sort(key=phys.__getitem__)
+    coming.reverse()
+    ends: list[tuple[int, int]] = []
+    covering: dict[int, dict[int, None]] = {}
+    at = 0
+    while coming or ends:
+        borders = [phys[number] for number in coming[-1:]] + [end for end, _ in ends[:1]]
+        border = min(borders)
+        if border > at and len(covering) > 1:
+            yield _alias([regions[next(iter(numbers))] for numbers in covering.values()], at, border)
+        at = border
+        while ends and ends[0][0] == at:
+            _, number = heappop(ends)
+            del covering[granted[number]][number]
+            if not covering[granted[number]]:
+                del covering[granted[number]]
+        while coming and phys[coming[-1]] == at:
+            number = coming.pop()
+            covering.setdefault(granted[number], {})[number] = None
+            heappush(ends, (at + sizes[number], number))
 
 
 def _alias(sharers: list[Region], base: int, end: int) -> Spot:

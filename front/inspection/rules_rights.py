@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hillemu.emu.i386.address import VirtAddr
 from hillemu.emu.i386.control import WP
-from hillemu.emu.i386.spaces import EXECUTABLE, WRITABLE, Region, size_text
+from hillemu.emu.i386.spaces import EXECUTABLE, USER, WRITABLE, Region, size_text
 from hillemu.inspection.findings import Severity
 from hillemu.inspection.subject import Spot, Subject
 
@@ -15,9 +15,7 @@ _MOST_NAMES = 3
 
 def user_kernel_pages(subject: Subject) -> Iterator[Spot]:
     """Pages with the user right where the kernel's own parts lie, or in the kernel's range."""
-    for region in subject.regions:
-        if not region.rights.user:
-            continue
+    for region in subject.regions.with_rights(USER, USER):
         verb = "write" if region.rights.writable else "read"
         names = [place.name for place in subject.places if place.start < region.end and region.start < place.end]
         if names:
@@ -41,11 +39,10 @@ def writable_executable(subject: Subject) -> Iterator[Spot]:
             "no-execute is not in use, so all {size} of writable pages can be executed",
         )
         return
-    for region in subject.regions:
-        if region.rights.writable and region.rights.executable:
-            who = "user mode" if region.rights.user else "the kernel"
-            text = f"{who} can write and execute {_pages(region)}"
-            yield Spot(Severity.WARNING, region.start, region.size_bytes, text)
+    for region in subject.regions.with_rights(WRITABLE | EXECUTABLE, WRITABLE | EXECUTABLE):
+        who = "user mode" if region.rights.user else "the kernel"
+        text = f"{who} can write and execute {_pages(region)}"
+        yield Spot(Severity.WARNING, region.start, region.size_bytes, text)
 
 
 def write_protect_off(subject: Subject) -> Iterator[Spot]:
@@ -67,9 +64,11 @@ def _as_one(subject: Subject, mask: int, rights: int, text: str) -> Iterator[Spo
 
 def global_user(subject: Subject) -> Iterator[Spot]:
     """User pages that survive a load of CR3."""
-    for region in subject.regions:
-        if region.rights.user and region.global_pages:
-            text = f"{region.global_pages} of {_pages(region)} are for users and global"
+    columns = subject.regions.columns
+    for number, (granted, global_pages) in enumerate(zip(columns.rights, columns.global_, strict=True)):
+        if global_pages and granted & USER:
+            region = subject.regions[number]
+            text = f"{global_pages} of {_pages(region)} are for users and global"
             yield Spot(Severity.WARNING, region.start, region.size_bytes, text)
 
 

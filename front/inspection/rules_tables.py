@@ -78,10 +78,13 @@ def _tables_in_pages(subject: Subject) -> Iterator[tuple[Region, str]]:
     """Every run that maps tables, and how many, in words."""
     frames = subject.table_frames
     columns = subject.regions.columns
+    last = frames[-1] << PAGE_SHIFT if frames else -1
     for number, (phys, size_bytes) in enumerate(zip(columns.phys, columns.size_bytes, strict=True)):
+        if phys > last:
+            continue
         first = bisect_left(frames, phys >> PAGE_SHIFT)
-        behind = bisect_left(frames, phys + size_bytes >> PAGE_SHIFT)
-        if behind > first:
+        if frames[first] << PAGE_SHIFT < phys + size_bytes:
+            behind = bisect_left(frames, phys + size_bytes >> PAGE_SHIFT)
             region = subject.regions[number]
             at = region.start + base_of(frames[first]) - region.phys
             count = behind - first

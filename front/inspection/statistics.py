@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from hillemu.emu.i386.address import PAGE_SIZE
-from hillemu.emu.i386.spaces import Region, Regions, Tables, regions_of, size_text
+from hillemu.emu.i386.spaces import EXECUTABLE, USER, WRITABLE, Columns, Tables, regions_of, size_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,64 +56,60 @@ class Statistics:
 
 def statistics_of(tables: Tables) -> Statistics:
     """Count what `tables` map."""
-    regions = regions_of(tables)
-    pages: Counter[int] = Counter()
-    sums: Counter[str] = Counter()
-    for region in regions:
-        pages[region.page_size_bytes] += region.pages
-        _add_bytes(sums, region)
-        sums["accessed"] += region.accessed_pages
-        sums["dirty"] += region.dirty_pages
-        sums["global"] += region.global_pages
-        sums["cache_disabled"] += region.cache_disabled_pages
-    frames, shared = _count_frames(regions)
+    columns = regions_of(tables).columns
+    by_rights: Counter[int] = Counter()
+    by_page_size: Counter[int] = Counter()
+    for size_bytes, page_size_bytes, rights in zip(
+        columns.size_bytes, columns.page_size_bytes, columns.rights, strict=True
+    ):
+        by_rights[rights] += size_bytes
+        by_page_size[page_size_bytes] += size_bytes
+
+    def bytes_with(mask: int) -> int:
+        return sum(size_bytes for rights, size_bytes in by_rights.items() if rights & mask == mask)
+
+    frames, shared = _count_frames(columns)
     return Statistics(
-        mapped_bytes=sums["mapped"],
-        user_bytes=sums["user"],
-        writable_bytes=sums["writable"],
-        executable_bytes=sums["executable"],
-        writable_executable_bytes=sums["both"],
-        pages=dict(sorted(pages.items())),
-        accessed_pages=sums["accessed"],
-        dirty_pages=sums["dirty"],
-        global_pages=sums["global"],
-        cache_disabled_pages=sums["cache_disabled"],
-        regions=len(regions),
+        mapped_bytes=bytes_with(0),
+        user_bytes=bytes_with(USER),
+        writable_bytes=bytes_with(WRITABLE),
+        executable_bytes=bytes_with(EXECUTABLE),
+        writable_executable_bytes=bytes_with(WRITABLE | EXECUTABLE),
+        pages={size: total // size for size, total in sorted(by_page_size.items())},
+        accessed_pages=sum(columns.accessed),
+        dirty_pages=sum(columns.dirty),
+        global_pages=sum(columns.global_),
+        cache_disabled_pages=sum(columns.cache_disabled),
+        regions=len(columns.start),
         tables=len(tables.frames),
         table_bytes=len(tables.frames) * PAGE_SIZE,
         frames=frames,
         shared_frames=shared,
-        largest_gap_bytes=_largest_gap(regions),
+        largest_gap_bytes=_largest_gap(columns),
     )
 
 
-def _add_bytes(sums: Counter[str], region: Region) -> None:
-    rights, size_bytes = region.rights, region.size_bytes
-    sums["mapped"] += size_bytes
-    sums["user"] += size_bytes * rights.user
-    sums["writable"] += size_bytes * rights.writable
-    sums["executable"] += size_bytes * rights.executable
-    sums["both"] += size_bytes * (rights.writable and rights.executable)
+def _count_frames(columns: Columns) -> tuple[int, int]:
+    """How many frames are mapped, and how many of them more than once.
 
-
-def _count_frames(regions: Regions) -> tuple[int, int]:
-    """How many frames are mapped, and how many of them more than once: a sweep over starts and ends."""
-    columns = regions.columns
-    borders = [(at, 1) for at in columns.phys]
-    borders += [(at + size, -1) for at, size in zip(columns.phys, columns.size_bytes, strict=True)]
-    borders.sort()
-    mapped = shared = depth = last = 0
-    for at, step in borders:
-        mapped += (at - last) * (depth > 0)
-        shared += (at - last) * (depth > 1)
-        depth += step
-        last = at
+    Of the runs in ascending order of address, `once` is the furthest end so far, and `twice` the second furthest: what
+    lies below them, and not before the run that is next, is covered so often.
+    """
+    mapped = shared = once = twice = 0
+    # As numbers, because those are sorted faster than pairs; a run has 2**32 bytes at most.
+    for run in sorted(at << 33 | size for at, size in zip(columns.phys, columns.size_bytes, strict=True)):
+        start = run >> 33
+        end = start + (run & (1 << 33) - 1)
+        again = min(end, once)
+        mapped += max(end - max(start, once), 0)
+        shared += max(again - max(start, twice), 0)
+        once, twice = max(once, end), max(twice, again)
     return mapped // PAGE_SIZE, shared // PAGE_SIZE
 
 
-def _largest_gap(regions: Regions) -> int:
+def _largest_gap(columns: Columns) -> int:
     end = largest = 0
-    for start, size_bytes in zip(regions.columns.start, regions.columns.size_bytes, strict=True):
+    for start, size_bytes in zip(columns.start, columns.size_bytes, strict=True):
         largest = max(largest, start - end)
         end = start + size_bytes
     return max(largest, (1 << 32) - end)

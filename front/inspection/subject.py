@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from hillemu.emu.i386.address import Frame, VirtAddr
-from hillemu.emu.i386.spaces import Region, Regions, Tables, regions_of
+from hillemu.emu.i386.spaces import Regions, Tables, regions_of
 from hillemu.emu.i386.spaces_tables import LEGACY_SPAN, PAE_SPAN, POINTER_SPAN, Link
 from hillemu.inspection.findings import Severity
 from hillemu.inspection.privileged import PrivilegedPlace
@@ -67,11 +67,9 @@ class Subject:
             if link.span in (LEGACY_SPAN, PAE_SPAN) and link.table in directories and not link.leads_nowhere
         )
 
-    def in_window(self, region: Region) -> bool:
-        """Whether `region` is (or begins) in the window of a recursive map."""
-        return bool(self.self_maps) and any(
-            link.start <= region.start < link.start + link.span for link in self.self_maps
-        )
+    def in_window(self, at: int) -> bool:
+        """Whether virtual `at` is in the window of a recursive map."""
+        return bool(self.self_maps) and any(link.start <= at < link.start + link.span for link in self.self_maps)
 
     @cached_property
     def table_frames(self) -> Sequence[Frame]:

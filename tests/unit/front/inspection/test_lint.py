@@ -6,6 +6,8 @@ import struct
 
 import pytest
 from faulty_spaces import CLEAN, FAULTS, GDT, IDT, NOBODY, SPARE, Fault, P, U, W, guest_with
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import FakeGuest, Segment
@@ -126,6 +128,22 @@ def test_the_handlers_of_the_idt_say_where_the_kernel_is_while_a_program_runs() 
 def test_an_alias_is_bad_where_it_defeats_the_stricter_mapping(here: int, there: int, severities: list[str]) -> None:
     findings = legacy(0, {0x1000: 0x2007, 0x2004: 0x5001 | here, 0x2010: 0x5001 | there})
     assert [finding.severity for finding in findings.of_rule("alias")] == severities
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.integers(0, 40), st.tuples(st.integers(0, 9), st.sampled_from([0, U, W, W | U])), max_size=30)
+)
+def test_aliases_are_the_frames_that_are_mapped_with_different_rights(pages: dict[int, tuple[int, int]]) -> None:
+    entries = {0x2000 + 4 * number: 0x5001 + (frame << 12) | rights for number, (frame, rights) in pages.items()}
+    findings = legacy(0, {0x1000: 0x2007, **entries}).of_rule("alias")
+    told = {page for finding in findings for page in range(finding.start >> 12, finding.end >> 12)}
+    by_frame: dict[int, dict[int, int]] = {}
+    for number, (frame, rights) in sorted(pages.items(), reverse=True):
+        by_frame.setdefault(frame, {})[rights] = number
+    shared = {frame for frame, sharers in by_frame.items() if len(sharers) > 1}
+    assert {pages[page][0] for page in told} == shared
+    assert len(told) == len(shared)
 
 
 @pytest.mark.parametrize("word", [NOBODY | P, 0])
