@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 from orange_programs import kernel_of, orange_with, run
@@ -13,6 +14,8 @@ from hillemu.booting import DriveOptions
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.stop import StopReason
+from hillemu.kernel.mm.bitmap import Bitmap
+from hillemu.kernel.options import KernelOptions
 from hillemu.kernel.power import FAILED
 from hillemu.kernel.profiles.orange.calls import FUNCTIONS
 from hillemu.kernel.profiles.orange.check import check
@@ -131,7 +134,7 @@ def test_the_first_traps_of_the_boot_code_are_the_functions_by_number() -> None:
 # ---- row O3: the document's test
 
 
-STEPS = [
+STEPS: list[tuple[str, dict[int, int | None]]] = [
     (
         "TaskC 1: vm_alloc(B00000H, 200000H) -> 530000H, PTE 530003H at 103C00H",
         {0xB00000: 0x530000, 0xCFF000: 0x72F000},
@@ -166,6 +169,12 @@ def test_the_six_steps_have_the_document_s_physical_addresses_at_every_step() ->
         assert check(kernel_of(machine).mm) == []
     told = [line for line in machine.serial.text.splitlines() if line.startswith("TaskC")]
     assert told == [line for line, _ in STEPS]
+
+
+def test_the_user_s_document_shows_what_taskc_prints(done: Machine, root: Path) -> None:
+    text = (root / "docs" / "profiles.md").read_text(encoding="utf-8")
+    told = [line for line in done.serial.text.splitlines() if line.startswith("TaskC")]
+    assert "\n".join(["```", *told, "```"]) in text
 
 
 @pytest.mark.parametrize(
@@ -287,9 +296,19 @@ def test_words_of_the_command_line_are_not_known() -> None:
     assert kernel_of(machine).reports == ["command line: 'tests=off' is not known"]
 
 
-def test_on_boot_is_called_when_taskc_is_through() -> None:
-    from hillemu.kernel.options import KernelOptions
+def test_parts_that_this_kernel_has_no_place_for_are_told() -> None:
+    machine = Machine(mem="32M")
+    machine.load_kernel(
+        profile="orange", options=KernelOptions(frame_allocator=Bitmap.for_zone, oom=lambda spaces: next(iter(spaces)))
+    )
+    assert run(machine).reason is StopReason.POWER_OFF
+    assert kernel_of(machine).reports == [
+        "options: profile orange has no use for frame_allocator",
+        "options: profile orange has no use for oom",
+    ]
 
+
+def test_on_boot_is_called_when_taskc_is_through() -> None:
     seen: list[int] = []
     machine = Machine(mem="32M")
     options = KernelOptions(on_boot=lambda kernel: seen.append(kernel.mm.vm_alloc(0x3F000000, 0x5000)), check=True)

@@ -26,6 +26,7 @@ from hillemu.kernel.profiles.orange.pf_list import (
     PageType,
     PfList,
     Protection,
+    name_of,
 )
 
 _MOST = 8
@@ -77,8 +78,8 @@ def _types(pf_list: PfList, entries: array[int]) -> Iterator[str]:
         if not good:
             where = "among page tables and pf_list, has" if number < reserved else "has"
             yield (
-                f"pf_list: frame 0x{pf_list.physical(number):08X} {where} type {_name(PageType, kind)}, "
-                f"reference count {count}, protection {_name(Protection, protection)}"
+                f"pf_list: frame 0x{pf_list.physical(number):08X} {where} type {name_of(PageType, kind)}, "
+                f"reference count {count}, protection {name_of(Protection, protection)}"
             )
 
 
@@ -111,7 +112,7 @@ def _rights(pf_list: PfList, entries: array[int], mappings: Iterable[tuple[int, 
             can = "can" if entry & WRITABLE else "cannot"
             yield (
                 f"page tables: 0x{linear:08X} {can} be written, and frame 0x{frame_in(entry):08X} has protection "
-                f"{_name(Protection, protection)}"
+                f"{name_of(Protection, protection)}"
             )
 
 
@@ -146,7 +147,3 @@ def _variables(mm: MemoryManager, entries: array[int]) -> Iterator[str]:
     if PageType.FREE in types[: mm.variables[FIRST_FREE]]:
         lowest = types.index(PageType.FREE)
         yield f"mm: first_free is {mm.variables[FIRST_FREE]}, but frame number {lowest} is FREE"
-
-
-def _name(kind: type[PageType] | type[Protection], value: int) -> str:
-    return kind(value).name if value in list(kind) else str(value)

@@ -69,6 +69,24 @@ class Pf(NamedTuple):
     protection: int
     frame: int
 
+    def __str__(self) -> str:
+        """As people read it.
+
+        >>> print(Pf(0x501000, 0x501030, 1, PageType.MAPPED, Protection.READ_WRITE, 0x530000))
+        frame 0x00530000: MAPPED, READ_WRITE, mapped by 1
+        """
+        kind, protection = name_of(PageType, self.type), name_of(Protection, self.protection)
+        return f"frame 0x{self.frame:08X}: {kind}, {protection}, mapped by {self.ref_count}"
+
+
+def name_of(kind: type[PageType] | type[Protection], value: int) -> str:
+    """What `value` is called; its number if it is none of these.
+
+    >>> name_of(PageType, 2), name_of(PageType, 7)
+    ('MAPPED', '7')
+    """
+    return kind(value).name if value in list(kind) else str(value)
+
 
 class PfList:
     """The list at `at`, of `count` frames from physical `base` on; numbers of frames count from there."""
@@ -147,7 +165,9 @@ class PfList:
 
         def change(entries: array[int]) -> None:
             if entries[TYPE::WORDS].count(PageType.FREE) != pages or any(entries[REF_COUNT::WORDS]):
-                raise Corruption(f"pf_list: a frame of those from 0x{self.physical(first):08X} on is free and is not")
+                raise Corruption(
+                    f"pf_list: of {pages} frames from 0x{self.physical(first):08X} on, which should be FREE, one is not"
+                )
             entries[REF_COUNT::WORDS] = array("I", [1]) * pages
             entries[TYPE::WORDS] = array("I", [PageType.MAPPED]) * pages
             entries[PROTECTION::WORDS] = array("I", [protection]) * pages
@@ -173,7 +193,10 @@ class PfList:
             nonlocal freed
             counts = entries[REF_COUNT::WORDS]
             if 0 in counts:
-                raise Corruption(f"pf_list: a frame of those from 0x{self.physical(first):08X} on is mapped 0 times")
+                raise Corruption(
+                    f"pf_list: of {pages} frames from 0x{self.physical(first):08X} on, which were mapped, "
+                    "one has reference count 0"
+                )
             if (freed := counts.count(1)) == pages:
                 free = array("I", bytes(4 * pages))
                 entries[REF_COUNT::WORDS] = entries[TYPE::WORDS] = entries[PROTECTION::WORDS] = free

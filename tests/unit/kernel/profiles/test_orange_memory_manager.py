@@ -364,8 +364,22 @@ def test_a_frame_is_free_when_the_last_page_table_entry_is_gone() -> None:
     mm.release(first, 1)
     assert mm.free_frames == free
     assert check(mm) == []
-    with pytest.raises(Corruption, match="0x00530000 on is mapped 0 times"):
+    with pytest.raises(
+        Corruption, match="of 1 frames from 0x00530000 on, which were mapped, one has reference count 0"
+    ):
         mm.release(first, 1)
+
+
+@pytest.mark.parametrize(("member", "value"), [("type", 0x100), ("ref_count", 1)])
+def test_a_list_that_says_free_and_not_free_is_never_used(member: str, value: int) -> None:
+    mm = make_mm(32)
+    number = mm.pf_list.number(0x531000)
+    assert number is not None
+    PF.write(mm.memory, PhysAddr(PF_LIST + 24 * number), **{member: value})
+    before = mm.memory.read(PhysAddr(0x100000), 0x430000)
+    with pytest.raises(Corruption, match="of 4 frames from 0x00530000 on, which should be FREE, one is not"):
+        mm.vm_alloc(0x50000000, 0x4000)
+    assert mm.memory.read(PhysAddr(0x100000), 0x430000) == before
 
 
 def test_nothing_is_mapped_where_a_table_is_not_in_use_whatever_lies_in_its_room() -> None:
