@@ -93,8 +93,8 @@ def test_a_chase_through_pages_misses_the_tlb_as_its_sets_say(
     assert (found["data_tlb_misses"], found["code_tlb_misses"]) == (TLB[processor, pages][0], 0)
 
 
-# The i486 has 128 sets of 4 lines of 16 bytes for code and data; the node at NODES is in set 0, the code's line in set 4.
-# The Pentium has 128 sets of 2 lines of 32 bytes for data alone.
+# The i486 has 128 sets of 4 lines of 16 bytes for code and data; the node at NODES is in set 0, the code's line is in
+# set 4.  The Pentium has 128 sets of 2 lines of 32 bytes for data alone.
 CACHE = {
     ("i486", 16, 256): (0, "4 KiB: 2 lines in every set"),
     ("i486", 16, 508): (3, "in the code's set 4 - 1; the last 4 sets have 3"),
