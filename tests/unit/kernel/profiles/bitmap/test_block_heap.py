@@ -228,6 +228,26 @@ def test_a_header_that_was_overwritten_is_reported_and_the_heap_goes_on(
     assert not made.check()
 
 
+@pytest.mark.parametrize("freed", [True, False])
+def test_the_last_header_is_compared_when_the_heap_grows(made: BitmapMemory, freed: bool) -> None:
+    _, last = allocate(made, 100, 4096 - 12 - 112)
+    if freed:
+        made.heap.kfree(last)
+    made.set_u32(last - 12, 7)
+    made.heap.kmalloc(5000)
+    assert made.heap.words[HeapWord.OVERWRITTEN] == 1
+    assert not made.check()
+
+
+def test_the_last_header_is_compared_when_the_heap_shrinks(made: BitmapMemory) -> None:
+    _, last = allocate(made, 100, 20_000)
+    made.heap.kfree(last)
+    made.set_u32(last - 12 + 8, 0x41)
+    assert made.heap.trim() == 4
+    assert made.heap.words[HeapWord.OVERWRITTEN] == 1
+    assert not made.check()
+
+
 def test_a_header_in_two_pages_is_compared_too(made: BitmapMemory) -> None:
     made.heap.kfree(made.heap.kmalloc(5000))
     first, second = allocate(made, 4096 - 12 - 4, 100)

@@ -86,8 +86,12 @@ def test_there_is_0_when_no_page_is_free_and_the_count_says_so() -> None:
 
 def test_what_is_kept_and_what_is_no_ram_is_never_given_out() -> None:
     pages = make((0, 0x180), (0x1C0, PAGES), kept=((0x150, 0x160), (0x2F0, 0x400)))
+    wanted = {*range(FIRST_PAGE, 0x150), *range(0x160, 0x180), *range(0x1C0, 0x2F0)}
+    assert {page for page in range(-1, 0x400) if not pages.is_used(page)} == wanted
     got = {pages.alloc_page() // PAGE_SIZE for _ in range(pages.free_pages)}
-    assert got == {*range(FIRST_PAGE, 0x150), *range(0x160, 0x180), *range(0x1C0, 0x2F0)}
+    assert got == wanted
+    assert {page for page in range(-1, 0x400) if not pages.is_reserved(page)} == wanted
+    assert all(pages.is_used(page) for page in range(-1, 0x400))
     assert pages.alloc_page() == 0
 
 
@@ -148,7 +152,7 @@ def test_a_memory_without_a_free_page_is_refused() -> None:
 
 
 def test_a_bitmap_that_does_not_fit_into_ram_is_refused() -> None:
-    with pytest.raises(InvalidParameters, match="no RAM for the bitmap"):
+    with pytest.raises(InvalidParameters, match="no RAM for the bitmap, 262144 bytes at 0x100000"):
         make((0x100, 1 << 20), memory=FakeMemory(0x110000))
 
 
@@ -165,6 +169,7 @@ def test_there_is_no_manager_where_nothing_was_created() -> None:
         (MANAGER_AT + 8, 5, "memory_manager_t.bitmap is 0x5, not 0x100000"),
         (MANAGER_AT + 12, 5, "memory_manager_t.bitmap_length is 0x5, not 0x60"),
         (BITMAP_AT, 0xFFFFFFFE, "page 0x0 is marked free, but it is reserved"),
+        (BITMAP_AT + 8, 0xFFFFFFFB, "page 0x42 is marked free, but it is reserved"),
         (BITMAP_AT + 0x20, 0xFFFFFFEF, "page 0x104 is marked free, but it is in use"),
         (BITMAP_AT + 0x24, 0x00000001, "memory_manager_t.free_pages is 509, but 508 bits are clear"),
     ],
