@@ -84,7 +84,9 @@ def launch_of(name: str, program: str, port: int) -> dict[str, Any]:
 
 def tasks_of(name: str, program: str, port: int) -> dict[str, Any]:
     """``tasks.json``: hillemu runs in the background, and debugging begins when it says that it waits."""
-    any_line = {"kind": "file", "regexp": "^hillemu: (.+?): (.+)$", "file": 1, "message": 2}
+    # A background task must have a pattern for problems, and each that is found would have F5 ask whether to go on.
+    # What keeps hillemu from booting is in the terminal, and ends the task with a status that stops F5, too.
+    no_line = {"kind": "file", "regexp": "(?!)(.*)(.*)", "file": 1, "message": 2}
     return {
         "version": "2.0.0",
         "tasks": [
@@ -96,7 +98,7 @@ def tasks_of(name: str, program: str, port: int) -> dict[str, Any]:
                 "isBackground": True,
                 "problemMatcher": {
                     "owner": "hillemu",
-                    "pattern": any_line,
+                    "pattern": no_line,
                     "background": {"activeOnStart": True, "beginsPattern": "listening", "endsPattern": READY},
                 },
             },
