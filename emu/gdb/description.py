@@ -49,9 +49,7 @@ def target_xml(machine_name: str) -> bytes:
             lines += _flags_type(name, word)
         lines += _SSE_TYPES if feature == SSE else ()
         lines += [
-            f'<reg name="{register.name}" bitsize="{register.bits}" type="{register.type}" regnum="{register.number}"'
-            + (' group="system"' if feature == SYSTEM else "")
-            + "/>"
+            f'<reg name="{register.name}" bitsize="{register.bits}" type="{register.type}" regnum="{register.number}"/>'
             for register in LAYOUT
             if register.feature == feature
         ]

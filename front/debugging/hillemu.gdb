@@ -54,6 +54,17 @@ document stack16
 Show the top of a 16-bit stack, wherever SS points.
 end
 
+define sysregs
+  # GDB ignores a group that the machine names for a register of an i386, so there is no 'info registers system'.
+  info registers ip code_size cs_base ss_base ds_base es_base fs_base gs_base
+  info registers cr0 cr2 cr3 cr4 efer
+  info registers gdtr_base gdtr_limit idtr_base idtr_limit ldtr ldtr_base tr tr_base
+  info registers dr0 dr1 dr2 dr3 dr6 dr7
+end
+document sysregs
+Show segment bases, control registers, descriptor tables and debug registers.
+end
+
 define physical
   maintenance packet Qqemu.PhyMemMode:1
   maintenance flush dcache

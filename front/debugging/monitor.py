@@ -156,6 +156,8 @@ class Monitor:
     def _physical(self, words: list[str]) -> str:
         at = self._number(words, 0)
         count = self._number(words, 1) if len(words) > 1 else 4 * _BYTES_PER_LINE
+        if count <= 0:
+            raise UserMistake(f"{count} bytes cannot be shown")
         data = memory_access.read_physical(self._machine.memory, at, min(count, _MOST_BYTES))
         lines = [
             f"{at + offset:08x}: {data[offset : offset + _BYTES_PER_LINE].hex(' ')}"
