@@ -7,9 +7,18 @@ from collections.abc import Callable
 
 from hillemu.emu.devices.serial_log import SerialLog
 from hillemu.emu.devices.video.text_screen import TextScreen
+from hillemu.emu.errors import OptionError
 
 WINDOW_CHARACTERS = 1024
 """A match on the serial port must lie within so many of its latest characters."""
+
+
+def text_pattern(pattern: str | re.Pattern[str], where: str) -> re.Pattern[str]:
+    """A regular expression whose ``^`` and ``$`` stand for lines; raises `OptionError` for what is none."""
+    try:
+        return re.compile(pattern, re.MULTILINE) if isinstance(pattern, str) else pattern
+    except (re.error, OverflowError, RecursionError) as error:
+        raise OptionError(where, f"{pattern!r} is not a regular expression: {error}") from None
 
 
 class TextWatch:
@@ -21,7 +30,7 @@ class TextWatch:
     def __init__(
         self, pattern: str | re.Pattern[str], log: SerialLog, screen: TextScreen, on_match: Callable[[str], None]
     ) -> None:
-        self.pattern = re.compile(pattern, re.MULTILINE) if isinstance(pattern, str) else pattern
+        self.pattern = text_pattern(pattern, "until")
         self._log = log
         self._screen = screen
         self._on_match = on_match

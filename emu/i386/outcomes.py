@@ -65,7 +65,7 @@ Value = TypeVar("Value")
 @dataclass_transform(frozen_default=True)
 def _value(cls: type[Value]) -> type[Value]:
     """A data class that nobody changes.  The type checker sees to it: Python would take as long as half a walk."""
-    return dataclass(slots=True, unsafe_hash=True)(cls)
+    return dataclass(slots=True, unsafe_hash=True, repr=False)(cls)
 
 
 @_value
@@ -94,6 +94,9 @@ class Outcome:
         lines += [str(step) for step in self.steps]
         lines.append(f"=> 0x{self.at:08X}: {self.verdict}")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} 0x{self.at:08X}: {self.verdict}>"
 
 
 @_value

@@ -273,10 +273,13 @@ class Capture(AddressSpace):
 
 
 def checked(at: int) -> VirtAddr:
-    """`at` as a virtual address; `UserMistake` if it has more than 32 bits."""
-    if not 0 <= at <= 0xFFFFFFFF:
-        raise UserMistake(f"{at:#x} is not a 32-bit address (0 to 0xFFFFFFFF)")
-    return VirtAddr(at)
+    """`at` as a virtual address; `UserMistake` if it has more than 32 bits, or is no number."""
+    try:
+        if 0 <= at <= 0xFFFFFFFF:
+            return VirtAddr(at)
+    except TypeError:
+        raise UserMistake(f"{at!r} is no address; a symbol's is machine.symbols[{at!r}]") from None
+    raise UserMistake(f"{at:#x} is not a 32-bit address (0 to 0xFFFFFFFF)")
 
 
 def _register(name: str, value: int) -> int:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from hillemu.emu.errors import OptionError
 from hillemu.testing.sections import printable, text_lines
+from hillemu.watch import text_pattern
 
 SHOWN_LINES = 3
 LOOKED_AT_LINES = 1000
@@ -40,7 +41,7 @@ class prints:  # noqa: N801 - it reads as a word of the assertion
     def __init__(self, *patterns: str | re.Pattern[str]) -> None:
         if not patterns:
             raise OptionError("prints", "say what: prints('init done')")
-        self.patterns = [_compiled(pattern) for pattern in patterns]
+        self.patterns = [text_pattern(pattern, "prints") for pattern in patterns]
 
     def __eq__(self, other: object) -> bool:
         return self._search(other).missing is None if isinstance(other, str) else NotImplemented
@@ -74,13 +75,6 @@ class prints:  # noqa: N801 - it reads as a word of the assertion
 
     def __repr__(self) -> str:
         return f"prints({', '.join(repr(pattern.pattern) for pattern in self.patterns)})"
-
-
-def _compiled(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern, re.MULTILINE) if isinstance(pattern, str) else pattern
-    except re.error as error:
-        raise OptionError("prints", f"{pattern!r} is no regular expression: {error}") from None
 
 
 def _nearest(pattern: str, text: str) -> list[str]:

@@ -91,6 +91,7 @@ def test_it(machine):
         ('kernel="kernel.elf", mem="lots"', "mem: 'lots' is not a size; *"),
         ('kernel="kernel.elf", cpu="z80"', "*z80*"),
         ('kernel="kernel.elf", at="mian"', "no symbol 'mian' in kernel.elf*"),
+        ('kernel="kernel.elf", until="ready("', "until: 'ready(' is not a regular expression: *"),
         ('kernel="test_a_mistake_is_told_in_one_line.py"', "*.py: *"),
         ('kernel="kernel.elf", until="ready", budget="much"', "budget: 'much' is no budget; *"),
     ],

@@ -26,7 +26,7 @@ from hillemu.inspection.structs.c_scope import Scope
 from hillemu.inspection.structs.c_tokens import WrongC
 from hillemu.inspection.structs.dwarf import BadDwarf, DwarfTypes
 from hillemu.inspection.structs.types import BASE_TYPES, USUAL_TYPEDEFS, CType, Record
-from hillemu.similar_names import did_you_mean
+from hillemu.similar_names import alike_or_nearest, did_you_mean
 
 _TAGS = ("struct", "union", "enum")
 
@@ -185,6 +185,7 @@ class Structs(Mapping[str, CType]):
                 "; the image has no debugging information (gcc -g writes it): define() the type (--types FILE.c), or "
                 "load_dwarf() a file"
             )
+        hint = hint or alike_or_nearest(name, known)
         return f"no type {name!r}{hint}"
 
 

@@ -60,6 +60,17 @@ def test_what_is_no_address_is_refused(at: int) -> None:
         _ = at in paging
 
 
+def test_a_symbol_s_name_is_no_address_but_has_one() -> None:
+    _, paging = space({})
+    with pytest.raises(UserMistake, match=r"'kmain' is no address; a symbol's is machine.symbols\['kmain'\]"):
+        paging["kmain"]  # type: ignore[index]
+
+
+def test_a_walk_is_told_in_one_line() -> None:
+    _, paging = space({1: 0x5000 | P | W})
+    assert repr(paging[0x1234]) == "<Mapped 0x00001234: physical 0x00005234 (4 KiB page, supervisor, writable)>"
+
+
 def test_a_space_without_pages_is_empty_but_there() -> None:
     _, paging = space({})
     assert len(paging) == 0
