@@ -29,7 +29,7 @@ boot_stack_top:
 .global proc_table
 proc_table:     .space PROCESSES * PROCESS_BYTES
 .global mm
-mm:             .space 48                   # struct mm in docs/profiles.md
+mm:             .space 44                   # struct mm in docs/profiles.md
 .text
 
 .include "console.inc"

@@ -266,7 +266,7 @@ def test_a_machine_without_room_for_page_tables_is_told_so(mem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mem", "first"), [("8M", 0x50C000), ("64M", 0x560000), ("512M", 0x800000), ("3G", 0x1700000), ("4G", 0x1700000)]
+    ("mem", "first"), [("8M", 0x50C000), ("64M", 0x560000), ("512M", 0x800000), ("3G", 0x1701000), ("4G", 0x1701000)]
 )
 def test_machines_of_other_sizes_run_to_the_end(mem: str, first: int) -> None:
     machine = orange_with(mem=mem)

@@ -12,10 +12,12 @@ from itertools import chain, islice
 
 from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE
 from hillemu.kernel.profiles.orange.layout import RESERVED_END
-from hillemu.kernel.profiles.orange.memory_manager import FIRST_FREE, FRAMES, FREE_FRAMES, MemoryManager
+from hillemu.kernel.profiles.orange.memory_manager import FRAMES, FREE_FRAMES, MemoryManager
 from hillemu.kernel.profiles.orange.page_tables import KERNEL, PRESENT, WRITABLE, PageTables, frame_in, table_at
 from hillemu.kernel.profiles.orange.pf_list import (
     FRAME,
+    GROUP,
+    GROUP_FRAMES,
     NEXT,
     PF,
     PREV,
@@ -40,6 +42,7 @@ def check(mm: MemoryManager, mapped: Iterable[tuple[int, int]] = ()) -> list[str
     kinds = (
         _links(mm.pf_list, entries),
         _types(mm.pf_list, entries),
+        _groups(mm.pf_list),
         _references(mm.pf_list, entries, [*mm.tables.mappings(), *users]),
         _rights(mm.pf_list, entries, chain(mm.tables.mappings(), users)),
         _identity(mm),
@@ -51,7 +54,7 @@ def check(mm: MemoryManager, mapped: Iterable[tuple[int, int]] = ()) -> list[str
 
 def _links(pf_list: PfList, entries: array[int]) -> Iterator[str]:
     """Forwards and backwards, the list goes through every entry and returns; each entry is of its own frame."""
-    places = array("I", range(pf_list.at, pf_list.end, PF.size_bytes))
+    places = array("I", range(pf_list.at, pf_list.groups_at, PF.size_bytes))
     frames = array("I", range(pf_list.base, pf_list.base + (pf_list.count << PAGE_SHIFT), PAGE_SIZE))
     wanted = ((NEXT, places[1:] + places[:1]), (PREV, places[-1:] + places[:-1]), (FRAME, frames))
     for member, right in wanted:
@@ -80,6 +83,20 @@ def _types(pf_list: PfList, entries: array[int]) -> Iterator[str]:
             yield (
                 f"pf_list: frame 0x{pf_list.physical(number):08X} {where} type {name_of(PageType, kind)}, "
                 f"reference count {count}, protection {name_of(Protection, protection)}"
+            )
+
+
+def _groups(pf_list: PfList) -> Iterator[str]:
+    """What the groups say of FREE frames in a row is so."""
+    said = pf_list.groups()
+    words = GROUP.size_bytes // 2
+    for number in range(len(said) // words):
+        is_, should = said[number * words : (number + 1) * words], pf_list.summary(number * GROUP_FRAMES)
+        if is_ != should:
+            frame = pf_list.physical(number * GROUP_FRAMES)
+            yield (
+                f"pf_list: the group from 0x{frame:08X} on says (first, longest, last) {tuple(is_[:3])} "
+                f"of FREE frames in a row, which are {tuple(should[:3])}"
             )
 
 
@@ -144,6 +161,3 @@ def _variables(mm: MemoryManager, entries: array[int]) -> Iterator[str]:
         yield f"mm: free_frames is {mm.variables[FREE_FRAMES]}, but {free} frames are FREE"
     if mm.variables[FRAMES] != mm.pf_list.count or mm.pf_list.at != RESERVED_END:
         yield f"mm: pf_list at 0x{mm.pf_list.at:08X} has {mm.variables[FRAMES]} of {mm.pf_list.count} frames"
-    if PageType.FREE in types[: mm.variables[FIRST_FREE]]:
-        lowest = types.index(PageType.FREE)
-        yield f"mm: first_free is {mm.variables[FIRST_FREE]}, but frame number {lowest} is FREE"

@@ -39,7 +39,7 @@ def frame_lines(mm: MemoryManager) -> list[str]:
     types = mm.pf_list.words(0, mm.pf_list.count)[TYPE::WORDS]
     counts = ", ".join(f"{types.count(kind)} {kind.name}" for kind in PageType)
     return [
-        f"pf_list: {mm.pf_list.count} entries at {mm.pf_list.at:X}H ~ {mm.pf_list.end:X}H, "
+        f"pf_list: {mm.pf_list.count} entries at {mm.pf_list.at:X}H ~ {mm.pf_list.groups_at:X}H, "
         f"frames {mm.pf_list.base:X}H ~ {mm.pf_list.physical(mm.pf_list.count):X}H",
         f"pf_list: {counts}",
     ]

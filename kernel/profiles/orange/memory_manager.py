@@ -6,9 +6,8 @@ It manages the memory range that the page tables lie in.  Its own variables lie 
         u32 base, end;               the frames of pf_list, as physical addresses; `end` is the first behind
         u32 pf_list;                 linear address of the first entry
         u32 frames, free_frames;
-        u32 first_free;              number of a frame below which none is FREE
         u32 counts[6];               what has happened, see MmCount; modulo 2**32
-    };                               48 bytes
+    };                               44 bytes
 
 An address range is whole pages: it begins at a page, and a part of its last page counts as the page.  `vm_alloc` gives
 NULL, and `vm_free` does nothing, where they cannot do all that was asked for.  Both count this.  That an address range
@@ -32,7 +31,7 @@ from hillemu.kernel.mm.words import words
 from hillemu.kernel.profiles.orange.layout import RESERVED_END
 from hillemu.kernel.profiles.orange.memory_info import range_with_page_tables, read_memory_info
 from hillemu.kernel.profiles.orange.page_tables import PRESENT, PageTables, frame_in
-from hillemu.kernel.profiles.orange.pf_list import PF, PfList, Protection
+from hillemu.kernel.profiles.orange.pf_list import PfList, Protection, size_for
 
 
 class MmCount(IntEnum):
@@ -53,10 +52,9 @@ class MmCount(IntEnum):
 
 
 MM = Structure(
-    "mm", "u32 base", "u32 end", "u32 pf_list", "u32 frames", "u32 free_frames", "u32 first_free",
-    f"u32 counts[{len(MmCount)}]",
-)  # fmt: skip
-BASE, END, PF_LIST, FRAMES, FREE_FRAMES, FIRST_FREE, COUNTS = range(7)
+    "mm", "u32 base", "u32 end", "u32 pf_list", "u32 frames", "u32 free_frames", f"u32 counts[{len(MmCount)}]"
+)
+BASE, END, PF_LIST, FRAMES, FREE_FRAMES, COUNTS = range(6)
 NULL = VirtAddr(0)
 _FOUR_GIB = 1 << 32
 
@@ -101,7 +99,7 @@ class MemoryManager:
         """
         managed = range_with_page_tables(read_memory_info(memory))
         frames = managed.length >> PAGE_SHIFT
-        reserved_end = page_up(RESERVED_END + frames * PF.size_bytes)
+        reserved_end = page_up(RESERVED_END + size_for(frames))
         if reserved_end >= managed.end:
             raise InvalidParameters(
                 f"init_mm: behind pf_list, at 0x{reserved_end:X}, no memory is left of {managed}: "
@@ -112,7 +110,7 @@ class MemoryManager:
         memory.fill(at, MM.size_bytes)
         MM.write(
             memory, at, base=managed.base, end=managed.end, pf_list=RESERVED_END, frames=frames,
-            free_frames=frames - reserved, first_free=reserved,
+            free_frames=frames - reserved,
         )  # fmt: skip
         made = cls(memory, at, flush_tlb=flush_tlb, log=log, report=report)
         made.tables.unmap(reserved_end, frames - reserved)
@@ -129,8 +127,7 @@ class MemoryManager:
         if (used := self.tables.first_mapped(linear, pages)) is not None:
             fault = f"0x{used:08X} is mapped already"
             return self._refuse(MmCount.OVERLAPPING, "vm_alloc", linear, size, fault, self._log)
-        start = self.variables[FIRST_FREE]
-        first = self.pf_list.find_free(pages, start)
+        first = self.pf_list.find_free(pages)
         if first is None:
             free = self.variables[FREE_FRAMES]
             fault = f"there are no {pages} free frames in a row, and {free} altogether"
@@ -139,8 +136,6 @@ class MemoryManager:
         frame, writable = self.pf_list.physical(first), protection is Protection.READ_WRITE
         self.tables.map(linear, frame, pages, writable=writable)
         self.variables[FREE_FRAMES] -= pages
-        if first == start:
-            self.variables[FIRST_FREE] = first + pages
         self._count(MmCount.ALLOCATED)
         return VirtAddr(linear)
 
@@ -180,10 +175,7 @@ class MemoryManager:
 
     def release(self, first: int, pages: int) -> None:
         """They do not any more; frames that nothing maps are FREE.  The TLB must have been flushed."""
-        freed = self.pf_list.release(first, pages)
-        self.variables[FREE_FRAMES] += freed
-        if freed:
-            self.variables[FIRST_FREE] = min(self.variables[FIRST_FREE], first)
+        self.variables[FREE_FRAMES] += self.pf_list.release(first, pages)
 
     def physical(self, linear: int) -> PhysAddr | None:
         """Where `linear` lies by the kernel's page tables; None if nothing is mapped there."""

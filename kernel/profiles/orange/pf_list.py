@@ -12,7 +12,14 @@
     };                       24 bytes
 
 The entries lie one behind the other, in the order of their frames, so that the list can be followed, and an entry also
-be found by its frame.  The guest's memory is all there is: searching reads it, in pieces of some thousand entries.
+be found by its frame.  Behind them lies what makes a search short: how many of each 1,024 frames are FREE in a row::
+
+    struct pf_group {
+        u16 first;           how many are FREE before the first that is not
+        u16 longest;         the most that are FREE in a row
+        u16 last;            how many are FREE behind the last that is not
+        u16 unused;
+    };                       8 bytes
 """
 
 from __future__ import annotations
@@ -53,10 +60,13 @@ PF = Structure("pf", "u32 prev", "u32 next", "u32 ref_count", "u32 type", "u32 p
 PREV, NEXT, REF_COUNT, TYPE, PROTECTION, FRAME = range(6)
 """Members, as numbers of words in an entry."""
 WORDS = PF.size_bytes // 4
+GROUP = Structure("pf_group", "u16 first", "u16 longest", "u16 last", "u16 unused")
+GROUP_FRAMES = 1024
+_GROUP_WORDS = GROUP.size_bytes // 2
 _TYPE_OFFSET = PF.offset("type")
-_PIECE = 4096
-"""How many entries a search reads at a time."""
-_FREE = bytes((PageType.FREE,))
+_FREE, _NOT_FREE = bytes((PageType.FREE,)), b"\1"
+_ONLY_FREE_OR_NOT = _FREE + _NOT_FREE * 255
+"""For `bytes.translate`: all types but FREE become one."""
 
 
 class Pf(NamedTuple):
@@ -93,7 +103,11 @@ class PfList:
 
     def __init__(self, memory: GuestMemory, at: PhysAddr, base: PhysAddr, count: int) -> None:
         self.at, self.base, self.count = at, base, count
+        self.groups_at = PhysAddr(at + count * PF.size_bytes)
+        self.end = PhysAddr(at + size_for(count))
+        """The physical address behind the groups."""
         self._bytes = window(memory, at, count * PF.size_bytes)
+        self._groups = window(memory, self.groups_at, self.end - self.groups_at)
 
     @classmethod
     def create(cls, memory: GuestMemory, at: PhysAddr, base: PhysAddr, count: int, reserved: int) -> PfList:
@@ -111,12 +125,8 @@ class PfList:
         ):
             entries[member : reserved * WORDS : WORDS] = array("I", [value]) * reserved
         made._bytes[:] = entries.tobytes()
+        made._summarise(0, count)
         return made
-
-    @property
-    def end(self) -> PhysAddr:
-        """The physical address behind the last entry."""
-        return PhysAddr(self.at + self.count * PF.size_bytes)
 
     def number(self, frame: int) -> int | None:
         """The number of the frame at physical address `frame`; None if the list does not have it."""
@@ -137,17 +147,38 @@ class PfList:
         at = first * PF.size_bytes
         return array("I", bytes(self._bytes[at : at + count * PF.size_bytes]))
 
-    def find_free(self, pages: int, start: int = 0) -> int | None:
-        """The lowest number, from `start` on, where `pages` frames in a row are FREE; None if there is none."""
-        wanted, size = _FREE * pages, PF.size_bytes
-        while start + pages <= self.count:
-            end = min(start + max(_PIECE, 2 * pages), self.count)
-            types = bytes(self._bytes[start * size : end * size])[_TYPE_OFFSET::size]
-            found = types.find(wanted)
-            if found >= 0:
-                return start + found
-            start = end - pages + 1
+    def find_free(self, pages: int) -> int | None:
+        """The lowest number where `pages` frames in a row are FREE; None if there is none.
+
+        Raises `Corruption` if the groups promise what the entries do not keep.
+        """
+        groups = self.groups()
+        at = before = 0  # where the group begins, and how many frames right in front of it are FREE
+        members = (groups[number::_GROUP_WORDS] for number in range(3))
+        for first, longest, last in zip(*members, strict=True):
+            if before + first >= pages:
+                return at - before
+            if longest >= pages:
+                found = self._types(at).find(_FREE * pages)
+                if found < 0:
+                    raise Corruption(
+                        f"pf_list: the group from 0x{self.physical(at):08X} on has no {longest} FREE frames in a row"
+                    )
+                return at + found
+            before = before + GROUP_FRAMES if first == GROUP_FRAMES else last
+            at += GROUP_FRAMES
         return None
+
+    def groups(self) -> array[int]:
+        """A copy of the groups, as 16-bit words."""
+        return array("H", bytes(self._groups[:]))
+
+    def summary(self, first: int) -> array[int]:
+        """What the group that begins with frame number `first` should be."""
+        types = self._types(first).translate(_ONLY_FREE_OR_NOT)
+        size = len(types)
+        runs = [len(run) for run in types.split(_NOT_FREE)]
+        return array("H", (size - len(types.lstrip(_FREE)), max(runs), size - len(types.rstrip(_FREE)), 0))
 
     def mapped_from(self, first: int, count: int) -> int:
         """How many of `count` frames, the first of them number `first`, are MAPPED before one that is not."""
@@ -173,6 +204,7 @@ class PfList:
             entries[PROTECTION::WORDS] = array("I", [protection]) * pages
 
         self._change(first, pages, change)
+        self._summarise(first, pages)
 
     def hold(self, first: int, pages: int) -> None:
         """One more page-table entry maps each of these frames, which are MAPPED."""
@@ -208,6 +240,8 @@ class PfList:
                     entries[number * WORDS + PROTECTION] = Protection.NONE
 
         self._change(first, pages, change)
+        if freed:
+            self._summarise(first, pages)
         return freed
 
     def protect(self, first: int, pages: int, protection: Protection) -> None:
@@ -223,3 +257,20 @@ class PfList:
         change(entries)
         at = first * PF.size_bytes
         self._bytes[at : at + pages * PF.size_bytes] = entries.tobytes()
+
+    def _types(self, first: int) -> bytes:
+        """The types in the group that begins with frame number `first`, a byte each."""
+        size = PF.size_bytes
+        end = min(first + GROUP_FRAMES, self.count)
+        return bytes(self._bytes[first * size : end * size])[_TYPE_OFFSET::size]
+
+    def _summarise(self, first: int, pages: int) -> None:
+        """Bring the groups up to date that these frames are in."""
+        for number in range(first // GROUP_FRAMES, (first + pages - 1) // GROUP_FRAMES + 1):
+            at = number * GROUP.size_bytes
+            self._groups[at : at + GROUP.size_bytes] = self.summary(number * GROUP_FRAMES).tobytes()
+
+
+def size_for(count: int) -> int:
+    """How many bytes the list of `count` frames takes, with its groups."""
+    return count * PF.size_bytes + -(-count // GROUP_FRAMES) * GROUP.size_bytes

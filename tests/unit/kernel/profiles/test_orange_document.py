@@ -17,7 +17,7 @@ from hillemu.kernel.process import State
 from hillemu.kernel.profiles.orange.layout import MEMORY_INFO, PROCESSES
 from hillemu.kernel.profiles.orange.memory_info import MAX_RANGES
 from hillemu.kernel.profiles.orange.memory_manager import MM
-from hillemu.kernel.profiles.orange.pf_list import PF
+from hillemu.kernel.profiles.orange.pf_list import GROUP, PF
 from hillemu.kernel.profiles.orange.process import PROC
 from hillemu.kernel.profiles.orange.processes import Processes
 from hillemu.kernel.profiles.orange.profile import PROFILE
@@ -40,7 +40,7 @@ def test_the_layouts_are_drawn_as_hillemu_profiles_draws_them(section: str) -> N
     assert PROFILE.virtual_layout in section
 
 
-@pytest.mark.parametrize("structure", [PF, MM, PROC], ids=lambda one: str(one.name))
+@pytest.mark.parametrize("structure", [PF, GROUP, MM, PROC], ids=lambda one: str(one.name))
 def test_the_structures_are_in_the_document(section: str, structure: Structure) -> None:
     assert structure.declaration() in section
 

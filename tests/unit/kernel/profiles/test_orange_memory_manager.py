@@ -15,7 +15,7 @@ from hillemu.emu.i386.paging import translate
 from hillemu.kernel.errors import Corruption, InvalidParameters
 from hillemu.kernel.profiles.orange.check import check
 from hillemu.kernel.profiles.orange.memory_manager import MM, MemoryManager, MmCount
-from hillemu.kernel.profiles.orange.pf_list import PF, PageType, PfList, Protection
+from hillemu.kernel.profiles.orange.pf_list import GROUP, GROUP_FRAMES, PF, PageType, PfList, Protection
 
 KB = 1 << 10
 PF_LIST = 0x501000
@@ -134,7 +134,7 @@ def test_the_processor_forgets_the_loaders_mappings_and_freed_ones() -> None:
 def test_machines_of_other_sizes_have_a_list_of_their_size(mib: int) -> None:
     mm = make_mm(mib)
     frames = ((mib - 1) * MIB - FIRMWARE_BYTES) // PAGE_SIZE
-    first_free = -(-(PF_LIST + 24 * frames) // PAGE_SIZE) * PAGE_SIZE
+    first_free = -(-(PF_LIST + 24 * frames + 8 * -(-frames // 1024)) // PAGE_SIZE) * PAGE_SIZE
     assert mm.vm_alloc(0x50000000, PAGE_SIZE) == 0x50000000
     assert mm.physical(0x50000123) == first_free + 0x123
     assert mm.free_frames == (mib * MIB - FIRMWARE_BYTES - first_free) // PAGE_SIZE - 1
@@ -176,17 +176,22 @@ def test_a_part_of_a_page_at_the_end_of_memory_is_no_frame() -> None:
 
 
 def test_a_search_finds_frames_in_a_row_wherever_they_lie() -> None:
-    """It reads the list in pieces of 4096 entries; no place may fall between two of them."""
-    count = 3 * 4096
+    """It knows of them by groups of 1024; no place may fall between two of them."""
+    count = 4 * GROUP_FRAMES + 100
     pf_list = PfList.create(FakeMemory(MIB), PhysAddr(0), PhysAddr(0x100000), count, 0)
     pf_list.take(0, count, Protection.READ_WRITE)
-    for first, pages in ((4090, 10), (4095, 2), (4096, 1), (8000, 300), (count - 5, 5), (0, 1)):
+    for first, pages in (
+        (1020, 10), (1023, 2), (1024, 1), (1023, 1026), (1000, 2100), (0, 1), (0, 3072), (5, count - 5), (count - 5, 5),
+        (2048, 1024), (count - 100, 100), (count - 101, 101),
+    ):  # fmt: skip
         pf_list.release(first, pages)
         assert pf_list.find_free(pages) == first
         assert pf_list.find_free(pages + 1) is None
-        assert pf_list.find_free(pages, first) == first
-        assert pf_list.find_free(pages, first + 1) is None
         pf_list.take(first, pages, Protection.READ_WRITE)
+    pf_list.release(1022, 4)
+    pf_list.release(1030, 3)
+    pf_list.release(3000, 5)
+    assert [pf_list.find_free(pages) for pages in range(1, 7)] == [1022, 1022, 1022, 1022, 3000, None]
 
 
 # ---- vm_alloc, vm_free, vm_protect
@@ -445,10 +450,24 @@ def test_check_finds_a_reserved_frame_that_is_not_where_it_should_be(used: Memor
     assert any("reserved frame 0x00102000 is not mapped one to one" in sentence for sentence in check(used))
 
 
-@pytest.mark.parametrize("member", ["free_frames", "first_free", "frames"])
+@pytest.mark.parametrize("member", ["free_frames", "frames"])
 def test_check_finds_wrong_variables(used: MemoryManager, member: str) -> None:
     MM.write(used.memory, VARIABLES, **{member: MM.get(used.memory, VARIABLES, member) + 3})
     assert any(sentence.startswith("mm: ") for sentence in check(used))
+
+
+@pytest.mark.parametrize("member", ["first", "longest", "last"])
+def test_check_finds_a_group_that_is_wrong(used: MemoryManager, member: str) -> None:
+    at = PhysAddr(used.pf_list.groups_at + GROUP.size_bytes)
+    GROUP.write(used.memory, at, **{member: GROUP.get(used.memory, at, member) + 1})
+    (sentence,) = check(used)
+    assert sentence.startswith("pf_list: the group from 0x00500000 on says (first, longest, last)")
+
+
+def test_a_group_that_promises_too_much_is_found_by_a_search(used: MemoryManager) -> None:
+    GROUP.write(used.memory, used.pf_list.groups_at, longest=7)
+    with pytest.raises(Corruption, match="the group from 0x00100000 on has no 7 FREE frames in a row"):
+        used.vm_alloc(0x70000000, 0x7000)
 
 
 def test_check_counts_what_others_map(used: MemoryManager) -> None:
