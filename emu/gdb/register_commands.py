@@ -32,7 +32,6 @@ def _read_all(context: Context, arguments: bytes) -> Reply:
 
 
 def _write_all(context: Context, arguments: bytes) -> Reply:
-    """Only what differs is written: setting a segment register to what it holds would load its descriptor anew."""
     if len(arguments) != 2 * G_BYTES:
         raise Malformed(f"{len(arguments)} digits are not a register file, which has {2 * G_BYTES}")
     values = []
@@ -43,8 +42,7 @@ def _write_all(context: Context, arguments: bytes) -> Reply:
         if text.strip(b"x"):
             values.append((register, unhex(text)))
     for register, value in values:
-        if context.target.read_register(register) != value:
-            context.target.write_register(register, value)
+        _write(context.target, register, value)
     return OK
 
 
@@ -58,8 +56,18 @@ def _write_one(context: Context, arguments: bytes) -> Reply:
     data = unhex(value)
     if not equals or len(data) != register.size_bytes:
         raise Malformed(f"{register.name} has {register.size_bytes} bytes")
-    context.target.write_register(register, data)
+    _write(context.target, register, data)
     return OK
+
+
+def _write(target: Target, register: Register, value: bytes) -> None:
+    """Only what differs is written.
+
+    Setting a segment register to what it holds would load its descriptor anew; and behind a call of a guest's function
+    GDB puts all registers back, those that can only be looked at, too.
+    """
+    if target.read_register(register) != value:
+        target.write_register(register, value)
 
 
 def _register(text: bytes) -> Register:

@@ -70,3 +70,17 @@ def test_temporary_breakpoints_hold_in_real_mode_and_monitor_tells_mistakes(gdb:
     with DebuggedHillemu(gdb, demo) as machine:
         text = machine.debug("tbreak where_am_i", "continue", "info breakpoints", "monitor xp 0 -1", symbols=demo)
     in_order(text, "Temporary breakpoint 1, .*where_am_i", "No breakpoints or watchpoints", "-1 bytes cannot be shown")
+
+
+def test_a_function_of_the_guest_can_be_called_and_all_registers_come_back(gdb: str, c_kernel: Path) -> None:
+    with DebuggedHillemu(gdb, c_kernel) as machine:
+        text = machine.debug(
+            *("break kernel_main", "continue", "next", "print descend(2, &origin)", "info registers eip code_size"),
+            *("delete", "continue", "continue"),
+            symbols=c_kernel,
+        )
+        assert machine.finish()["status"] == 0x10 << 1 | 1, "what the kernel computes is as ever"
+    in_order(
+        text, "Breakpoint 1, kernel_main", r"\$1 = 45\n", r"<kernel_main\+\d+>", r"code_size +0x20", "hillemu: exit"
+    )
+    assert "Could not write" not in text
