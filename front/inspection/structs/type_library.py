@@ -185,7 +185,7 @@ class Structs(Mapping[str, CType]):
                 "; the image has no debugging information (gcc -g writes it): define() the type (--types FILE.c), or "
                 "load_dwarf() a file"
             )
-        hint = hint or alike_or_nearest(name, known)
+        hint = hint or alike_or_nearest(name, self)
         return f"no type {name!r}{hint}"
 
 
