@@ -25,7 +25,16 @@ from hillemu.debugging import history
 from hillemu.debugging.debugged_run import DebuggedRun
 from hillemu.emu.gdb.registers import LAYOUT
 
-GUESTS = ("interrupt_window", "paging", "self_modifying", "strings", "task_switch", "vm86")
+GUESTS = (
+    "debug_registers",
+    "exceptions",
+    "interrupt_window",
+    "paging",
+    "self_modifying",
+    "strings",
+    "task_switch",
+    "vm86",
+)
 MOST = 20_000_000
 LOOKS = (b"g", b"m0,1000", monitor("info mem"), monitor("lint"), monitor("frames"), monitor("gdt"), b"?")
 FORWARD, BACK = (b"s", b"c"), (b"bs", b"bc")
