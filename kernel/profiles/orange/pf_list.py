@@ -25,7 +25,7 @@ be found by its frame.  Behind them lies what makes a search short: how many of 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -152,10 +152,8 @@ class PfList:
 
         Raises `Corruption` if the groups promise what the entries do not keep.
         """
-        groups = self.groups()
         at = before = 0  # where the group begins, and how many frames right in front of it are FREE
-        members = (groups[number::_GROUP_WORDS] for number in range(3))
-        for first, longest, last in zip(*members, strict=True):
+        for first, longest, last in self._triples():
             if before + first >= pages:
                 return at - before
             if longest >= pages:
@@ -168,6 +166,14 @@ class PfList:
             before = before + GROUP_FRAMES if first == GROUP_FRAMES else last
             at += GROUP_FRAMES
         return None
+
+    def longest_free(self) -> int:
+        """How many frames in a row are FREE, at most."""
+        best = before = 0
+        for first, longest, last in self._triples():
+            best = max(best, before + first, longest)
+            before = before + GROUP_FRAMES if first == GROUP_FRAMES else last
+        return best
 
     def groups(self) -> array[int]:
         """A copy of the groups, as 16-bit words."""
@@ -257,6 +263,11 @@ class PfList:
         change(entries)
         at = first * PF.size_bytes
         self._bytes[at : at + pages * PF.size_bytes] = entries.tobytes()
+
+    def _triples(self) -> Iterator[tuple[int, int, int]]:
+        """First, longest and last of each group."""
+        groups = self.groups()
+        return zip(groups[0::_GROUP_WORDS], groups[1::_GROUP_WORDS], groups[2::_GROUP_WORDS], strict=True)
 
     def _types(self, first: int) -> bytes:
         """The types in the group that begins with frame number `first`, a byte each."""

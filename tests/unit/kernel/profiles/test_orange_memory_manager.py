@@ -187,6 +187,7 @@ def test_a_search_finds_frames_in_a_row_wherever_they_lie() -> None:
         pf_list.release(first, pages)
         assert pf_list.find_free(pages) == first
         assert pf_list.find_free(pages + 1) is None
+        assert pf_list.longest_free() == pages
         pf_list.take(first, pages, Protection.READ_WRITE)
     pf_list.release(1022, 4)
     pf_list.release(1030, 3)
