@@ -252,6 +252,45 @@ def test_what_is_freed_faults_at_once_although_it_was_in_the_tlb() -> None:
     assert "fault: #PF page fault at 0x00B01000, error code 0x2" in machine.serial.text
 
 
+def test_a_kernel_without_its_stack_panics_in_a_task_of_its_own() -> None:
+    machine = orange_with()
+    machine.breakpoints.add("task_c")
+    machine.run(max_insns=10_000_000)
+    kernel = kernel_of(machine)
+    page = machine.cpu.esp & ~0xFFF
+    machine.memory.set_u32(PhysAddr(0x101000 + (page >> 10)), 0)
+    kernel.guest.flush_tlb()
+    stop = run(machine)
+    assert (stop.reason, stop.exit_code) == (StopReason.EXIT, FAILED << 1 | 1)
+    (report,) = kernel.reports
+    assert report.startswith(f"kernel panic: double fault at 0x{page >> 12:05X}")
+
+
+def test_a_call_that_does_not_exist_is_told() -> None:
+    machine = orange_with()
+    machine.breakpoints.add("vm_alloc")
+    machine.run(max_insns=10_000_000)
+    kernel = kernel_of(machine)
+    machine.step()  # mov eax, number
+    kernel.guest.registers.set("eax", 99)
+    machine.step(20)  # through the stub
+    assert kernel.reports[0].startswith("kernel call 99 does not exist; called by 0x")
+    assert "<task_c+" in kernel.reports[0]
+
+
+@pytest.mark.parametrize(("address", "shown"), [(0x3F000000, "(bad pointer 0x3F000000)"), (0x103C00, "\x03")])
+def test_printk_shows_a_pointer_that_leads_nowhere(address: int, shown: str) -> None:
+    machine = orange_with()
+    machine.run(until="TaskC 1: vm_alloc", max_insns=10_000_000)
+    machine.breakpoints.add("printk")
+    machine.run(max_insns=10_000_000)
+    machine.memory.set_u32(PhysAddr(machine.cpu.esp + 4), address)
+    machine.breakpoints.remove("printk")
+    before = len(machine.serial.text)
+    machine.step(20)
+    assert machine.serial.text[before:].startswith(shown)
+
+
 # ---- other machines
 
 

@@ -1,7 +1,7 @@
 """`vm_alloc` of profile `orange` as `kernel.trace.replay` wants an allocator: without a processor.
 
-A trace asks for bytes and gets whole pages, at linear addresses from 0x40000000 on: where as many pages were freed last,
-or else behind all others.
+A trace asks for bytes and gets whole pages, at linear addresses from 0x40000000 on: where as many pages were freed
+last, or else behind all others.
 """
 
 from __future__ import annotations
