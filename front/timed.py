@@ -16,6 +16,7 @@ from hillemu.emu.errors import OptionError
 
 if TYPE_CHECKING:
     from hillemu.emu.cpu.memory_events import ModelledMemory
+    from hillemu.emu.cpu.tlb_lint import TlbLint
     from hillemu.emu.pc import Pc
     from hillemu.emu.timing.model import TimingModel
     from hillemu.tlb import Cache, Tlb
@@ -32,6 +33,8 @@ class Timed:
     """
 
     _pc: Pc
+    tlb_lint: TlbLint | None = None
+    """What `lint_tlb` returned."""
 
     @property
     def timing(self) -> TimingModel | None:
@@ -55,6 +58,14 @@ class Timed:
         """Cycles for each instruction, without the idle ones; 0 before the first instruction."""
         instructions = self._pc.processor.instructions
         return (self.cycles - self.idle_cycles) / instructions if instructions else 0.0
+
+    def lint_tlb(self) -> TlbLint:
+        """From now on, find translations that the guest uses after it changed their page tables: missing INVLPGs.
+
+        Costs next to nothing, with and without a timing model.  Raises `OptionError` on the portable core.
+        """
+        self.tlb_lint = self.tlb_lint or self._pc.processor.lint_tlb()
+        return self.tlb_lint
 
     @property
     def modelled_memory(self) -> ModelledMemory | None:

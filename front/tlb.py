@@ -12,7 +12,7 @@ They are the model's (docs/timing.md), not the host's; looking changes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hillemu.emu.errors import OptionError
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hillemu.emu.cpu.memory_events import CacheLine, ModelledMemory, TlbEntry
+    from hillemu.emu.i386.outcomes import Translation
+    from hillemu.inspection.spaces import Paging
 
 
 def memory_model_of(memory: ModelledMemory | None, wanted: str) -> ModelledMemory:
@@ -27,6 +29,16 @@ def memory_model_of(memory: ModelledMemory | None, wanted: str) -> ModelledMemor
     if memory is None:
         raise OptionError("--timing", f"{wanted}: only the models i386, i486 and pentium have TLBs and caches")
     return memory
+
+
+class CheckedEntry(NamedTuple):
+    """An entry beside what the page tables say of its page now."""
+
+    entry: TlbEntry
+    is_stale: bool
+    """The tables lead elsewhere, or allow less: a flush is missing, if the page is used."""
+    tables: str
+    """What they say, in a few words."""
 
 
 class Tlb:
@@ -40,6 +52,10 @@ class Tlb:
     def entries(self) -> list[TlbEntry]:
         """The valid ones, by TLB, set and way."""
         return self._memory.tlb()
+
+    def against(self, paging: Paging) -> list[CheckedEntry]:
+        """The valid entries beside the tables that `paging` walks."""
+        return [_checked(entry, paging.walk(entry.page)) for entry in self.entries]
 
     @property
     def hits(self) -> int:
@@ -73,6 +89,24 @@ class Tlb:
             "invlpgs": counters["invlpgs"],
             "untranslated_pae": counters["unmodelled"],
         }
+
+
+def _checked(entry: TlbEntry, outcome: Translation) -> CheckedEntry:
+    from hillemu.emu.i386.outcomes import Mapped
+
+    if not isinstance(outcome, Mapped):
+        return CheckedEntry(entry, True, outcome.verdict)
+    if outcome.phys != entry.frame:
+        return CheckedEntry(entry, True, f"at 0x{outcome.phys:08X}")
+    lost = [
+        name
+        for name, had, has in (
+            ("writable", entry.writable, outcome.rights.writable),
+            ("user", entry.user, outcome.rights.user),
+        )
+        if had and not has
+    ]
+    return CheckedEntry(entry, bool(lost), f"not {' and '.join(lost)}" if lost else "the same")
 
 
 class Cache:

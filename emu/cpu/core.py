@@ -10,7 +10,6 @@ CS began at 0.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
+from hillemu.emu.cpu.libraries import load_core, unicorn_library
 from hillemu.emu.cpu.models import PHYSICAL_ADDRESS_BITS, CpuModel
 from hillemu.emu.errors import LayoutMismatch, OptionError
 from hillemu.emu.guest import Segment
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from hillemu.emu.cpu._core import Core
     from hillemu.emu.cpu.cycles import CycleCounter
     from hillemu.emu.cpu.observers import Observers
+    from hillemu.emu.cpu.tlb_lint import TlbLint
     from hillemu.emu.timing.model import TimingModel
 
-UNICORN_VERSION = "2.1.4"
 PHYSICAL_SPACE_END = 1 << PHYSICAL_ADDRESS_BITS
 """Where physical address space ends; a page-table entry that leads beyond it has reserved bits set."""
 
@@ -97,25 +97,6 @@ def core_mode() -> CoreMode:
     return CoreMode(wanted) if wanted else CoreMode.NATIVE if can_interpose else CoreMode.PORTABLE
 
 
-def _unicorn_library() -> str:
-    """Path of libunicorn, found without importing Unicorn's Python binding (which takes 60 ms more)."""
-    spec = importlib.util.find_spec("unicorn")
-    for folder in (spec.submodule_search_locations if spec else None) or ():
-        for name in ("libunicorn.so.2", "libunicorn.2.dylib"):
-            path = os.path.join(folder, "lib", name)
-            if os.path.exists(path):
-                return path
-    raise LayoutMismatch(f"no libunicorn found: hillemu needs the package unicorn=={UNICORN_VERSION}")
-
-
-def _load_core() -> type[Core]:
-    try:
-        from hillemu.emu.cpu._core import Core
-    except ImportError as error:
-        raise LayoutMismatch(f"the native core is not built ({error}); install hillemu with a C compiler") from None
-    return Core
-
-
 class Processor:
     """One i386.
 
@@ -142,8 +123,8 @@ class Processor:
         self.model = model
         self.mode = core_mode()
         try:
-            self._core = _load_core()(
-                _unicorn_library(),
+            self._core = load_core()(
+                unicorn_library(),
                 self.mode is CoreMode.NATIVE,
                 model.unicorn_model,
                 ports.read,
@@ -241,6 +222,15 @@ class Processor:
         from hillemu.emu.cpu.cycles import CycleCounter
 
         return CycleCounter(self._core, model, is_native=self.mode is CoreMode.NATIVE)
+
+    def lint_tlb(self) -> TlbLint:
+        """From here on, find translations that are used after their page tables changed.
+
+        Raises `OptionError` on the portable core.
+        """
+        from hillemu.emu.cpu.tlb_lint import TlbLint
+
+        return TlbLint(self._core, is_native=self.mode is CoreMode.NATIVE)
 
     # ---- model-specific registers -------------------------------------------------------------------------------
 

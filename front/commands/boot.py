@@ -139,6 +139,8 @@ def power_on(options: CommandLine) -> Machine:
         vga_bios=options.vga_bios,
         devices=options.device,
     )
+    if options.lint:
+        machine.lint_tlb()
     if _boots_the_built_in_kernel(options):
         from hillemu.commands.built_in import load_built_in
 

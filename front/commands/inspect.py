@@ -26,7 +26,7 @@ from hillemu.commands.boot import (
 from hillemu.commands.exit_status import CLEAN, INSTRUCTION_LIMIT, USER_MISTAKE
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.inspection.views.moments import Moment, NotReached, parse_moment, visit
-from hillemu.inspection.views.request import VIEWS, Request, is_view, parse_requests
+from hillemu.inspection.views.request import REAL_TLB, VIEWS, Request, is_view, parse_requests
 from hillemu.inspection.views.scene import Scene
 from hillemu.inspection.views.shown import Shown
 from hillemu.inspection.views.struct_view import learn_types
@@ -194,6 +194,10 @@ def _requests(options: CommandLine) -> list[Request]:
     words = list(options.words)
     if words and not is_view(words[0]) and (os.path.exists(words[0]) or not _resembles_view(words)):
         options.image = words.pop(0)
+    if options.real:
+        if "tlb" not in words:
+            raise OptionError("--real", "is for the view tlb")
+        words = [REAL_TLB if word == "tlb" else word for word in words]
     requests = parse_requests(words)
     if not requests and options.html is None:
         raise UserMistake(f"nothing to show; say what, as in 'regions', or --html FILE; there are {', '.join(VIEWS)}")

@@ -50,6 +50,7 @@ def add_inspect(inspect: Parser) -> None:
         metavar="FILE.c",
         help="C declarations for 'struct', beside the image's debugging information; may be given again",
     )
+    looking.add_argument("--real", action="store_true", help="tlb: what the TLB of --timing's processor holds")
     looking.add_argument("--json", dest="as_json", action="store_true", help="print one JSON document")
     looking.add_argument("--html", metavar="FILE", help="write one page with pictures of both address spaces to FILE")
     add_machine(inspect)
@@ -61,3 +62,4 @@ def add_inspect(inspect: Parser) -> None:
     ending = add_ending(inspect)
     ending.add_argument("--quiet", action="store_true", help="say nothing but the views and errors")
     inspect.set_defaults(image=None, check=None, live=None, replay=None, display=None, gdb=None, wait=False, json=None)
+    inspect.set_defaults(record_pages=None)

@@ -64,6 +64,8 @@ class CommandLine(argparse.Namespace):
     timing: str
     bus_mhz: int | None
     wait_states: int | None
+    lint: str | None
+    real: bool
     format: str
     rtc_base: datetime | None
     serial: str

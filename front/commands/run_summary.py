@@ -32,7 +32,7 @@ def summary_lines(
         lines.append(f"--until {until!r} never matched")
     if live_note is not None:
         lines.append(live_note)
-    return lines + _untimed(machine) + _unanswered(machine.unhandled)
+    return lines + _untimed(machine) + _stale_uses(machine) + _unanswered(machine.unhandled)
 
 
 def typed_live(json_name: str | None) -> str:
@@ -49,6 +49,7 @@ def run_record(machine: Machine, stop: Stop, wall_s: float, typed: Sequence[Type
     instructions = machine.cpu.instructions
     return {
         **_timing_record(machine),
+        **_lint_record(machine),
         "stop": stop.reason.value,
         "detail": stop.detail,
         "exit_code": stop.exit_code,
@@ -84,6 +85,22 @@ def _timing_record(machine: Machine) -> dict[str, Any]:
         "untimed": machine.untimed,
         **memory,
     }
+
+
+def _lint_record(machine: Machine) -> dict[str, Any]:
+    if machine.tlb_lint is None:
+        return {}
+    from hillemu.tlb_lint import as_dicts
+
+    return {"tlb_lint": as_dicts(machine.tlb_lint, machine.symbols.describe)}
+
+
+def _stale_uses(machine: Machine) -> list[str]:
+    if machine.tlb_lint is None:
+        return []
+    from hillemu.tlb_lint import told
+
+    return told(machine.tlb_lint, machine.symbols.describe)
 
 
 def _untimed(machine: Machine) -> list[str]:

@@ -22,6 +22,9 @@ def add_timing(machine: argparse._ActionsContainer) -> None:
     machine.add_argument(
         "--wait-states", type=_whole("--wait-states"), metavar="N", help="of each of that bus's cycles [0]"
     )
+    machine.add_argument(
+        "--lint", choices=("tlb",), help="tlb: find translations that are used after their page tables changed"
+    )
 
 
 def _whole(option: str) -> Callable[[str], int]:

@@ -64,3 +64,16 @@ def test_random_programs_events_are_answered_as_by_the_reference(
     assert lab.run(STEPS) is CoreStop.HALT
     run.check()
     assert run.accesses > 100
+
+
+@PROPERTY
+@given(body=bodies(), timer=st.integers(20, 80), rounds=st.integers(1, 4), model=st.sampled_from(["", "i486"]))
+def test_looking_for_stale_translations_changes_no_run(
+    lab_of: Callable[..., Any], body: str, timer: int, rounds: int, model: str
+) -> None:
+    source = FRAME.format(body=body, timer=timer, rounds=rounds)
+    plain, linted = (lab_of("native", source, timing=model) for _ in range(2))
+    lint = linted.processor.lint_tlb()
+    assert plain.run(STEPS) is linted.run(STEPS) is CoreStop.HALT
+    assert plain.outcome() == linted.outcome()
+    assert lint.findings == []

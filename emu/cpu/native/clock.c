@@ -66,17 +66,19 @@ int find_instruction(void *tb, uintptr_t host_pc, uint32_t pc)
     return -1;
 }
 
-uint32_t last_pc_of_block(void *tb)
+uint32_t pc_of_instruction(void *tb, int number)
 {
     const uint8_t *cursor = FIELD(uint8_t *, tb, TB_TC_PTR) + FIELD(size_t, tb, TB_TC_SIZE);
     uint64_t guest = FIELD(uint64_t, tb, TB_PC);
-    for (int i = 0; i < FIELD(uint16_t, tb, TB_ICOUNT); i++) {
+    for (int i = 0; i <= number; i++) {
         guest += read_sleb128(&cursor);
         read_sleb128(&cursor);
         read_sleb128(&cursor);
     }
     return (uint32_t)guest;
 }
+
+uint32_t last_pc_of_block(void *tb) { return pc_of_instruction(tb, FIELD(uint16_t, tb, TB_ICOUNT) - 1); }
 
 /* Inside a device access: the number in its block of the instruction that does it; else -1. */
 static int accessing_instruction(Core *core)

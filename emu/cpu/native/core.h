@@ -29,6 +29,7 @@
  *   breakpoints.c finds them in blocks
  *   observe.h     accesses to memory, CR3, page faults and arrivals that are observed: five files
  *   memory_model.h  TLBs, caches and the bus as a timing model, on its own: seven files
+ *   tlb_lint.h    page tables that changed without a flush of the TLB: three files (native mode only)
  *   memory_events.h what of a run reaches that model: five files (native mode only)
  *   engine.c      makes, registers and ends a core
  *   module.c      the Python type and its methods
@@ -49,6 +50,7 @@
 #include "memory_events.h"
 #include "observe.h"
 #include "timing.h"
+#include "tlb_lint.h"
 
 #define NEVER INT64_MAX
 #define HISTORY_LENGTH 16
@@ -136,6 +138,7 @@ typedef struct Core {
     int64_t io_ticks;  /* how long a port access keeps the processor waiting */
     Timing *timing;    /* what cycles instructions take; NULL: a tick is an instruction */
     MemoryEvents *memory; /* the memory model; NULL: none */
+    TlbLint *lint;     /* NULL: none */
     int64_t retired;   /* instructions, with a timing model: as if the block that runs had finished */
     bool attention;    /* look at interrupts at the next block start */
     bool in_access;    /* inside a device access: the position is in mid-block ... */
@@ -208,6 +211,7 @@ typedef struct {
     uint32_t (*read_code)(void *env, uint64_t at); /* one byte */
     void *(*probe_access)(void *env, uint64_t at, int size, int access, int mmu, uintptr_t ra);
     void (*tlb_flush)(void *cpu);
+    void (*tlb_flush_page)(void *cpu, uint64_t at);
     void (*tb_flush)(void *cpu);
     void (*tb_invalidate)(void *uc, uint64_t start, uint64_t end);
     void (*store_to_code)(void *uc, void *pages, uint64_t ram, int size, uintptr_t ra);
@@ -342,6 +346,7 @@ void *current_block(const Core *core);
 void set_current_block(Core *core, const void *tb);
 void leave_changed_block(Core *core, uint32_t linear_pc);
 void leave_before_instruction(Core *core, uintptr_t host_pc); /* to execute it in a block of its own; does not jump */
+uint32_t pc_of_instruction(void *tb, int number); /* linear address of its first byte */
 uint32_t last_pc_of_block(void *tb); /* address of the last instruction's first byte */
 bool was_cut_by_own_store(Core *core, void *next_tb);
 void leave_at_block_start(Core *core, BlockDecision decision); /* sets up the exit; does not jump */
@@ -399,8 +404,10 @@ PyObject *core_fpu_set(Core *core, PyObject *args);
 
 /* tlb.c */
 bool tlb_install(Core *core);
+bool soft_tlb_address(Core *core, uint64_t at, int mmu, uint64_t *physical); /* false: stores do not go there */
 const MemoryArea *area_at(const Core *core, uint64_t at);
 void tlb_host_wrote(Core *core, uint64_t at, uint64_t size);
+PyObject *core_flush_tlb(Core *core, PyObject *unused); /* method of the Python type: as a load of CR3 would */
 int tlb_unmap(Core *core, uint64_t at, uint64_t size); /* Unicorn's error number */
 
 /* reclaim.c */

@@ -178,6 +178,7 @@ void core_dealloc(Core *core)
     free(core->msrs);
     timing_end(core);
     memory_events_end(core);
+    tlb_lint_end(core);
     free(core->breakpoints);
     observers_end(core);
     type->tp_free(core);

@@ -105,6 +105,8 @@ static void on_exception(void *uc, uint32_t vector, void *data)
             debug_trap_begins(core);
         else if (vector == VECTOR_PAGE_FAULT)
             observe_page_fault(core);
+        if (vector == VECTOR_PAGE_FAULT && core->lint)
+            tlb_lint_page_fault(core);
         if (vector == VECTOR_PAGE_FAULT && core->memory)
             memory_page_fault(core);
         record_delivery(core, kind, vector, FIELD(uint32_t, core->env, ENV_ERROR_CODE));

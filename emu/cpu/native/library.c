@@ -39,6 +39,7 @@ static const Import imports[] = {
     TARGET(read_code, "cpu_ldub_code"),
     TARGET(probe_access, "probe_access"),
     TARGET(tlb_flush, "tlb_flush"),
+    TARGET(tlb_flush_page, "tlb_flush_page"),
     TARGET(tb_flush, "tb_flush"),
     TARGET(tb_invalidate, "tb_invalidate_phys_range"),
     TARGET(store_to_code, "tb_invalidate_phys_page_fast"),

@@ -27,6 +27,13 @@ static void tell_memory_model(void *env, uint64_t at, int size, bool writes, uin
         memory_helper_access(core, (uint32_t)at, size, writes, (int)(how & MMU_INDEX), ra);
 }
 
+static void tell_lint(void *env, uint64_t at, int size, uint32_t how, uintptr_t ra)
+{
+    Core *core = core_of_env(env);
+    if (core && core->lint)
+        tlb_lint_stored(core, (uint32_t)at, size, (int)(how & MMU_INDEX), ra);
+}
+
 /* `how` holds the MMU index in its low bits.  The memory model hears of those that are `direct` here. */
 #define LOAD(name, symbol, type, bytes, in_memory, direct)                                                                    \
     static type name(void *env, uint64_t at, uint32_t how, uintptr_t ra)                                              \
@@ -53,6 +60,7 @@ static void tell_memory_model(void *env, uint64_t at, int size, bool writes, uin
             watch_end(core, &access, in_memory(value));                                                               \
         if (direct)                                                                                                   \
             tell_memory_model(env, at, bytes, true, how, ra);                                                         \
+        tell_lint(env, at, bytes, how, ra);                                                                           \
     }
 
 #define SLOW_LOAD(...) LOAD(__VA_ARGS__, false)

@@ -206,6 +206,8 @@ void memory_control(Core *core, ControlEvent event)
 {
     enum { TRACE_CR0 = 4, TRACE_CR3, TRACE_CR4, TRACE_TASK_SWITCH };
     MemoryEvents *events = core->memory;
+    if (core->lint)
+        tlb_lint_control(core, event);
     if (!events)
         return;
     uint32_t cr0 = FIELD(uint32_t, core->env, ENV_CR), cr3 = FIELD(uint32_t, core->env, ENV_CR + 8 * 3),

@@ -107,12 +107,6 @@ static PyObject *core_host_wrote(Core *core, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *core_flush_tlb(Core *core, PyObject *unused)
-{
-    lib.tlb_flush(core->cpu);
-    Py_RETURN_NONE;
-}
-
 static PyObject *core_set_a20(Core *core, PyObject *on)
 {
     lib.set_a20(core->cpu, PyObject_IsTrue(on));
@@ -418,6 +412,7 @@ static PyMethodDef methods[] = {
     OBSERVER_METHODS,
     TIMING_METHODS,
     MEMORY_METHODS,
+    LINT_METHODS,
     {NULL, NULL, 0, NULL},
 };
 

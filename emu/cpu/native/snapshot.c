@@ -175,6 +175,8 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     *core->left = 0;
     rearm(core);
     lib.tlb_flush(core->cpu);
+    if (core->lint)
+        tlb_lint_forget(core);
     memory_state_load(core, (const uint8_t *)(state + 1));
     observe_forget(core);
     core->seen.debug_hits = state->debug_hits; /* #DB is still to come */

@@ -15,6 +15,15 @@ static void *tlb_entry(Core *core, uint64_t at, int mmu)
     return FIELD(char *, fast, TLB_FAST_TABLE) + ((at >> 12) * TLB_ENTRY_SIZE & FIELD(uint64_t, fast, TLB_FAST_MASK));
 }
 
+bool soft_tlb_address(Core *core, uint64_t at, int mmu, uint64_t *physical)
+{
+    enum { OF_PAGE = ~0xfff, NOT_VALID = 1 << 11 };
+    const void *entry = tlb_entry(core, at, mmu);
+    uint64_t page = (uint32_t)at & (uint32_t)OF_PAGE;
+    *physical = (FIELD(uint64_t, entry, TLB_ENTRY_PADDR) & ~(uint64_t)0xfff) | (at & 0xfff);
+    return (FIELD(uint64_t, entry, TLB_ENTRY_WRITE) & ((uint64_t)(int64_t)OF_PAGE | NOT_VALID)) == page;
+}
+
 static bool was_executed(const Core *core, uint64_t frame)
 {
     return frame >= FRAMES || core->executed[frame >> 3] >> (frame & 7) & 1;
@@ -99,6 +108,8 @@ static bool fill_soft_tlb(void *cpu, uint64_t at, int size, int access, int mmu,
         if (area && !area->writable)
             FIELD(uint64_t, entry, TLB_ENTRY_WRITE) |= TLB_DISCARD_WRITE;
     }
+    if (core->lint && FIELD(uint64_t, entry, TLB_ENTRY_WRITE) != UINT64_MAX && tlb_lint_is_table(core->lint, frame))
+        FIELD(uint64_t, entry, TLB_ENTRY_WRITE) |= TLB_WATCHPOINT;
     if (core->seen.watching) {
         if (FIELD(uint64_t, entry, TLB_ENTRY_READ) != UINT64_MAX)
             FIELD(uint64_t, entry, TLB_ENTRY_READ) |= watch_tlb_flags(core, at, frame << 12, WATCH_READ);
@@ -108,16 +119,26 @@ static bool fill_soft_tlb(void *cpu, uint64_t at, int size, int access, int mmu,
     return true;
 }
 
-static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
+/* The memory model's walks come later, and see what this one sets. */
+static bool fill_noting_updates(Core *core, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
 {
-    Core *core = core_of_cpu(cpu);
-    if (!core->memory)
-        return fill_soft_tlb(cpu, at, size, access, mmu, probe, ra);
     TableEntries before = memory_tables_of(core, (uint32_t)at);
     if (!probe)
         core->memory->fill_access = access;
-    bool filled = fill_soft_tlb(cpu, at, size, access, mmu, probe, ra);
+    bool filled = fill_soft_tlb(core->cpu, at, size, access, mmu, probe, ra);
     memory_tables_were(core, &before);
+    return filled;
+}
+
+static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
+{
+    Core *core = core_of_cpu(cpu);
+    if (core->lint && !probe)
+        tlb_lint_before_fill(core, (uint32_t)at, access, mmu, ra);
+    bool filled = core->memory ? fill_noting_updates(core, at, size, access, mmu, probe, ra)
+                               : fill_soft_tlb(cpu, at, size, access, mmu, probe, ra);
+    if (core->lint && filled && !probe)
+        tlb_lint_filled(core, (uint32_t)at);
     return filled;
 }
 
@@ -138,6 +159,8 @@ void tlb_host_wrote(Core *core, uint64_t at, uint64_t size)
 {
     if (core->memory)
         memory_device_wrote(core, at, size);
+    if (core->lint)
+        tlb_lint_host_wrote(core, at, size);
     for (uint64_t frame = at >> 12; size && frame <= (at + size - 1) >> 12; frame++) {
         if (was_executed(core, frame)) {
             const MemoryArea *area = area_at(core, at);
@@ -163,4 +186,12 @@ int tlb_unmap(Core *core, uint64_t at, uint64_t size)
     lib.tlb_flush(core->cpu);
     lib.tb_flush(core->cpu); /* what is mapped next may be filed where this was */
     return error;
+}
+
+PyObject *core_flush_tlb(Core *core, PyObject *unused)
+{
+    lib.tlb_flush(core->cpu);
+    if (core->lint)
+        tlb_lint_forget(core);
+    Py_RETURN_NONE;
 }

@@ -17,6 +17,7 @@ from hillemu.inspection.views import (
     memory_view,
     paging_view,
     struct_view,
+    tlb_view,
 )
 from hillemu.inspection.views.scene import Scene
 from hillemu.inspection.views.shown import Shown
@@ -49,9 +50,13 @@ class Kind(NamedTuple):
     takes_format: bool = False
 
 
+REAL_TLB = "real-tlb"
 VIEWS = {
     "mem": Kind((), "the ranges that are mapped, as QEMU's 'info mem' prints them", paging_view.Mem),
     "tlb": Kind((), "every page that is mapped, as QEMU's 'info tlb' prints them", paging_view.Tlb),
+    REAL_TLB: Kind(
+        (), "what the TLB of --timing's processor holds, and what of it is stale: 'tlb --real'", tlb_view.RealTlb
+    ),
     "pt": Kind(("ADDRESS",), "the page walk for a virtual address, entry by entry", paging_view.Walk),
     "regions": Kind((), "runs of mapped pages with frames, rights and flags", paging_view.RegionList),
     "lint": Kind((), "what looks wrong in the page tables; exit status 1 if an error is found", paging_view.Lint),

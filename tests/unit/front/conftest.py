@@ -53,6 +53,7 @@ class FakeMachine:
     LOAD: ClassVar[Exception | None] = None
     UNHANDLED: ClassVar[dict[str, dict[int, int]]] = {"port_reads": {0x3F6: 2}, "memory_writes": {}}
     made: ClassVar[list[FakeMachine]] = []
+    timing = tlb_lint = None
 
     def __init__(self, mem: Any = "64M", **options: Any) -> None:
         self.asked: dict[str, Any] = {"mem": mem, **options}
