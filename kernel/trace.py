@@ -1,4 +1,4 @@
-"""Allocation traces: read from text, replayed through kmalloc, and judged.
+"""Allocation traces: read from text, replayed through a kernel's kmalloc, and judged.
 
 A trace has one operation a line; empty lines and what follows ``#`` say nothing::
 
@@ -14,14 +14,10 @@ Operation(line=2, kind='r', name=1, size=300)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from hillemu.emu.errors import UserMistake
-from hillemu.emu.i386.address import PAGE_SIZE, VirtAddr
-from hillemu.kernel.mm.early_pool import BASE, BRK, END, PERMANENT
-from hillemu.kernel.mm.kmalloc import Kmalloc
-from hillemu.kernel.mm.kmalloc_report import statistics_of
-from hillemu.kernel.mm.slab import SLABS
+from hillemu.emu.i386.address import VirtAddr
 
 _FIELDS = {"a": 3, "r": 3, "f": 2}
 _SAMPLES = 64
@@ -41,6 +37,25 @@ class Operation(NamedTuple):
     size: int
 
 
+class Replayed(Protocol):
+    """What a trace is replayed through: a kernel's `kmalloc` with its relatives, and figures of it."""
+
+    def kmalloc(self, size: int, caller: int = 0) -> VirtAddr: ...
+
+    def kfree(self, at: VirtAddr, caller: int = 0) -> bool: ...
+
+    def krealloc(self, at: VirtAddr, size: int, caller: int = 0) -> VirtAddr: ...
+
+    def ksize(self, at: VirtAddr) -> int:
+        """How many bytes the allocation at `at` has; 0 if there is none."""
+
+    def held_bytes(self) -> int:
+        """What it has taken from memory, for whatever."""
+
+    def fragmentation(self) -> float:
+        """Of the free bytes that it could give out at once, the part outside the largest run; 0 if there are none."""
+
+
 class Replay(NamedTuple):
     """What came out of it."""
 
@@ -51,11 +66,11 @@ class Replay(NamedTuple):
     peak_live_bytes: int
     """The most that the trace has asked for and not freed, at one time."""
     peak_held_bytes: int
-    """The most that kmalloc has held at one time, as far as was looked: at the peak, and at 64 more places."""
+    """The most that was held at one time, as far as was looked: at the peak, and at 64 more places."""
     left_bytes: int
     """What the trace did not free."""
     fragmentation: float
-    """Of the pool's free bytes, the part outside the largest free run: the worst of where was looked."""
+    """Of the free bytes, the part outside the largest free run: the worst of where was looked."""
 
     @property
     def per_second(self) -> float:
@@ -74,7 +89,7 @@ class Replay(NamedTuple):
             f"throughput:     {self.per_second:,.0f} operations/s",
             f"peak:           {self.peak_live_bytes:,} bytes in use, {self.peak_held_bytes:,} bytes held",
             f"utilisation:    {self.utilisation:.1%}",
-            f"fragmentation:  {self.fragmentation:.1%} of the pool's free bytes outside its largest free run, at worst",
+            f"fragmentation:  {self.fragmentation:.1%} of the free bytes outside the largest free run, at worst",
             f"not freed:      {self.left_bytes:,} bytes",
         ]
 
@@ -114,7 +129,7 @@ def parse(lines: Iterable[str], path: str) -> list[Operation]:
     return operations
 
 
-def replay(operations: list[Operation], kmalloc: Kmalloc, now: Callable[[], float]) -> Replay:
+def replay(operations: list[Operation], allocator: Replayed, now: Callable[[], float]) -> Replay:
     """Do the operations, and judge; `now` is a clock in seconds.
 
     The caller of each allocation is its line, for leak reports.  What the trace does not free stays allocated.
@@ -127,27 +142,27 @@ def replay(operations: list[Operation], kmalloc: Kmalloc, now: Callable[[], floa
     failures = held = start = 0
     for stop in stops:
         started = now()
-        failures += _run(operations[start:stop], kmalloc, addresses)
+        failures += _run(operations[start:stop], allocator, addresses)
         seconds += now() - started
-        held = max(held, held_bytes(kmalloc))
-        fragmentation = max(fragmentation, pool_fragmentation(kmalloc))
+        held = max(held, allocator.held_bytes())
+        fragmentation = max(fragmentation, allocator.fragmentation())
         start = stop
-    left = sum(kmalloc.ksize(at) for at in addresses.values())
+    left = sum(allocator.ksize(at) for at in addresses.values())
     return Replay(len(operations), failures, seconds, peak_live, held, left, fragmentation)
 
 
-def _run(operations: list[Operation], kmalloc: Kmalloc, addresses: dict[int, VirtAddr]) -> int:
+def _run(operations: list[Operation], allocator: Replayed, addresses: dict[int, VirtAddr]) -> int:
     failures = 0
     for line, kind, name, size in operations:
         if kind == "a":
-            at = kmalloc.kmalloc(size, line)
+            at = allocator.kmalloc(size, line)
         elif name not in addresses:
             continue
         elif kind == "f":
-            kmalloc.kfree(addresses.pop(name), line)
+            allocator.kfree(addresses.pop(name), line)
             continue
         else:
-            at = kmalloc.krealloc(addresses[name], size, line)
+            at = allocator.krealloc(addresses[name], size, line)
             if not at and size:  # what was there is there still
                 failures += 1
                 continue
@@ -169,28 +184,3 @@ def _peak(operations: list[Operation]) -> tuple[int, int]:
         if live > peak:
             peak, at = live, number
     return peak, at
-
-
-def held_bytes(kmalloc: Kmalloc) -> int:
-    """What kmalloc has taken: the used part of the pool, the caches' slabs, and pages."""
-    header = kmalloc.pool.header
-    in_slabs = sum(
-        cache.header[SLABS] * cache.slab_bytes for cache in kmalloc.caches if cache.name.startswith("kmalloc-")
-    )
-    in_pages = statistics_of(kmalloc.table).physical_pages * PAGE_SIZE
-    return header[BRK] - header[BASE] - header[PERMANENT] + in_slabs + in_pages
-
-
-def pool_fragmentation(kmalloc: Kmalloc) -> float:
-    """Of the pool's free bytes, the part outside the largest free run; 0 if nothing is free."""
-    header, pad = kmalloc.pool.header, kmalloc.aids.options.pad_bytes
-    runs: list[list[int]] = []
-    dead = (row for _, row in kmalloc.table.rows() if not row.in_use and kmalloc.pool.holds(row.virt))
-    blocks = sorted((row.virt - pad, row.virt + (row.size + 7 & -8) + pad) for row in dead)
-    for base, end in (*blocks, (header[BRK], header[END])):
-        if runs and runs[-1][1] == base:
-            runs[-1][1] = end
-        else:
-            runs.append([base, end])
-    sizes = [end - base for base, end in runs]
-    return 1 - max(sizes) / sum(sizes) if sum(sizes) else 0.0

@@ -6,6 +6,7 @@ Memory is that of a machine, without a processor: what is measured is the alloca
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,9 @@ from hillemu.kernel.mm.assembly import KernelMemory
 from hillemu.kernel.mm.boot_memory import Reserved
 from hillemu.kernel.mm.debug_aids import Options
 from hillemu.kernel.mm.memory_map import MemoryRegion
+from hillemu.kernel.profiles.registry import DEFAULT, profile_named
 from hillemu.kernel.replacement_trace import POLICIES, compare_policies, read_references
-from hillemu.kernel.trace import parse, replay
+from hillemu.kernel.trace import Replayed, parse, replay
 from hillemu.kernel_module import blaming, kernel_options
 
 if TYPE_CHECKING:
@@ -51,23 +53,45 @@ def kernel_trace(options: CommandLine) -> int:
         raise UserMistake(f"{options.trace}: is no trace: not a text file") from None
     operations = parse(text.splitlines(), options.trace)
     memory = PhysicalMemory(options.mem)
-    regions = [MemoryRegion(entry.base, entry.end - entry.base, entry.kind) for entry in memory_map(memory)]
-    aids = Options() if options.debug_aids else Options(red_zones=False, poison=False)
-    parts = kernel_options(options.kernel_module)
     with blaming(options.kernel_module) if options.kernel_module else nullcontext():
-        kernel = KernelMemory.build(
-            memory, regions, [_KERNEL], allocator=parts.frame_allocator, debug=aids, report=lambda line: print(line)
-        )
-        for line in replay(operations, kernel.kmalloc, time.perf_counter).lines():
+        allocator, check = _allocator(options, memory)
+        for line in replay(operations, allocator, time.perf_counter).lines():
             print(line)
-    found = kernel.check()
+    found = check()
     for sentence in found:
         print(f"check: {sentence}")
     return CONTRADICTIONS if found else CLEAN
 
 
+def _allocator(options: CommandLine, memory: PhysicalMemory) -> tuple[Replayed, Callable[[], list[str]]]:
+    """The `kmalloc` of the profile that `options` name, and what finds its contradictions."""
+    profile = profile_named(options.profile or DEFAULT).name
+    regions = [MemoryRegion(entry.base, entry.end - entry.base, entry.kind) for entry in memory_map(memory)]
+    aids = Options() if options.debug_aids else Options(red_zones=False, poison=False)
+    if profile == DEFAULT:
+        parts = kernel_options(options.kernel_module)
+        kernel = KernelMemory.build(
+            memory, regions, [_KERNEL], allocator=parts.frame_allocator, debug=aids, report=lambda line: print(line)
+        )
+        return kernel.kmalloc, kernel.check
+    if options.kernel_module is not None:
+        raise OptionError("--kernel-module", f"an allocator of your own serves profile {DEFAULT} only")
+    if profile != "bitmap":
+        raise OptionError("--profile", f"{profile!r} has no kmalloc that a trace could be replayed through")
+    from hillemu.kernel.profiles.bitmap.boot_map import MapEntry, usable_pages
+    from hillemu.kernel.profiles.bitmap.replayed import ReplayedHeap
+
+    pages = usable_pages(
+        tuple(MapEntry(PhysAddr(region.base), region.size_bytes, region.type, 1) for region in regions)
+    )
+    heap = ReplayedHeap(memory, pages, aids, print)
+    return heap, heap.check
+
+
 def _paging(options: CommandLine, argument: str) -> int:
     """Print the page faults of every policy side by side; the user's own is the column ``yours``."""
+    if options.profile is not None:
+        raise OptionError("--profile", "and --paging are two things: policies are compared without a kernel")
     if options.trace is not None:
         raise OptionError("--paging", f"and the trace {options.trace} are two commands; give one of them")
     references = read_references(argument)

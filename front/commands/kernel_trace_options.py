@@ -16,6 +16,7 @@ exit status: 0, or 1 if the allocators' structures contradict each other afterwa
 
 examples:
   hillemu kernel-trace allocations.txt
+  hillemu kernel-trace allocations.txt --profile bitmap --no-debug-aids
   hillemu kernel-trace --paging 1,2,3,4,1,2,5,1,2,3,4,5 --frames 3,4
   hillemu boot --profile bitmap --record-pages run.txt
   hillemu kernel-trace --paging run.txt --frames 6-12"""
@@ -45,6 +46,7 @@ def add_kernel_trace(trace: Parser) -> None:
         default=True,
         help="fences around allocations and poison in what is free [yes]",
     )
+    trace.add_argument("--profile", metavar="NAME", help="whose kmalloc: hillson or bitmap [hillson]")
     add_kernel_module(trace)
 
 

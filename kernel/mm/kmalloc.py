@@ -269,6 +269,18 @@ class Kmalloc:
 
     # ---- what there is --------------------------------------------------------------------------------------------
 
+    def held_bytes(self) -> int:
+        """What it has taken from memory: the used part of the pool, the caches' slabs, and pages."""
+        from hillemu.kernel.mm.kmalloc_report import held_bytes
+
+        return held_bytes(self)
+
+    def fragmentation(self) -> float:
+        """Of the pool's free bytes, the part outside the largest free run; 0 if nothing is free."""
+        from hillemu.kernel.mm.kmalloc_report import pool_fragmentation
+
+        return pool_fragmentation(self)
+
     def check(self) -> list[str]:
         """Contradictions and broken fences and poison, as sentences; none if all is well."""
         from hillemu.kernel.mm.kmalloc_check import check

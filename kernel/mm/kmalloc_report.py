@@ -1,11 +1,17 @@
-"""What people read about kmalloc: the seed's statistics, and who has not freed what."""
+"""What people read about kmalloc: the seed's statistics, who has not freed what, how much it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from hillemu.emu.i386.address import PAGE_SIZE
 from hillemu.kernel.mm.allocation_table import AllocationTable
+from hillemu.kernel.mm.early_pool import BASE, BRK, END, PERMANENT
+from hillemu.kernel.mm.slab import SLABS
+
+if TYPE_CHECKING:
+    from hillemu.kernel.mm.kmalloc import Kmalloc
 
 
 class KmallocStatistics(NamedTuple):
@@ -57,3 +63,28 @@ def leak_lines(table: AllocationTable, symbolise: Callable[[int], str]) -> Itera
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
+
+
+def held_bytes(kmalloc: Kmalloc) -> int:
+    """What kmalloc has taken: the used part of the pool, the caches' slabs, and pages."""
+    header = kmalloc.pool.header
+    in_slabs = sum(
+        cache.header[SLABS] * cache.slab_bytes for cache in kmalloc.caches if cache.name.startswith("kmalloc-")
+    )
+    in_pages = statistics_of(kmalloc.table).physical_pages * PAGE_SIZE
+    return header[BRK] - header[BASE] - header[PERMANENT] + in_slabs + in_pages
+
+
+def pool_fragmentation(kmalloc: Kmalloc) -> float:
+    """Of the pool's free bytes, the part outside the largest free run; 0 if nothing is free."""
+    header, pad = kmalloc.pool.header, kmalloc.aids.options.pad_bytes
+    runs: list[list[int]] = []
+    dead = (row for _, row in kmalloc.table.rows() if not row.in_use and kmalloc.pool.holds(row.virt))
+    blocks = sorted((row.virt - pad, row.virt + (row.size + 7 & -8) + pad) for row in dead)
+    for base, end in (*blocks, (header[BRK], header[END])):
+        if runs and runs[-1][1] == base:
+            runs[-1][1] = end
+        else:
+            runs.append([base, end])
+    sizes = [end - base for base, end in runs]
+    return 1 - max(sizes) / sum(sizes) if sum(sizes) else 0.0

@@ -59,7 +59,7 @@ class KernelHeap:
         use_pools: bool = True,
         aids: Options = Options(red_zones=False, poison=False),  # noqa: B008  it is a constant
     ) -> None:
-        self.use_pools = use_pools
+        self.use_pools, self._report = use_pools, report
 
         def window(base: VirtAddr, end: VirtAddr) -> PageWindow:
             return PageWindow(memory, pages, mapper, base, end)
@@ -90,6 +90,31 @@ class KernelHeap:
         if GUARDED_BASE <= content < GUARDED_END:
             return self.guarded.free(content)
         return self.blocks.kfree(content)
+
+    def krealloc(self, content: int, size: int) -> VirtAddr:
+        """Change an allocation's size, content kept, perhaps elsewhere.
+
+        NULL is allocated, size 0 is freed and gives NULL.  NULL for any other reason has changed nothing.
+        """
+        if not content:
+            return self.kmalloc(size)
+        if size <= 0:
+            self.kfree(content)
+            return VirtAddr(0)
+        room = self.size_of(content)
+        if not room:
+            self._report(f"krealloc: ignored 0x{content & 0xFFFFFFFF:08X}, where nothing is allocated")
+            return VirtAddr(0)
+        if size <= room:
+            return VirtAddr(content)
+        other = self.kmalloc(size)
+        if other:
+            self._window_of(other).write(other, self._window_of(content).read(content, room))
+            self.kfree(content)
+        return other
+
+    def _window_of(self, content: int) -> PageWindow:
+        return next(window for window in self.windows.values() if window.base <= content < window.end)
 
     def size_of(self, content: int) -> int:
         """How many bytes may be used at `content`; 0 if nothing is allocated there."""

@@ -362,6 +362,25 @@ def test_a_write_into_free_memory_is_found_when_it_is_given_out(aided: BitmapMem
     assert aided.reports == [f"kmalloc: USE AFTER FREE - {words}"]
 
 
+def test_each_aid_works_alone() -> None:
+    fenced = BitmapMemory(aids=Options(red_zones=True, poison=False))
+    at, _ = allocate(fenced, 100, 4)
+    fenced.window.write(at + 100, b"\x41" * 9)
+    fenced.heap.kfree(at)
+    assert len(fenced.reports) == 1
+    assert "OVERFLOW" in fenced.reports[0]
+    assert fenced.window.read(at, 100) != b"\x6b" * 100
+
+    poisoned = BitmapMemory(aids=Options(red_zones=False, poison=True))
+    at, _ = allocate(poisoned, 100, 4)
+    assert poisoned.u32(at - 12) == 100, "no room for a fence"
+    poisoned.heap.kfree(at)
+    poisoned.window.write(at, b"\x41")
+    assert poisoned.heap.kmalloc(100) == at
+    assert len(poisoned.reports) == 1
+    assert "USE AFTER FREE" in poisoned.reports[0]
+
+
 def test_merging_leaves_nothing_but_poison(aided: BitmapMemory) -> None:
     contents = allocate(aided, 100, 50, 60, 4)
     for content in contents[:3]:

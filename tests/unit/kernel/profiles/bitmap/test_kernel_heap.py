@@ -90,6 +90,36 @@ def test_figures_by_hand(made: Made) -> None:
     assert [name for _, name in made.all.frames()] == ["heap", "pools", "guarded"]
 
 
+@pytest.mark.parametrize(("before", "after"), [(10, 16), (10, 100), (100, 200), (200, 5000), (5000, 40), (16, 16)])
+def test_a_reallocation_keeps_the_content(made: Made, before: int, after: int) -> None:
+    at = made.all.kmalloc(before)
+    window = next(window for window in made.all.windows.values() if window.base <= at < window.end)
+    window.write(at, bytes(range(1, 1 + min(before, 200))))
+    neighbour = made.all.kmalloc(before)
+    moved = made.all.krealloc(at, after)
+    kept = min(before, after, 200)
+    window = next(window for window in made.all.windows.values() if window.base <= moved < window.end)
+    assert window.read(moved, kept) == bytes(range(1, 1 + kept))
+    assert made.all.size_of(moved) >= after
+    assert (moved == at) == (made.all.size_of(at) > 0), "what moved was freed where it was"
+    made.all.kfree(moved)
+    made.all.kfree(neighbour)
+    assert made.all.figures().allocations == 0
+    assert not made.check_all()
+
+
+def test_a_reallocation_that_cannot_be_changes_nothing(made: Made) -> None:
+    at = made.all.kmalloc(1000)
+    made.exhaust()
+    assert made.all.krealloc(at, 100_000) == 0
+    assert made.all.size_of(at) == 1000
+    assert made.all.krealloc(at + 4, 10) == 0
+    assert made.reports[-1] == f"krealloc: ignored 0x{at + 4:08X}, where nothing is allocated"
+    assert made.all.krealloc(at, 0) == 0
+    assert made.all.size_of(at) == 0
+    assert made.all.krealloc(0, 500) == at
+
+
 def test_structures_lie_side_by_side(made: Made) -> None:
     made.all.handles.halloc(1000)
     made.all.kmalloc(16)
