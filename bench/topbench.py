@@ -17,7 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from published import cycles_of, report
+from published import cycles_of, cycles_table
+from published_programs import COLD
 
 from hillemu.boot.assembler import AssemblyError
 from hillemu.emu.errors import OptionError
@@ -89,7 +90,7 @@ def main() -> int:
         print("topbench: give the folder of TOPBENCH's sources", file=sys.stderr)
         return 1
     try:
-        print(report(measure(Path(sys.argv[1])))[0])
+        print(cycles_table(measure(Path(sys.argv[1]))))
     except (OSError, ValueError, KeyError, AssemblyError) as error:
         print(f"topbench: {sys.argv[1]}: {error}", file=sys.stderr)
         return 1
@@ -114,7 +115,7 @@ def measure(sources: Path) -> dict[str, Any]:
                 record["source"] = f"best and median of {len(cycles)}"
                 for model, suffix in (("without memory", "-nomem"), ("with memory", "")):
                     try:
-                        record[model] = cycles_of(preparation(), code, processor + suffix, Path(folder), BEHIND)
+                        record[model] = cycles_of(preparation(), code, processor + suffix, Path(folder), COLD, BEHIND)
                     except OptionError:
                         record[model] = None
                 found.setdefault(title, []).append(record)
