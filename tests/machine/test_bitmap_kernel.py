@@ -14,6 +14,7 @@ from hillemu.boot.shipped import shipped_image
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.i386.address import PAGE_SIZE, PhysAddr, VirtAddr
 from hillemu.emu.i386.outcomes import Mapped
+from hillemu.emu.snapshot import Snapshot
 from hillemu.emu.stop import StopReason
 from hillemu.kernel.options import KernelOptions
 from hillemu.kernel.profiles.bitmap.calls import FUNCTIONS
@@ -28,13 +29,20 @@ IDLE = "1: jmp 1b\n"
 """A program during which a test looks."""
 
 
-@pytest.fixture
-def started(tmp_path: Path) -> Machine:
-    """A machine in the middle of a program."""
-    machine = bitmap_with(tmp_path, {"idle": IDLE})
+@pytest.fixture(scope="module")
+def started_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Machine, Snapshot]:
+    machine = bitmap_with(tmp_path_factory.mktemp("programs"), {"idle": IDLE})
     machine.run(until=r"kmalloc\(1024\)", max_insns=INSTRUCTIONS)
     machine.run(max_insns=1000)
     assert machine.kernel.programs.running is not None
+    return machine, machine.snapshot()
+
+
+@pytest.fixture
+def started(started_once: tuple[Machine, Snapshot]) -> Machine:
+    """A machine in the middle of a program; what a test breaks is whole again for the next one."""
+    machine, point = started_once
+    machine.restore(point)
     return machine
 
 
@@ -478,6 +486,33 @@ def writable_program_text(machine: Machine) -> None:
     set_bits(machine, directory.slot(0x40000000) * 4, WRITABLE)
 
 
+def stray_mapping(machine: Machine) -> None:
+    """Something is mapped where there is no RAM."""
+    at = kernel_of(machine).paging.kernel.slot(0xFDF000) * 4 + 4
+    machine.memory.set_u32(PhysAddr(at), 0x200000 | PRESENT)
+
+
+def opened_directory(machine: Machine) -> None:
+    set_bits(machine, kernel_of(machine).paging.kernel.directory_slot(0x400000) * 4, USER)
+
+
+def hidden_program_page(machine: Machine) -> None:
+    """The program's text is without PTE_U."""
+    (directory,) = kernel_of(machine).paging.programs
+    set_bits(machine, directory.slot(0x40000000) * 4, USER)
+
+
+def forgotten_program_page(machine: Machine) -> None:
+    (directory,) = kernel_of(machine).paging.programs
+    machine.memory.set_u32(PhysAddr(directory.slot(0x40000000) * 4), 0)
+
+
+def page_of_two(machine: Machine) -> None:
+    """Ring 0 and the program believe that a page is theirs."""
+    kernel = kernel_of(machine)
+    kernel.given.add(PhysAddr(next(iter(kernel.residents.places)) << 12))
+
+
 def overwritten_header(machine: Machine) -> None:
     """Somebody writes in front of a block of the heap."""
     kernel = kernel_of(machine)
@@ -502,6 +537,11 @@ FAULTS = [
     (another_kernel_half, "pagetables", r"has 0x0 for kernel space 0x00400000, the kernel's has"),
     (foreign_page, "pagetables", r"0x40000000 leads to page 0x\w+, which is not this program's"),
     (writable_program_text, "pagetables", r"0x40000000 has the entry 0x\w+, which are not its rights"),
+    (page_of_two, "bitmap", r"page 0x\w+ belongs to the program's page 0x\w+ and to the kernel, by alloc_page"),
+    (stray_mapping, "pagetables", r"0x00FE0000 is mapped \(0x200001\), beyond the RAM"),
+    (opened_directory, "pagetables", r"the directory's entry for kernel space 0x00400000 is 0x\w+7, with other rights"),
+    (hidden_program_page, "pagetables", r"the program's page 0x40000000 has the entry 0x\w+, without PTE_U"),
+    (forgotten_program_page, "pagetables", r"page 0x\w+ should be at 0x40000000, whose entry is 0x0"),
     (overwritten_header, "heap", "heap: "),
     (page_count, "usage", r"\d+ pages were taken and not given back, but \d+ are marked used"),
 ]
@@ -515,6 +555,14 @@ def test_every_check_finds_what_was_broken(make, check: str, said: str, started:
     found = kernel.check(check)
     assert any(re.search(said, sentence) for sentence in found), found
     assert all(sentence.startswith(f"{check}: ") for sentence in found)
+
+
+def test_a_page_that_ring_0_has_is_somebody_s() -> None:
+    machine = Machine(mem="16M")
+    machine.load_kernel(profile="bitmap")
+    machine.run(until=r"alloc_page\(\) = ", max_insns=INSTRUCTIONS)
+    assert len(kernel_of(machine).given) == 1
+    assert kernel_of(machine).check() == []
 
 
 def test_a_contradiction_makes_the_exit_status_3(tmp_path: Path) -> None:

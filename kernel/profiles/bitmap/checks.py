@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE
+from hillemu.kernel.mm.bits import set_bits
 from hillemu.kernel.mm.page_tables import PRESENT, USER, WRITABLE
 from hillemu.kernel.profiles.bitmap.block_heap import HeapWord
-from hillemu.kernel.profiles.bitmap.layout import KERNEL_END, USER_BASE
-from hillemu.kernel.profiles.bitmap.page_bitmap import PageCount
+from hillemu.kernel.profiles.bitmap.layout import HEAP_BASE, KERNEL_END, USER_BASE
+from hillemu.kernel.profiles.bitmap.page_bitmap import PageBitmap, PageCount
 from hillemu.kernel.profiles.bitmap.page_window import PageWindow
 from hillemu.kernel.profiles.bitmap.paging import PageDirectory
 from hillemu.kernel.profiles.bitmap.pools import PoolCount
@@ -48,6 +49,13 @@ def owners(kernel: BitmapKernel) -> Iterator[tuple[int, str]]:
             yield table >> PAGE_SHIFT, f"the page table of 0x{at:08X}"
 
 
+def given_out(pages: PageBitmap) -> Iterator[int]:
+    """The numbers of all pages that are marked used, but not reserved."""
+    for number in range(len(pages.used)):
+        for bit in set_bits(pages.used[number] & ~pages.reserved[number]):
+            yield 64 * number + bit
+
+
 def check_bitmap(kernel: BitmapKernel) -> list[str]:
     """The bitmap against itself and against all who have pages."""
     pages = kernel.pages
@@ -58,9 +66,9 @@ def check_bitmap(kernel: BitmapKernel) -> list[str]:
             found.append(f"bitmap: page {page:#x} belongs to {had[page]} and to {owner}")
         had[page] = owner
     found += pages.check(had)
-    for page in range(pages.total_pages):
-        if pages.is_used(page) and not pages.is_reserved(page) and page not in had:
-            found.append(f"bitmap: page {page:#x} is marked used, but it is nobody's")
+    found += [
+        f"bitmap: page {page:#x} is marked used, but it is nobody's" for page in given_out(pages) if page not in had
+    ]
     return found
 
 
@@ -87,6 +95,13 @@ def _identity_map(kernel: BitmapKernel) -> Iterator[str]:
             wanted = 0 if at in unmapped else at | PRESENT | (0 if at in text else WRITABLE)
             if entry & (-PAGE_SIZE | _RIGHTS) != wanted:
                 yield f"pagetables: 0x{at:08X} has the entry {entry:#x}, not {wanted:#x}"
+    for at, entry in tables.entries(end & -(1 << 22), HEAP_BASE):
+        if at >= end and entry & PRESENT:
+            yield f"pagetables: 0x{at:08X} is mapped ({entry:#x}), beyond the RAM that is mapped where it lies"
+    for at, _ in tables.tables(0, KERNEL_END):
+        pde = tables.words[tables.directory_slot(at)]
+        if pde & _RIGHTS != PRESENT | WRITABLE:
+            yield f"pagetables: the directory's entry for kernel space 0x{at:08X} is {pde:#x}, with other rights"
 
 
 def _window(kernel: BitmapKernel, part: str, window: PageWindow) -> Iterator[str]:
@@ -140,7 +155,7 @@ def check_usage(kernel: BitmapKernel) -> list[str]:
     """Counters against what is there; the samples that were taken."""
     found = []
     counts, pages = kernel.pages.counts, kernel.pages
-    in_use = sum(1 for page in range(pages.total_pages) if pages.is_used(page) and not pages.is_reserved(page))
+    in_use = sum(1 for _ in given_out(pages))
     taken = counts[PageCount.ALLOCATED] - counts[PageCount.FREED] & 0xFFFFFFFF
     if taken != in_use:
         found.append(f"usage: {taken} pages were taken and not given back, but {in_use} are marked used")

@@ -61,6 +61,24 @@ def test_tables_are_taken_when_they_are_needed_and_only_then(space: Space) -> No
     assert space.pages.free_pages == free - 2
 
 
+def test_a_table_maps_nothing_but_what_was_asked_for_whatever_its_page_had(space: Space) -> None:
+    space.guest.memory.fill(PhysAddr(0x120000), 16 * PAGE_SIZE, 0xFF)  # of all pages that are given out next
+    space.paging.map_page(VirtAddr(0x30001000), PhysAddr(0x133000), PRESENT)
+    assert dict(space.paging.kernel.entries(0x30000000, 0x30400000)) == {0x30001000: 0x133000 | PRESENT}
+    directory = space.paging.new_directory()
+    assert directory is not None
+    assert list(directory.entries(0x40000000, 1 << 32)) == []
+
+
+def test_directory_entries_let_programs_through_only_above_kernel_space(space: Space) -> None:
+    space.paging.current = directory = space.paging.new_directory()
+    assert directory is not None
+    space.paging.map_page(VirtAddr(0x30000000), PhysAddr(0x123000), PRESENT)
+    space.paging.map_page(VirtAddr(0x40000000), PhysAddr(0x123000), PRESENT | USER)
+    flags = [space.guest.memory.u32(PhysAddr(directory.directory_slot(at) * 4)) & 7 for at in (0x30000000, 0x40000000)]
+    assert flags == [PRESENT | WRITABLE, PRESENT | WRITABLE | USER]
+
+
 def test_only_a_change_of_what_was_present_flushes_the_tlb(space: Space) -> None:
     at, guest = VirtAddr(0x30001000), space.guest
     space.paging.map_page(at, PhysAddr(0x123000), PRESENT)
