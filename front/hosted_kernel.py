@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from hillemu.boot.handoff import BootFile, Handoff
 from hillemu.boot.image import BootOptions, Image, Loaded, Module
 from hillemu.boot.shipped import shipped_folder, shipped_image
+from hillemu.emu.errors import OptionError
 from hillemu.emu.i386.address import PhysAddr
-from hillemu.kernel.options import KernelOptions
+from hillemu.kernel.options import PARTS, KernelOptions
 from hillemu.kernel.profiles.profile import BootsFrom, Profile, ProfileKernel
 from hillemu.kernel.profiles.registry import DEFAULT, profile_named
 from hillemu.kernel.trap_frame import TRAP_PORT
@@ -39,9 +40,12 @@ class HostedKernel:
     ) -> tuple[Image, BootOptions]:
         """Choose the kernel for the next boots, by the name of its `profile`; what is to be loaded.
 
-        Raises `OptionError` for a profile that does not exist, `UserMistake` if its image is missing.
+        Raises `OptionError` for a profile that does not exist, or that does not use a part among the `options`;
+        `UserMistake` if its image is missing.
         """
-        self.profile = profile_named(profile or DEFAULT)
+        chosen = profile_named(profile or DEFAULT)
+        _refuse_parts(chosen, options or self.options)
+        self.profile = chosen
         self.symbols = SymbolTable(shipped_image(self.profile.symbols), name=self.profile.symbols)
         if options is not None:
             self.options = options
@@ -75,6 +79,14 @@ class HostedKernel:
 
         segments = read_elf(Image(self.profile.symbols, self.symbols.elf)).segments
         return min(one.paddr for one in segments), max(one.paddr + one.memory_bytes for one in segments)
+
+
+def _refuse_parts(profile: Profile, options: KernelOptions) -> None:
+    usual = KernelOptions()
+    for name in PARTS:
+        if name not in profile.parts and getattr(options, name) is not getattr(usual, name):
+            uses = ", ".join(profile.parts)
+            raise OptionError("--kernel-module", f"profile {profile.name} does not use {name}; of yours it uses {uses}")
 
 
 def _extent(loaded: Loaded) -> tuple[int, int]:

@@ -40,6 +40,10 @@ class KernelOptions(NamedTuple):
     """Verify only these, of the profile's `Profile.checks`."""
 
 
+PARTS = ("frame_allocator", "page_replacement", "oom", "on_boot")
+"""Those that are the user's own code; `profiles.profile.Profile.parts` says which of them a kernel uses."""
+
+
 class CommandLine(NamedTuple):
     """The words of the kernel's command line that it knows."""
 

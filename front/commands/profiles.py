@@ -36,8 +36,8 @@ def _drawn(profile: Profile) -> Iterator[str]:
     yield f"  boots from {profile.boots_from.value}: {profile.image}"
     if profile.words:
         yield f"  --append {' '.join(profile.words)}"
-    if profile.checks:
-        yield f"  --check {','.join(profile.checks)}"
+    yield "  --check" + "=" * bool(profile.checks) + ",".join(profile.checks)
+    yield f"  --kernel-module with {', '.join(profile.parts)}"
     for title, drawing in (("physical", profile.physical_layout), ("virtual", profile.virtual_layout)):
         yield f"  {title} memory:"
         for line in drawing.splitlines():
@@ -53,6 +53,7 @@ def _record(profile: Profile) -> dict[str, Any]:
         "image": profile.image,
         "words": list(profile.words),
         "checks": list(profile.checks),
+        "parts": list(profile.parts),
         "programs": list(profile.programs),
         "physical_layout": profile.physical_layout.splitlines(),
         "virtual_layout": profile.virtual_layout.splitlines(),

@@ -56,5 +56,6 @@ PROFILE = Profile(
 0xFFFFFFFF +---------------------------+""",
     make=_make,
     programs=("memory_test.elf",),
+    parts=("frame_allocator", "page_replacement", "oom", "on_boot"),
     words=("paging=32bit|pae", "init=NAME", "tests=on|off", "swap=SIZE"),
 )

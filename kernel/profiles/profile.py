@@ -74,3 +74,5 @@ class Profile(NamedTuple):
     """The addresses that programs may have: the first, and the first behind them."""
     words: tuple[str, ...] = ()
     """The words that its command line knows, as ``frames=N``."""
+    parts: tuple[str, ...] = ("on_boot",)
+    """Which of the user's own parts it uses, as `KernelOptions` names them."""

@@ -68,5 +68,6 @@ PROFILE = Profile(
     programs=("bitmap_paging.elf", "bitmap_protection.elf"),
     program_space=(0x40000000, 0x100000000),
     checks=("bitmap", "pagetables", "heap", "usage"),
+    parts=("page_replacement", "on_boot"),
     words=("frames=N", "policy=fifo|clock|lru", "pools=on|off"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from hillemu.cli import main
 from hillemu.commands.built_in import checks_of
 from hillemu.emu.errors import OptionError
+from hillemu.kernel.options import PARTS
 from hillemu.kernel.profiles.profile import Profile
 from hillemu.kernel.profiles.registry import DEFAULT, MODULES, all_profiles, profile_named
+from hillemu.kernel_module import NAMES
 from hillemu.testing import plugin, request
 
 PROFILES = [pytest.param(one, id=one.name) for one in all_profiles()]
@@ -87,6 +90,20 @@ def test_a_wrong_wish_is_told_in_one_line(arguments: list[str], said: str, capfd
     err = capfd.readouterr().err
     assert err.startswith(f"hillemu: {said}")
     assert err.count("\n") == 1
+
+
+def test_a_part_that_a_profile_does_not_use_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text("def oom(spaces):\n    return spaces[0]\n")
+    assert main(["boot", "--profile=bitmap", f"--kernel-module={module}"]) == 125
+    assert capfd.readouterr().err == (
+        "hillemu: --kernel-module: profile bitmap does not use oom; of yours it uses page_replacement, on_boot\n"
+    )
+
+
+def test_the_parts_of_profiles_are_those_that_a_module_may_define() -> None:
+    assert PARTS == NAMES
+    assert {part for profile in all_profiles() for part in profile.parts} == set(NAMES)
 
 
 def test_checks_are_named_with_commas() -> None:
