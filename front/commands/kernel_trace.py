@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from hillemu.boot.image import read_file
-from hillemu.boot.memory_map import memory_map
+from hillemu.boot.memory_map import MemoryKind, memory_map
 from hillemu.commands.exit_status import CLEAN
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.emu.i386.address import PhysAddr
@@ -76,8 +76,8 @@ def _allocator(options: CommandLine, memory: PhysicalMemory) -> tuple[Replayed, 
         return kernel.kmalloc, kernel.check
     if options.kernel_module is not None:
         raise OptionError("--kernel-module", f"an allocator of your own serves profile {DEFAULT} only")
-    if profile != "bitmap":
-        raise OptionError("--profile", f"{profile!r} has no kmalloc that a trace could be replayed through")
+    if profile == "orange":
+        return _vm_alloc(memory, regions)
     from hillemu.kernel.profiles.bitmap.boot_map import MapEntry, usable_pages
     from hillemu.kernel.profiles.bitmap.replayed import ReplayedHeap
 
@@ -86,6 +86,19 @@ def _allocator(options: CommandLine, memory: PhysicalMemory) -> tuple[Replayed, 
     )
     heap = ReplayedHeap(memory, pages, aids, print)
     return heap, heap.check
+
+
+def _vm_alloc(memory: PhysicalMemory, regions: list[MemoryRegion]) -> tuple[Replayed, Callable[[], list[str]]]:
+    """Profile orange's `vm_alloc`, which gives whole pages."""
+    from hillemu.kernel.errors import InvalidParameters
+    from hillemu.kernel.profiles.orange.replayed import ReplayedVmAlloc
+
+    usable = [(region.base, region.size_bytes) for region in regions if region.type == MemoryKind.USABLE]
+    try:
+        allocator = ReplayedVmAlloc(memory, usable, print)
+    except InvalidParameters as fault:
+        raise OptionError("--mem", str(fault)) from None
+    return allocator, allocator.check
 
 
 def _paging(options: CommandLine, argument: str) -> int:

@@ -46,7 +46,11 @@ def add_kernel_trace(trace: Parser) -> None:
         default=True,
         help="fences around allocations and poison in what is free [yes]",
     )
-    trace.add_argument("--profile", metavar="NAME", help="whose kmalloc: hillson or bitmap [hillson]")
+    trace.add_argument(
+        "--profile",
+        metavar="NAME",
+        help="whose allocator: hillson, bitmap, or orange, which gives whole pages [hillson]",
+    )
     add_kernel_module(trace)
 
 

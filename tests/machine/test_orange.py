@@ -11,6 +11,7 @@ from orange_programs import kernel_of, orange_with, run
 from hillemu.boot.memory_map import memory_map
 from hillemu.boot.shipped import shipped_folder, shipped_image
 from hillemu.booting import DriveOptions
+from hillemu.cli import main
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.stop import StopReason
@@ -289,6 +290,11 @@ def test_printk_shows_a_pointer_that_leads_nowhere(address: int, shown: str) -> 
     before = len(machine.serial.text)
     machine.step(20)
     assert machine.serial.text[before:].startswith(shown)
+
+
+def test_no_translation_is_used_after_its_page_tables_have_changed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["boot", "--profile", "orange", "--mem", "32M", "--lint", "tlb"]) == 0
+    assert "TLB: no translation was used after its page tables had changed" in capfd.readouterr().err
 
 
 # ---- other machines

@@ -19,12 +19,18 @@ def trace(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("profile", "held"), [([], "16,552"), (["--profile", "hillson"], "16,552"), (["--profile", "bitmap"], "24,576")]
+    ("profile", "held"),
+    [
+        ([], "16,552"),
+        (["--profile", "hillson"], "16,552"),
+        (["--profile", "bitmap"], "24,576"),
+        (["--profile", "orange"], "16,384"),
+    ],
 )
 def test_the_trace_is_replayed_through_the_profile_s_kmalloc(
     profile: list[str], held: str, trace: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Held, by hand: 4 pages and 168 bytes of the pool; 4 pages of blocks and 2 of pools."""
+    """Held, by hand: 4 pages and 168 bytes of the pool; 4 pages of blocks and 2 of pools; 1 + 3 pages."""
     assert main(["kernel-trace", trace, "--no-debug-aids", *profile]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "operations:     5"
@@ -38,7 +44,11 @@ def test_the_trace_is_replayed_through_the_profile_s_kmalloc(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--profile", "orange"], "--profile: 'orange' has no kmalloc that a trace could be replayed through"),
+        (
+            ["--profile", "orange", "--mem", "4M"],
+            "--mem: init_mm: page tables that map 4 GiB need 4100 KB at 0x100000, where there are 2944 KB: "
+            "give the machine 8 MB or more",
+        ),
         (["--profile", "bitmab"], "--profile: there is no 'bitmab'; did you mean 'bitmap'?"),
         (
             ["--profile", "bitmap", "--kernel-module", "mine.py"],
