@@ -257,8 +257,8 @@ def _functions(heap: BlockHeap, lists: BestFit) -> tuple[Callable[[int], VirtAdd
     fences, report, take, counts = heap.fences, heap.report, lists.take, heap.words
     by_address = heap.index.by_address
     largest, pad = heap.window.end - heap.window.base, fences.pad
-    aided = fences.options.red_zones or fences.options.poison
-    release = heap.release if aided else lists.release
+    fenced, poisoned = fences.options.red_zones, fences.options.poison
+    release = heap.release if poisoned else lists.release
     allocated, freed = int(HeapWord.ALLOCATED), int(HeapWord.FREED)
 
     def kmalloc(size: int) -> VirtAddr:
@@ -274,9 +274,9 @@ def _functions(heap: BlockHeap, lists: BestFit) -> tuple[Callable[[int], VirtAdd
                 report(f"kmalloc: failed to allocate {size} bytes: no block is large enough, and no pages are free")
                 return VirtAddr(0)
         content = block.at + HEADER_BYTES
-        if aided:
-            if fault := fences.fault_in(content, block.size, is_free=True):
-                report(f"kmalloc: USE AFTER FREE - {fault}")
+        if poisoned and (fault := fences.broken_poison(content, block.size)):
+            report(f"kmalloc: USE AFTER FREE - {fault}")
+        if fenced:
             fences.fence(content, block.size)
         counts[allocated] = counts[allocated] + 1 & 0xFFFFFFFF
         return VirtAddr(content)
@@ -285,7 +285,7 @@ def _functions(heap: BlockHeap, lists: BestFit) -> tuple[Callable[[int], VirtAdd
         block = by_address.get(content - HEADER_BYTES)
         if block is None or block.is_free:
             return heap.refuse(content) if content else False
-        if aided and (fault := fences.fault_in(content, block.size, is_free=False)):
+        if fenced and (fault := fences.broken_fence(content, block.size)):
             report(f"kfree: OVERFLOW - {block.size} bytes at 0x{content:08X}, {fault}")
         release(block)
         counts[freed] = counts[freed] + 1 & 0xFFFFFFFF

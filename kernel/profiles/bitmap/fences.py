@@ -12,11 +12,13 @@ is its header, which the heap itself compares.
 
 from __future__ import annotations
 
+from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE
 from hillemu.kernel.mm.debug_aids import FENCE, FENCE_BYTES, POISON, Options, difference
 from hillemu.kernel.profiles.bitmap.page_window import PageWindow
 
 _FENCE = bytes([FENCE]) * FENCE_BYTES
 _POISON = bytes([POISON])
+_PAGE_MASK = PAGE_SIZE - 1
 
 
 class Fences:
@@ -24,6 +26,7 @@ class Fences:
 
     def __init__(self, window: PageWindow, options: Options) -> None:
         self.window, self.options = window, options
+        self._bytes, self._delta = window.bytes, window.delta
         self.pad = options.pad_bytes
         """How much longer a block must be for its fence."""
 
@@ -54,14 +57,15 @@ class Fences:
         return self.broken_fence(content, size) if self.options.red_zones else ""
 
     def _fill(self, at: int, data: bytes) -> None:
-        start = self.window.start(at, len(data))
-        if start >= 0:
-            self.window.bytes[start : start + len(data)] = data
+        if (at & _PAGE_MASK) + len(data) <= PAGE_SIZE:
+            start = (self._delta[at >> PAGE_SHIFT] << 2) + at
+            self._bytes[start : start + len(data)] = data
         else:
             self.window.write(at, data)
 
     def _difference(self, at: int, expected: bytes) -> str:
-        start = self.window.start(at, len(expected))
-        if start >= 0 and self.window.bytes[start : start + len(expected)] == expected:
-            return ""
+        if (at & _PAGE_MASK) + len(expected) <= PAGE_SIZE:
+            start = (self._delta[at >> PAGE_SHIFT] << 2) + at
+            if self._bytes[start : start + len(expected)] == expected:
+                return ""
         return difference(self.window.read(at, len(expected)), expected[0], at)

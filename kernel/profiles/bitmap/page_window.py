@@ -50,7 +50,7 @@ class PageWindow:
         end_of_ram = max(run.end for run in memory.ram_ranges if run.end <= _FOUR_GIB)
         self.u32 = words_from_zero(memory, end_of_ram, "I")
         self.bytes = window_from_zero(memory, end_of_ram)
-        """The same memory, by physical address."""
+        """The same memory, by physical address: what is at `at` lies at ``(delta[at >> 12] << 2) + at``."""
         self.delta: dict[int, int] = {}
         """By number of a mapped page: what to add to the number of a word to get its place in `u32`."""
         self.top = base
@@ -111,12 +111,6 @@ class PageWindow:
     def set(self, at: int, value: int) -> None:
         """Change the 32-bit word at `at`, a multiple of 4."""
         self.u32[(at >> 2) + self.delta[at >> PAGE_SHIFT]] = value
-
-    def start(self, at: int, count: int) -> int:
-        """Where in `bytes` the `count` bytes at `at` lie; -1 if they do not lie in one page."""
-        if (at & PAGE_SIZE - 1) + count > PAGE_SIZE:
-            return -1
-        return (self.delta[at >> PAGE_SHIFT] << 2) + at
 
     def read(self, at: int, count: int) -> bytes:
         """`count` bytes from virtual address `at` on; `KeyError` if one of the pages is not mapped."""
