@@ -24,6 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HillemuError as error:
         print(f"hillemu: {error}", file=sys.stderr)
         return USER_MISTAKE
+    except BrokenPipeError:
+        # Whoever reads the listing, as `| head`, had enough; Python would complain once more when it flushes at exit.
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("hillemu: interrupted", file=sys.stderr)
         return 130  # 128 + SIGINT, as shells report it

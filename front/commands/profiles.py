@@ -20,13 +20,9 @@ def profiles(options: CommandLine) -> int:
     if options.as_json:
         import json
 
-        print(json.dumps([_record(one) for one in found], indent=2))
+        print(json.dumps([_record(one) for one in found], indent=2), flush=True)
         return CLEAN
-    for number, one in enumerate(found):
-        if number:
-            print()
-        for line in _drawn(one):
-            print(line)
+    print("\n\n".join("\n".join(_drawn(one)) for one in found), flush=True)
     return CLEAN
 
 

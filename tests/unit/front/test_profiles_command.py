@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,19 @@ def test_every_profile_is_listed_with_both_layouts(capsys: pytest.CaptureFixture
     for profile in all_profiles():
         for line in (*profile.physical_layout.splitlines(), *profile.virtual_layout.splitlines()):
             assert f"    {line}".rstrip() in listed.splitlines()
+
+
+@pytest.mark.parametrize("arguments", [[], ["bitmap"], ["--json"]])
+def test_a_reader_that_has_enough_is_no_fault(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "hillemu", "profiles", *arguments]
+    listing = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert listing.stdout is not None
+    listing.stdout.close()
+    assert listing.stderr is not None
+    said = listing.stderr.read()
+    listing.stderr.close()
+    listing.wait(timeout=60)
+    assert (listing.returncode, said) == (0, b"")
 
 
 def test_one_profile_is_listed_alone_and_a_wrong_name_is_told_with_the_nearest(
