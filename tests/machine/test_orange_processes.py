@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hosted_programs import C_FLAGS
+from machine_outcome import outcome
 from orange_programs import kernel_of, orange_with, run, spoken
 
 from hillemu.boot.shipped import shipped_image
@@ -103,6 +104,21 @@ def test_a_leak_is_told() -> None:
     kernel_of(machine).mm.vm_alloc(0x30000000, 0x3000)
     run(machine)
     assert kernel_of(machine).reports == ["kernel: 3 frames were not given back by processes"]
+
+
+def test_the_kernel_is_part_of_its_machine_and_goes_back_with_it() -> None:
+    machine = orange_with()
+    machine.run(until="child is running", max_insns=20_000_000)
+    early, at_early = machine.snapshot(), outcome(machine)
+    run(machine)
+    at_end = outcome(machine)
+    machine.restore(early)
+    assert outcome(machine) == at_early
+    kernel = kernel_of(machine)
+    assert sorted(kernel.processes.by_pid) == [1, 2]
+    assert kernel.check() == []
+    run(machine)
+    assert outcome(machine) == at_end
 
 
 def test_children_of_children_and_those_that_nobody_waits_for(tmp_path: Path) -> None:
