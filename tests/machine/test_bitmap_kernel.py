@@ -117,6 +117,13 @@ def test_a_user_s_on_boot_is_called_with_the_kernel() -> None:
     assert seen == [machine.kernel]
 
 
+@pytest.mark.parametrize("cpu", ["386", "486"])
+def test_old_processors_will_do(cpu: str) -> None:
+    machine = Machine(mem="16M", cpu=cpu)
+    machine.load_kernel(profile="bitmap", append="frames=8", options=KernelOptions(check=True))
+    assert "paging: 16 pages are as they were written" in run_to_the_end(machine)
+
+
 # ---- row B1, B2, B4: where things lie ------------------------------------------------------------------------------
 
 
