@@ -67,6 +67,13 @@ def test_null_when_addresses_or_pages_run_out_and_nothing_is_kept(made: Made) ->
     assert made.pages.free_pages == free
 
 
+def test_the_last_pages_of_the_range_are_used_and_the_very_last_is_a_guard(made: Made) -> None:
+    guarded = GuardedBlocks(made.new_window(BASE, BASE + (PAGES + 1) * PAGE_SIZE))
+    got = [guarded.alloc(4) for _ in range(16)]
+    assert got[-1] == BASE + PAGES * PAGE_SIZE - 4
+    assert guarded.alloc(4) == 0
+
+
 @pytest.mark.parametrize(
     ("at", "words"),
     [
@@ -88,9 +95,10 @@ def test_the_address_of_a_fault_says_whose_memory_it_is(made: Made, at: int, wor
 
 
 def test_addresses_that_are_given_out_again_are_freed_memory_no_more(made: Made) -> None:
-    made.guarded.free(made.guarded.alloc(4000))
-    at = made.guarded.alloc(50)
-    assert made.guarded.explain(at) == f"in the 50 bytes at 0x{at:08X}"
+    made.guarded.free(made.guarded.alloc(9000))
+    at = made.guarded.alloc(8500)
+    for offset in (0, 4096, 8499):
+        assert made.guarded.explain(at + offset) == f"in the 8500 bytes at 0x{at:08X}"
 
 
 @pytest.mark.parametrize(

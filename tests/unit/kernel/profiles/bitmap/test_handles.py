@@ -141,6 +141,7 @@ def test_the_table_grows_and_keeps_its_handles(made: Made) -> None:
     assert sorted(got) == list(range(1, 201))
     assert made.handles.words[TableWord.CAPACITY] == 256
     assert len({made.handles.address(handle) for handle in got}) == 200
+    assert sum(not is_free for _, _, is_free in made.list_in_memory()) == 201, "the smaller tables were freed"
     made.handles.hfree(77)
     assert made.handles.halloc(4) == 77, "the lowest that is free"
     assert not made.check()
