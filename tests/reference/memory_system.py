@@ -70,7 +70,8 @@ class MemorySystem(Translating):
         if kind != FETCH and self.is_misaligned(linear, size):
             self.note(MISALIGNED, "misaligned")
             now += self.geometry["misaligned_clocks"]
-        line = self.geometry["line_bytes"]
+        # Without a cache an operand is one read or write, of as many bus cycles as it touches dwords.
+        line = self.geometry["line_bytes"] if kind == FETCH or self.caches["data"] else 4096
         parts = [(linear, size)]
         if linear // line != (linear + size - 1) // line:
             first = line - linear % line

@@ -34,7 +34,9 @@ static bool is_misaligned(const MemoryModel *model, uint32_t linear, uint32_t si
 static int64_t access_at(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
                          int64_t now)
 {
-    uint32_t left = model->geometry.line_bytes - (linear & (model->geometry.line_bytes - 1));
+    /* Without a cache an operand is split by pages only: one in two dwords takes two bus cycles, wherever it lies. */
+    uint32_t span = kind == MEMORY_FETCH || model->data_cache.lines ? model->geometry.line_bytes : 4096;
+    uint32_t left = span - (linear & (span - 1));
     uint32_t first = size < left ? size : left, second = linear + first;
     uint32_t physical, attributes, physical_2 = 0, attributes_2 = 0;
     bool user = flags & MEMORY_USER;
