@@ -26,7 +26,7 @@ from hillemu.emu.i386.spaces_plain import (
     page_tables_of,
     table_entry_reserved,
 )
-from hillemu.emu.i386.spaces_tables import PRESENT, Link, Tables
+from hillemu.emu.i386.spaces_tables import PRESENT, Link, Tables, frame_mask
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +76,7 @@ def _small_pages(tables: Tables, links: list[Link]) -> Leaves:
     import numpy as np
 
     pae = tables.control.mode is PagingMode.PAE
-    width, frame_mask = (512, 0xFFFFFFFFFF000) if pae else (1024, 0xFFFFF000)
+    width = 512 if pae else 1024
     words = np.frombuffer(b"".join(tables.frames[link.table] for link in links), "<u8" if pae else "<u4")
     refused = table_entry_reserved(tables) | PRESENT
     at = np.flatnonzero((words & words.dtype.type(refused)) == PRESENT)
@@ -90,7 +90,7 @@ def _small_pages(tables: Tables, links: list[Link]) -> Leaves:
     attributes = raw.astype(np.uint16) & np.uint16(mask & ~EXECUTABLE)
     attributes[raw >> np.uint64(63) == 0] |= np.uint16(EXECUTABLE)
     attributes &= granted[row]
-    return start, raw & np.uint64(frame_mask), np.full(at.size, 0x1000, np.uint64), attributes
+    return start, raw & np.uint64(frame_mask(tables.control)), np.full(at.size, 0x1000, np.uint64), attributes
 
 
 def _column(values: NDArray[np.uint64]) -> array[int]:

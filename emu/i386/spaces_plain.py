@@ -30,6 +30,7 @@ from hillemu.emu.i386.spaces_tables import (
     PRESENT,
     Link,
     Tables,
+    frame_mask,
     is_large,
 )
 
@@ -83,13 +84,12 @@ def large_pages_of(tables: Tables) -> Iterator[Leaf]:
 def _pages(tables: Tables, link: Link) -> Iterator[Leaf]:
     mask = attributes_mask(tables.control)
     granted = attributes_of(link.step.entry, mask) | ~RIGHTS
-    pae = tables.control.mode is PagingMode.PAE
-    frame_mask = 0xFFFFFFFFFF000 if pae else 0xFFFFF000
+    address = frame_mask(tables.control)
     refused = table_entry_reserved(tables) | PRESENT
     start: int = link.start
     for raw in tables.entries(link.table):
         if raw & refused == PRESENT:
-            yield start, raw & frame_mask, 0x1000, attributes_of(raw, mask) & granted
+            yield start, raw & address, 0x1000, attributes_of(raw, mask) & granted
         start += 0x1000
 
 

@@ -29,8 +29,10 @@ from hillemu.emu.i386.address import PAGE_MASK, PAGE_SIZE, Frame, PhysAddr, Virt
 from hillemu.emu.i386.control import PSE, ControlState, PagingMode
 from hillemu.emu.i386.entries import (
     PaeDirectoryEntry,
+    PaeTableEntry,
     PageDirectoryEntry,
     PageDirectoryPointerEntry,
+    PageTableEntry,
     PagingEntry,
 )
 from hillemu.emu.i386.outcomes import Step
@@ -151,6 +153,11 @@ def is_large(raw: int, control: ControlState) -> bool:
     return bool(raw & LARGE and (control.mode is PagingMode.PAE or control.cr4 & PSE))
 
 
+def frame_mask(control: ControlState) -> int:
+    """Which bits of an entry are the address of a 4 KiB frame."""
+    return (PaeTableEntry if control.mode is PagingMode.PAE else PageTableEntry).frame.mask
+
+
 def capture_tables(memory: ReadableMemory, control: ControlState) -> Tables:
     """Copy the tables that `control` leads to; reading only, like the walk."""
     frames: dict[Frame, bytes] = {}
@@ -165,7 +172,7 @@ def capture_tables(memory: ReadableMemory, control: ControlState) -> Tables:
         directories = [frame_of(PageDirectoryPointerEntry(raw).base) for raw in pointers if raw & PRESENT]
         for directory in directories:
             _copy(memory, directory, frames)
-    address = 0xFFFFFFFFFF000 if control.mode is PagingMode.PAE else 0xFFFFF000
+    address = frame_mask(control)
     for directory in directories:
         for raw in tables.entries(directory):
             if raw & PRESENT and not is_large(raw, control):

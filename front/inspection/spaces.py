@@ -20,10 +20,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from hillemu.emu.errors import UserMistake
-from hillemu.emu.guest import GuestMemory, Segment
+from hillemu.emu.guest import GuestMemory
 from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE, Frame, PhysAddr, VirtAddr
 from hillemu.emu.i386.control import PAE, PEEK, PG, Access, ControlState, PagingMode
 from hillemu.emu.i386.outcomes import Mapped, Translation
@@ -31,7 +31,7 @@ from hillemu.emu.i386.paging import ReadableMemory, translate
 from hillemu.emu.i386.spaces import Region, Regions, Tables, capture_tables, regions_of
 from hillemu.inspection.differences import Change, differences
 from hillemu.inspection.physical_map import PhysicalMap
-from hillemu.inspection.privileged import privileged_places
+from hillemu.inspection.privileged import RegisterFile, privileged_places
 from hillemu.inspection.statistics import Statistics, statistics_of
 from hillemu.inspection.surroundings import Surroundings, dormant_tables
 
@@ -40,14 +40,6 @@ if TYPE_CHECKING:
     from hillemu.inspection.lint import Findings, Severity
 
 _MODES = {"32-bit": PagingMode.LEGACY, "pae": PagingMode.PAE}
-
-
-class RegisterFile(Protocol):
-    """The registers that decide about addresses, by name, and the segment and table registers."""
-
-    def get(self, name: str) -> int: ...
-
-    def segment(self, name: str) -> Segment: ...
 
 
 class AddressSpace:

@@ -6,9 +6,9 @@ import struct
 from dataclasses import dataclass
 
 from hillemu.emu.i386.address import PAGE_SIZE, Frame, PhysAddr, VirtAddr, base_of, frame_of
-from hillemu.emu.i386.control import PagingMode
+from hillemu.emu.i386.control import ControlState, PagingMode
 from hillemu.emu.i386.paging import ReadableMemory
-from hillemu.emu.i386.spaces_tables import LEGACY_SPAN, PAE_SPAN, PRESENT, Tables, is_large
+from hillemu.emu.i386.spaces_tables import LEGACY_SPAN, PAE_SPAN, PRESENT, Tables, frame_mask, is_large
 from hillemu.inspection.physical_map import PhysicalMap
 from hillemu.inspection.privileged import PrivilegedPlace
 
@@ -46,7 +46,8 @@ def dormant_tables(memory: ReadableMemory, tables: Tables, physical_map: Physica
     what looks like a table: some entries are present, and each of these leads to where somebody answers.
     """
     pae = tables.control.mode is PagingMode.PAE
-    span, size, address = (PAE_SPAN, 8, 0xFFFFFFFFFF000) if pae else (LEGACY_SPAN, 4, 0xFFFFF000)
+    span, size = (PAE_SPAN, 8) if pae else (LEGACY_SPAN, 4)
+    address = frame_mask(tables.control)
     found = []
     for first, directory, _ in tables.directories:
         for index, raw in enumerate(tables.entries(directory)):
@@ -55,19 +56,19 @@ def dormant_tables(memory: ReadableMemory, tables: Tables, physical_map: Physica
             table = frame_of(PhysAddr(raw & address))
             if not table or table in tables.frames or not physical_map.is_ram(base_of(table)):
                 continue
-            count = _present_entries(memory, table, pae, physical_map)
+            count = _present_entries(memory, table, tables.control, physical_map)
             if count:
                 entry_at = PhysAddr(base_of(directory) + index * size)
                 found.append(DormantTable(VirtAddr(first + index * span), span, entry_at, table, count))
     return tuple(found)
 
 
-def _present_entries(memory: ReadableMemory, table: Frame, pae: bool, physical_map: PhysicalMap) -> int:
+def _present_entries(memory: ReadableMemory, table: Frame, control: ControlState, physical_map: PhysicalMap) -> int:
     """How many entries of what may be a table are present; 0 if it cannot be one."""
     try:
         data = memory.read(base_of(table), PAGE_SIZE)
     except IndexError:
         return 0
-    address = 0xFFFFFFFFFF000 if pae else 0xFFFFF000
-    present = [raw & address for raw in struct.unpack("<512Q" if pae else "<1024I", data) if raw & PRESENT]
+    address, layout = frame_mask(control), "<512Q" if control.mode is PagingMode.PAE else "<1024I"
+    present = [raw & address for raw in struct.unpack(layout, data) if raw & PRESENT]
     return len(present) if all(physical_map.find(at) for at in present) else 0

@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from hillemu.emu.errors import OptionError
-from hillemu.emu.i386.control import Access, PagingMode
+from hillemu.emu.i386.control import Access
 from hillemu.emu.i386.outcomes import Denied, Mapped, NotPresent, Outcome, PageFault, ReservedBit, Translation
 from hillemu.emu.i386.spaces import Region
 from hillemu.testing.flags import Flags
@@ -208,11 +208,6 @@ def clause(letter: str, wanted: bool) -> str:
         "c": ("an uncached page (PCD)", "a cached page (PCD=0)"),
     }
     return f"expected {words[letter][not wanted]}"
-
-
-def is_walk(outcome: object) -> bool:
-    """Whether `outcome` is a walk that read entries."""
-    return isinstance(outcome, Outcome) and outcome.control.mode is not PagingMode.OFF
 
 
 def _page_size(given: str | int) -> int:
