@@ -30,6 +30,7 @@ from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import Ended, HostSignal, Motion, Resume, Stopped
 from hillemu.emu.reports import Report, unheard
 from hillemu.emu.stop import Stop, StopReason
+from hillemu.machine import SLICE_TICKS
 from hillemu.terminal.ctrl_c import DeferredCtrlC
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from hillemu.machine import Machine
 
 _ON = Resume(Motion.CONTINUE)
+LOOK_EVERY_TICKS = 100
+"""Far less than a person notices, and so many that looking costs next to nothing."""
 _BACKWARDS = (Motion.REVERSE_CONTINUE, Motion.REVERSE_STEP)
 
 
@@ -77,7 +80,10 @@ class DebuggedRun:
         self._stopping = False
         self._held = False
         """The machine is to stand still though nobody asked it to: a debugger has come, or vanished."""
-        self._has_moved = False
+        self._look_at = 0
+        """The tick at which to see again what the debugger wants."""
+        self._slice = 0
+        """The slice in which people were last let type."""
         self._final: Stop | None = None
         """Why the run would be over without the debugger."""
         self._matched: tuple[int, Stop] | None = None
@@ -123,7 +129,9 @@ class DebuggedRun:
         """Set the machine in motion, and return why it stopped."""
         if self._target.was_changed and self._history.changed():
             self._say("hillemu: registers or memory were changed, so what came after this is forgotten")
-        self._target.was_changed = self._target.interrupted = self._held = self._has_moved = False
+        self._target.was_changed = self._target.interrupted = self._held = False
+        now = self._machine.clock.now
+        self._look_at, self._slice = now + 1, now // SLICE_TICKS
         self._target.points.insert_watchpoints()
         if how.motion is Motion.STEP:
             return self._step(*how.stay_in)
@@ -196,14 +204,19 @@ class DebuggedRun:
 
     def _look(self) -> bool:
         """See what the debugger wants while the machine runs; whether input may come from elsewhere."""
-        # Not before the first instruction: GDB's steps and conditions are short runs, and it waits for their end.
-        if self._has_moved:
+        self._history.give_inputs()
+        # Not before the first instruction, and seldom: GDB's steps and conditions are short runs, and it waits for them.
+        now = self._machine.clock.now
+        if now >= self._look_at:
             if (event := self._server.next(0)) is not None:
                 self._handle(event)
             self._history.look()
+            self._look_at = now + LOOK_EVERY_TICKS
+        # At the ends of slices only: no other moments are the same when all of this runs again.
+        if now // SLICE_TICKS != self._slice:
+            self._slice = now // SLICE_TICKS
             if not self._history.is_past:
                 self._let_people_type()
-        self._has_moved = True
         if self._held or self._stopping:
             self._machine.stop()
         return self._input_may_come

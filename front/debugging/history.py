@@ -126,10 +126,9 @@ class History:
         )
 
     def look(self) -> None:
-        """Keep what is to be kept, and give input that is due; between two instructions, often."""
+        """Keep what is to be kept; between two instructions, often."""
         if not self._kept:
             return
-        self._give_inputs()
         count = self._machine.cpu.instructions
         if count >= self._keep_next_at:
             before = self._kept[max(self._place(self.now) - 1, 0)].moment.instructions
@@ -137,6 +136,15 @@ class History:
                 self.keep()
             else:
                 self._keep_next_at = before + INTERVAL
+
+    def give_inputs(self) -> None:
+        """Give the machine again what it was given at this moment; wherever a run in the past begins or pauses."""
+        while self._inputs_given < len(self._inputs):
+            due = self._inputs[self._inputs_given]
+            if due.moment > self.now:
+                return
+            self._inputs_given += 1
+            type_now(self._machine, due.typed.to, due.typed.text, self._record)
 
     def heard(self, typed: list[Typed]) -> None:
         """`typed` has just been given to the machine by people, in the present."""
@@ -213,19 +221,11 @@ class History:
         return True
 
     def _between(self, look: Look) -> bool:
-        self._give_inputs()
+        self.give_inputs()
         if look():
             self._machine.stop()
         # The run went on here, so it does again; input that is still to come may be what ends a halt.
         return self._inputs_given < len(self._inputs)
-
-    def _give_inputs(self) -> None:
-        while self._inputs_given < len(self._inputs):
-            due = self._inputs[self._inputs_given]
-            if due.moment > self.now:
-                return
-            self._inputs_given += 1
-            type_now(self._machine, due.typed.to, due.typed.text, self._record)
 
     def _place(self, moment: Moment) -> int:
         return bisect_right(self._kept, moment, key=lambda kept: kept.moment)

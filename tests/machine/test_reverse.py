@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -222,6 +222,31 @@ def test_what_people_typed_is_typed_again_when_the_past_runs_again(boot: Boot) -
     assert len(seen) == 2
     assert seen[0] == seen[1]
     assert [typed.text for typed in record] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("again", ["continued", "stepped over"])
+def test_what_was_typed_comes_at_its_moment_however_the_run_was_and_is_debugged(boot: Boot, again: str) -> None:
+    """Typed while a condition is false all the time; the past runs without it, or by steps."""
+    source = "1: inc ecx; mov dx, 0x3FD; in al, dx; test al, 1; jz 1b; " + EXIT
+    machine = boot(source)
+    start = machine.cpu.eip
+    never = b"Z0,%x,1;X3,220027" % (start + 1)
+    onwards = [b"c"] if again == "continued" else [b"vCont;r%x,%x:1" % (start, start + 11), b"c"]
+    server = ScriptedServer(never, b"c", p("ecx"), b"z0,%x,1" % (start + 1), b"bc", *onwards, p("ecx"))
+    record: list[Typed] = []
+    looks = count()
+
+    def people() -> bool:
+        if next(looks) == 0:
+            type_now(machine, "serial", "x", record)
+        return True
+
+    run = DebuggedRun(machine, server, record=record)  # type: ignore[arg-type]
+    server.on_end = run.stop
+    run.run(wait=True, between=people)
+    seen = [one for one in server.answers if len(one) == 8]
+    assert len(seen) == 2
+    assert seen[0] == seen[1]
 
 
 def test_reset_and_loaded_snapshots_begin_a_new_history(boot: Boot) -> None:
