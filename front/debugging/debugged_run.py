@@ -205,7 +205,7 @@ class DebuggedRun:
     def _look(self) -> bool:
         """See what the debugger wants while the machine runs; whether input may come from elsewhere."""
         self._history.give_inputs()
-        # Not before the first instruction, and seldom: GDB's steps and conditions are short runs, and it waits for them.
+        # Not before the first instruction, and seldom: steps and conditions are short runs, and GDB waits for them.
         now = self._machine.clock.now
         if now >= self._look_at:
             if (event := self._server.next(0)) is not None:
