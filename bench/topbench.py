@@ -3,6 +3,9 @@
     git clone https://github.com/MobyGamer/TOPBENCH
     .venv/bin/python bench/topbench.py TOPBENCH
 
+The machines' memory is not known, so the models with memory are given a board without wait states and one with three,
+between which most boards of that time lie; the error is that of the nearest in between.
+
 The tests (opcodes, addressing modes, memory blocks, a 3-D game's mix) are DOS programs in Turbo Pascal's assembler, and
 not part of hillemu: their instructions are read from the folder, assembled by ours, and run in real mode.  The database
 has microseconds; those of a processor are taken times their machines' clocks, so what differs is memory and chance.
@@ -15,13 +18,15 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import NamedTuple
 
-from published import cycles_of, cycles_table
+from figures import table
+from published import cycles_of, error_of
 from published_programs import COLD
 
 from hillemu.boot.assembler import AssemblyError
-from hillemu.emu.errors import OptionError
+from hillemu.emu.timing.model import timing_model
 
 TESTS = {
     "_MBLOCK.INC": ("memory blocks", "usecMemTest"),
@@ -36,8 +41,22 @@ MACHINES = {
 }
 CONSTANTS = {"foow": 0x1234, "foob": 0x12, "disp16": 0x101, "disp8": 1, "bufsize": 257}
 WORD, BYTE, BUFFERS, SCRATCH, FAR_DATA = 0x100, 0x102, {"buf1": 0x110, "buf2": 0x114}, 0x200, 0x1234
+WAIT_STATES = (0, 3)
 BEHIND = "near_return: ret\nfar_return: retf\ninterrupt_return: iret"
 _PREFIXES = {"es": 0x26, "cs": 0x2E, "ss": 0x36, "ds": 0x3E}
+
+
+class Row(NamedTuple):
+    """Cycles of one test on the machines of a processor, and on its models."""
+
+    test: str
+    processor: str
+    machines: int
+    best: float
+    median: float
+    without_memory: int
+    no_waits: int
+    waits: int
 
 
 def assembly_of(pascal: str) -> str:
@@ -90,36 +109,49 @@ def main() -> int:
         print("topbench: give the folder of TOPBENCH's sources", file=sys.stderr)
         return 1
     try:
-        print(cycles_table(measure(Path(sys.argv[1]))))
+        print(report(measure(Path(sys.argv[1]))))
     except (OSError, ValueError, KeyError, AssemblyError) as error:
         print(f"topbench: {sys.argv[1]}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def measure(sources: Path) -> dict[str, Any]:
-    """Records as `published.measure` makes them; the published figures are the best machine's and the median."""
+def measure(sources: Path) -> list[Row]:
     with (sources / "DATABASE.CSV").open(encoding="latin-1", newline="") as file:
         machines = list(csv.DictReader(file))
-    found: dict[str, Any] = {}
+    found = []
     with tempfile.TemporaryDirectory(prefix="hillemu-topbench-") as folder:
         for name, (title, column) in TESTS.items():
             code = assembly_of((sources / name).read_text(encoding="latin-1"))
             for processor, pattern in MACHINES.items():
-                cycles = sorted(
-                    int(machine[column]) * float(machine["MHz"])
-                    for machine in machines
-                    if pattern.fullmatch(machine["CPU"]) and int(machine[column])
+                of_processor = [machine for machine in machines if pattern.fullmatch(machine["CPU"])]
+                real = sorted(
+                    int(machine[column]) * float(machine["MHz"]) for machine in of_processor if int(machine[column])
                 )
-                record: dict[str, Any] = {"processor": processor, "low": cycles[0], "high": cycles[len(cycles) // 2]}
-                record["source"] = f"best and median of {len(cycles)}"
-                for model, suffix in (("without memory", "-nomem"), ("with memory", "")):
-                    try:
-                        record[model] = cycles_of(preparation(), code, processor + suffix, Path(folder), COLD, BEHIND)
-                    except OptionError:
-                        record[model] = None
-                found.setdefault(title, []).append(record)
+                models = [f"{processor}-nomem", *(timing_model(processor, wait_states=some) for some in WAIT_STATES)]
+                cycles = [cycles_of(preparation(), code, model, Path(folder), COLD, BEHIND) for model in models]
+                found.append(Row(title, processor, len(real), real[0], median(real), *cycles))
     return found
+
+
+def report(rows: list[Row]) -> str:
+    heads = ["cycles", "", "machines", "best", "median", "without memory, error", "with memory, error"]
+    lines, errors = [], []
+    for row in rows:
+        bare = error_of(row.without_memory, row.best, row.median)
+        # Of boards between the two, the nearest to the machines.
+        nearest = min(max(row.best, row.no_waits), row.waits)
+        error = error_of(nearest, row.best, row.median)
+        errors.append((abs(bare), abs(error)))
+        lines.append(
+            [
+                *(row.test, row.processor, str(row.machines), f"{row.best:.0f}", f"{row.median:.0f}"),
+                f"{row.without_memory} {100 * bare:+5.0f} %",
+                f"{row.no_waits}-{row.waits} {100 * error:+5.0f} %",
+            ]
+        )
+    means = [100 * sum(some) / len(errors) for some in zip(*errors, strict=True)]
+    return f"{table(heads, lines)}\n\nmean error without memory {means[0]:.0f} %, with memory {means[1]:.0f} %"
 
 
 if __name__ == "__main__":
