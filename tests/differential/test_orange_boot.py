@@ -27,6 +27,8 @@ MEMORY_INFO_BYTES = 4 + 32 * 8
 PAGE_DIRECTORY, PAGE_TABLES = 0x100000, 0x101000
 SCREEN, SCREEN_BYTES = 0xB8000, 4000
 ACCESSED_DIRTY = 0x60
+WITHOUT_USE = {ord("A"): "-", ord("D"): "-"}
+"""The same in the monitor's flags; its addresses are in lower case."""
 
 
 @pytest.mark.parametrize(("mib", "drive"), [(32, "ide"), (8, "floppy"), (3072, "ide")])
@@ -65,6 +67,8 @@ def test_qemu_comes_to_the_first_trap_with_the_same_memory(
         assert without_use(ours) == without_use(other) == list(range(3, -(-mib // 4) << 22, 0x1000))
         if mib < 64:  # the entries are the same already; this is how QEMU reads them
             assert machine.paging.info_mem() == theirs.human("info mem")
+            ours_tlb, their_tlb = machine.paging.info_tlb(), theirs.human("info tlb")
+            assert ours_tlb.translate(WITHOUT_USE) == their_tlb.translate(WITHOUT_USE)
         said = theirs.human("info registers")
         for name in ("EIP", "CR0", "CR3", "ESP"):
             (value,) = re.findall(rf"\b{name}=([0-9a-f]+)", said)

@@ -457,6 +457,7 @@ def test_a_c_program_linked_to_40000000h_runs(tmp_path: Path, need_tool: Callabl
         ("directory", "lacks the kernel's entry 0"),
         ("entry", "cannot be written, and frame"),
         ("window", "is not mapped to its frames"),
+        ("table", "init.elf[1]: directory entry 257 is 0x00000007, and there is no table for it"),
     ],
 )
 def test_check_finds_damage_to_a_process(damage: str, told: str) -> None:
@@ -470,6 +471,8 @@ def test_check_finds_damage_to_a_process(damage: str, told: str) -> None:
         process.record[PID] = 77
     elif damage == "directory":
         space.directory[0] = 0
+    elif damage == "table":
+        space.directory[257] = 7
     elif damage == "entry":
         at, entry = next(pair for pair in space.mappings() if pair[1] & 2)
         table = space.directory[at >> 22] & ~0xFFF

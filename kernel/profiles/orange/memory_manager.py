@@ -135,7 +135,7 @@ class MemoryManager:
         self.pf_list.take(first, pages, protection)
         frame, writable = self.pf_list.physical(first), protection is Protection.READ_WRITE
         self.tables.map(linear, frame, pages, writable=writable)
-        self.variables[FREE_FRAMES] -= pages
+        self._add_free(-pages)
         self._count(MmCount.ALLOCATED)
         return VirtAddr(linear)
 
@@ -175,7 +175,7 @@ class MemoryManager:
 
     def release(self, first: int, pages: int) -> None:
         """They do not any more; frames that nothing maps are FREE.  The TLB must have been flushed."""
-        self.variables[FREE_FRAMES] += self.pf_list.release(first, pages)
+        self._add_free(self.pf_list.release(first, pages))
 
     def physical(self, linear: int) -> PhysAddr | None:
         """Where `linear` lies by the kernel's page tables; None if nothing is mapped there."""
@@ -214,6 +214,9 @@ class MemoryManager:
         self._count(what)
         tell(f"{who}(0x{linear:08X}, {size:#x}) refused: {fault}")
         return NULL
+
+    def _add_free(self, frames: int) -> None:
+        self.variables[FREE_FRAMES] = self.variables[FREE_FRAMES] + frames & 0xFFFFFFFF
 
     def _count(self, what: MmCount) -> None:
         self.variables[COUNTS + what] = self.variables[COUNTS + what] + 1 & 0xFFFFFFFF

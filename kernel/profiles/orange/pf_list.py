@@ -216,7 +216,7 @@ class PfList:
         """One more page-table entry maps each of these frames, which are MAPPED."""
 
         def change(entries: array[int]) -> None:
-            entries[REF_COUNT::WORDS] = array("I", [count + 1 for count in entries[REF_COUNT::WORDS]])
+            entries[REF_COUNT::WORDS] = array("I", [count + 1 & 0xFFFFFFFF for count in entries[REF_COUNT::WORDS]])
 
         self._change(first, pages, change)
 

@@ -137,12 +137,22 @@ class ProcessMemory:
     def mappings(self) -> Iterator[tuple[VirtAddr, int]]:
         """Every page-table entry that is present, with the address that it maps."""
         for number in range(USER_BASE >> TABLE_SHIFT, USER_END >> TABLE_SHIFT):
-            if not (entry := self.directory[number]) & PRESENT:
+            entry = self.directory[number]
+            if not entry & PRESENT or not self._is_ram(frame_in(entry)):
                 continue
             table = words(self._memory, frame_in(entry), ENTRIES)
             for page in range(ENTRIES):
                 if table[page] & PRESENT:
                     yield VirtAddr(number << TABLE_SHIFT | page << PAGE_SHIFT), table[page]
+
+    def check(self) -> Iterator[str]:
+        """Directory entries of the program's part that are not what they should be, as sentences."""
+        places = {number: self.base + (1 + place << PAGE_SHIFT) for place, number in enumerate(self._tables)}
+        for number in range(USER_BASE >> TABLE_SHIFT, USER_END >> TABLE_SHIFT):
+            entry, wanted = self.directory[number], places.get(number, 0)
+            if frame_in(entry) != wanted or bool(entry & PRESENT) != bool(wanted):
+                should = f"its table lies at 0x{wanted:08X}" if wanted else "there is no table for it"
+                yield f"directory entry {number} is 0x{entry:08X}, and {should}"
 
     def _pieces(self, at: int, count: int, needed: int) -> Iterator[tuple[PhysAddr | None, int]]:
         """(physical address, length) of each piece in a page; None for the first that lacks the bits `needed`."""
@@ -150,7 +160,7 @@ class ProcessMemory:
         while at < end:
             length = min(end - at, PAGE_SIZE - (at & PAGE_MASK))
             entry = self._entry(at)
-            if entry & needed != needed:
+            if entry & needed != needed or not self._is_ram(frame_in(entry)):
                 yield None, length
                 return
             yield PhysAddr(frame_in(entry) + (at & PAGE_MASK)), length
@@ -161,9 +171,13 @@ class ProcessMemory:
         if not USER_BASE <= at < USER_END:
             return 0
         directory = self.directory[at >> TABLE_SHIFT]
-        if not directory & PRESENT:
+        if not directory & PRESENT or not self._is_ram(frame_in(directory)):
             return 0
         return self._memory.u32(PhysAddr(frame_in(directory) + (at >> PAGE_SHIFT & ENTRIES - 1) * 4))
+
+    def _is_ram(self, frame: PhysAddr) -> bool:
+        """Whether memory answers there; somebody else may have changed page tables."""
+        return any(run.base <= frame and frame + PAGE_SIZE <= run.end for run in self._memory.ram_ranges)
 
     def _map(self) -> None:
         """Fill in the page tables, and have the list of frames know of them."""

@@ -166,6 +166,8 @@ class Processes:
                 found.append(f"process: {process} has pid, page directory, window and pages {said}, not {wanted}")
             if space is not None and self._mm.physical(space.window) != space.base:
                 found.append(f"process: the window of {process} at 0x{space.window:08X} is not mapped to its frames")
+            if space is not None:
+                found += [f"process: {process}: {sentence}" for sentence in space.check()]
         kernel = self._mm.tables
         for cr3, directory in kernel.copies.items():
             if cr3 not in {one.space.cr3 for one in self.by_pid.values() if one.space}:
