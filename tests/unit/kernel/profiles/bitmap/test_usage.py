@@ -69,7 +69,14 @@ def test_allocations_that_only_grow_are_suspicious() -> None:
 
 
 @pytest.mark.parametrize(
-    "allocations", [(), (1, 2, 3, 4, 5, 6, 7), (1, 2, 3, 4, 5, 6, 7, 8, 8), (9, 8, 7, 6, 5, 4, 3, 2, 1)]
+    "allocations",
+    [
+        (),
+        (1, 2, 3, 4, 5, 6, 7),
+        (1, 2, 3, 4, 5, 6, 7, 8, 8),
+        (9, 8, 7, 6, 5, 4, 3, 2, 1),
+        (*range(20, 8, -1), *range(9, 17)),
+    ],
 )
 def test_what_stands_still_or_falls_is_not(allocations: tuple[int, ...]) -> None:
     usage = Made(*allocations)
