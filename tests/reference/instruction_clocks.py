@@ -25,7 +25,10 @@ Two instructions are a pair if the first is UV or PU and the second UV or PV (or
 second has no prefix, neither has both a displacement and an immediate, and the second neither reads nor writes what
 the first writes, but for the flags, and ESP of PUSH after PUSH, CALL after PUSH, POP after POP.  It takes as long as
 the longer one, and `paired_read_modify_write` more if both read, modify and write memory.  The second's cycles here are
-what the pair takes beyond the first.  Branches are predicted rightly, and end a pair; so does an event.
+what the pair takes beyond the first.  Branches are predicted rightly.
+
+What an instruction has to do with the one before is modelled in a row only.  A row ends with a branch, REP, the
+instruction behind STI and behind one that loads SS, and with an event.
 
 A REP that an event parts takes its iterations so far; behind the handler it begins anew.  A fault keeps an instruction
 from completing, but the branch that led to it takes what it takes.
@@ -87,6 +90,7 @@ class _Clock:
         self.before = _Before()
         self.in_u: _InU | None = None
         self.branched = False
+        self.is_shadowed = False
         self.refill = 0  # clocks for each component of the next instruction
 
     def run(self) -> Iterator[int]:
@@ -103,6 +107,13 @@ class _Clock:
 
     def _step(self, step: Step) -> int:
         instruction = decode(step.code, step.bits)
+        clocks = self._in_row(step, instruction)
+        if instruction.is_branch or instruction.mnemonic.startswith("REP ") or self.is_shadowed:
+            self.before, self.in_u = _Before(), None
+        self.is_shadowed = instruction.mnemonic == "STI" or instruction.loads_segment == "ss"
+        return clocks
+
+    def _in_row(self, step: Step, instruction: Decoded) -> int:
         if step.is_parted:
             # Its iterations only; what is not theirs comes with the rest.
             once, twice = (self._figure(step._replace(count=count), instruction) for count in (2, 3))

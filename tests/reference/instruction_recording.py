@@ -84,8 +84,10 @@ class _Recorder:
                 prepared = self._prepare(before)
         assert prepared is not None, f"no instruction at {before['eip']:#x}"
         self.registers, self.busy = cpu.registers(), self._busy()
-        went_on = self._instruction(prepared, before, self.registers)
         self.noted = [it for it in events if it.at == cpu.instructions]
+        # Where one came when the instruction had ended, the handler has been entered already.
+        after = self.registers | ({"cs": self.noted[0].cs, "eip": self.noted[0].eip} if self.noted else {})
+        went_on = self._instruction(prepared, before, after)
         for delivery in self.noted:
             self._event(delivery, before | {"cs": delivery.cs, "eip": delivery.eip})
         self._note(went_on, len(self.entries) - first, self.busy - busy)
