@@ -78,7 +78,7 @@ def test_views_follow_each_other_with_their_arguments() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["regoins"], "no view 'regoins'; did you mean 'regions'"), (["zzz"], "there are mem, tlb, pt"),
+        (["regoins"], "no view 'regoins'; did you mean 'regions'"), (["zzz"], "there are mem, tlb, real-tlb, pt"),
         (["mem/4"], "mem takes no format"), (["pt"], "pt needs ADDRESS"), (["diff", "kmain"], "diff needs AT2"),
         (["x/3q", "0"], "there is no 'q'"), (["x/3xd", "0"], "one format"), (["x/0x", "0"], "from 1 to"),
         (["x/99999999999x", "0"], "from 1 to"), (["x/-3x", "0"], "a count and letters"),
