@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from hillemu.inspection.multiboot_values import MultibootInfo
     from hillemu.inspection.sight import Sight
     from hillemu.inspection.spaces import AddressSpace, Paging
+    from hillemu.inspection.structs.reading import Source
     from hillemu.inspection.structs.type_library import Structs
     from hillemu.inspection.structs.types import CType
-    from hillemu.inspection.structs.values import Source
     from hillemu.inspection.tables import DescriptorTable
     from hillemu.inspection.tables_tss import Tss
     from hillemu.symbols import SymbolTable

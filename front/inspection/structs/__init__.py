@@ -10,11 +10,13 @@
     dwarf.py         the debugging information of an ELF file to types
     types.py         what a type is
     layout.py        where the ABI puts the members of a structure
+    reading.py       exactly so many bytes, text, floating-point numbers
     values.py        memory read as a type: structures, arrays, pointers, numbers
-    printing.py      values and types as text, as GDB prints them, as HTML and as JSON
+    printing.py      values and types as text, as GDB prints them, and as HTML
+    for_json.py      values for JSON
     sources.py       where values are read: an address space, or physical memory
     chains.py        linked lists
-    library.py       all types by name: what `machine.structs` is
+    type_library.py  all types by name: what `machine.structs` is
 
 docs/structures.md is the guide.
 """

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from hillemu.emu.errors import UserMistake
+from hillemu.inspection.structs.reading import Source, Unreadable
 from hillemu.inspection.structs.types import CType, Member, Pointer, Record
-from hillemu.inspection.structs.values import Source, Unreadable, read_value
+from hillemu.inspection.structs.values import read_value
 
 MOST_ELEMENTS = 100_000
 """A list that is longer is taken for garbage, unless the caller says otherwise."""

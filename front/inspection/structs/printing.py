@@ -17,8 +17,9 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from hillemu.inspection.structs.reading import Source
 from hillemu.inspection.structs.types import Array, CType, Enum, Float, Integer, Member, Record
-from hillemu.inspection.structs.values import EnumValue, PointerValue, Source, member_value, value_of
+from hillemu.inspection.structs.values import EnumValue, PointerValue, member_value, value_of
 
 if TYPE_CHECKING:
     from hillemu.inspection.structs.values import StructValue

@@ -11,11 +11,18 @@ Source: System V ABI, Intel386 Architecture Processor Supplement, "Data Represen
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 from hillemu.emu.errors import UserMistake
+from hillemu.inspection.structs.reading import (
+    ADDRESS_MASK,
+    MOST_TEXT_BYTES,
+    Source,
+    c_string,
+    float_of,
+    read_bytes,
+)
 from hillemu.inspection.structs.types import (
     Array,
     CType,
@@ -31,29 +38,6 @@ from hillemu.inspection.structs.types import (
 
 MOST_BYTES = 64 << 20
 """Larger values are refused: they are mistakes, or should be read in parts."""
-MOST_TEXT_BYTES = 4096
-_ADDRESS_MASK = 0xFFFFFFFF
-_LONG_DOUBLE_BIAS = 16383
-
-
-class Unreadable(UserMistake):
-    """The value, or a part of it, is not in memory; the message shows the walk."""
-
-
-class Source(Protocol):
-    """Where values come from."""
-
-    def read(self, at: int, count: int) -> bytes:
-        """Up to `count` bytes, shorter at the first hole."""
-
-    def why_unreadable(self, at: int) -> str:
-        """What is wrong with that address: the walk to it, drawn."""
-
-    def place_name(self, at: int) -> str:
-        """``main+4``, or nothing."""
-
-    def completed(self, kind: CType) -> CType:
-        """The type itself, or its definition if it was only declared and one is known by now."""
 
 
 def read_value(source: Source, kind: CType, at: int) -> Any:
@@ -68,21 +52,8 @@ def read_value(source: Source, kind: CType, at: int) -> Any:
     size = kind.size_bytes
     if size > MOST_BYTES:
         raise UserMistake(f"{kind} has {size:,} bytes; at most {MOST_BYTES:,} are read at once: read a part of it")
-    at &= _ADDRESS_MASK
+    at &= ADDRESS_MASK
     return value_of(source, kind, at, read_bytes(source, at, size, str(kind)))
-
-
-def read_bytes(source: Source, at: int, size: int, what: str) -> bytes:
-    """Exactly `size` bytes at `at`; raises `Unreadable`, which names `what`."""
-    data = source.read(at, size)
-    if len(data) < size:
-        hole = at + len(data) & _ADDRESS_MASK
-        behind = f", {len(data)} bytes behind its start" if data else ""
-        raise Unreadable(
-            f"{what} at 0x{at:08X} ({size} bytes) cannot be read at 0x{hole:08X}{behind}:\n"
-            f"{source.why_unreadable(hole)}"
-        )
-    return data
 
 
 def value_of(source: Source, kind: CType, at: int, data: bytes) -> Any:
@@ -94,7 +65,7 @@ def value_of(source: Source, kind: CType, at: int, data: bytes) -> Any:
         case Array():
             return ArrayValue(source, kind, at, data)
         case Float():
-            return _float(data)
+            return float_of(data)
     return _scalar(source, kind, at, int.from_bytes(data, "little", signed=getattr(bare, "signed", False)))
 
 
@@ -206,20 +177,6 @@ class PointerValue(int):
         return format(int(self), form) if form else str(self)
 
 
-def c_string(source: Source, at: int, most: int = MOST_TEXT_BYTES) -> str:
-    """Text in memory up to the first zero byte; raises `Unreadable` if a hole comes first."""
-    found = bytearray()
-    while len(found) < most:
-        # To the end of a page at most: the text may be the last thing in front of a hole.
-        part = min(most - len(found), 0x1000 - (at + len(found) & 0xFFF))
-        data = read_bytes(source, at + len(found) & _ADDRESS_MASK, part, "text")
-        end = data.find(b"\0")
-        found += data if end < 0 else data[:end]
-        if end >= 0:
-            break
-    return found.decode("utf-8", "backslashreplace")
-
-
 class ArrayValue(Sequence[Any]):
     """Elements in a row; `text` if they are characters.  Equal to lists, tuples, and to text or bytes."""
 
@@ -259,7 +216,7 @@ class ArrayValue(Sequence[Any]):
 
     def element_address(self, index: int) -> int:
         """Where element `index` lies."""
-        return self.address + index * self._step & _ADDRESS_MASK
+        return self.address + index * self._step & ADDRESS_MASK
 
     def first(self, count: int) -> ArrayValue:
         """The first `count` elements, read now: what a flexible array needs, whose length is in another member."""
@@ -329,7 +286,7 @@ class StructValue:
 
     def field_address_(self, path: str) -> int:
         """The address of a member, such as ``links.next``; a bit-field's is that of its first byte."""
-        return self.address_ + self._record.offset_of(path) & _ADDRESS_MASK
+        return self.address_ + self._record.offset_of(path) & ADDRESS_MASK
 
     def as_dict_(self) -> dict[str, Any]:
         """All members for JSON."""
@@ -371,20 +328,3 @@ def _scalar(source: Source, kind: CType, at: int, number: int) -> Any:
         case Integer():
             return number
     raise UserMistake(f"a {kind} at 0x{at:08X} has no value")
-
-
-def _float(data: bytes) -> float:
-    if len(data) in (4, 8):
-        value: float = struct.unpack("<f" if len(data) == 4 else "<d", data)[0]
-        return value
-    mantissa = int.from_bytes(data[:8], "little")
-    word = int.from_bytes(data[8:10], "little")
-    sign, exponent = -1.0 if word >> 15 else 1.0, word & 0x7FFF
-    if exponent == 0x7FFF:
-        return sign * float("inf") if not mantissa << 1 & (1 << 64) - 1 else float("nan")
-    import math
-
-    try:
-        return sign * math.ldexp(mantissa, exponent - _LONG_DOUBLE_BIAS - 63)
-    except OverflowError:
-        return sign * float("inf")

@@ -14,10 +14,11 @@ from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.i386.control import ControlState
 from hillemu.inspection.structs.chains import BrokenList, container_of, walk_list
 from hillemu.inspection.structs.for_json import for_json
+from hillemu.inspection.structs.reading import Unreadable
 from hillemu.inspection.structs.sources import PhysicalSource, VirtualSource
 from hillemu.inspection.structs.type_library import Structs
 from hillemu.inspection.structs.types import UnknownMember
-from hillemu.inspection.structs.values import Unreadable, read_value
+from hillemu.inspection.structs.values import read_value
 from hillemu.symbols import Symbol, SymbolTable
 
 TYPES = """
