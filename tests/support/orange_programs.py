@@ -19,6 +19,15 @@ HEAD = """
 .global _start
 _start:
 """
+WAIT = "system_call SYS_WAITPID, -1, (offset status), 0"
+STATUS = """
+        .bss
+        .balign 4
+        status: .space 4
+        .text
+"""
+EXIT = "system_call SYS_EXIT, 0"
+"""Pieces of programs: wait for a child, the variable that takes its status, the end."""
 INSTRUCTIONS = 60_000_000
 """No boot needs more: page tables for 3 GiB take some three million."""
 
@@ -66,3 +75,8 @@ def spoken(machine: Machine) -> list[str]:
     start = max(number for number, line in enumerate(lines) if line.startswith("linear -> physical")) + 1
     end = next(number for number, line in enumerate(lines) if line.startswith("vm_alloc, vm_free:"))
     return lines[start:end]
+
+
+def said(folder: Path, body: str, *, mem: str = "32M") -> list[str]:
+    """What a single program says, and what the kernel says of it."""
+    return spoken(orange_with({"prog": body}, folder, mem=mem))

@@ -91,13 +91,13 @@ class OrangeKernel:
             return
         frame = at >> 2
         try:
-            self._vectors[self.words[frame + VECTOR]](frame)
+            self._vectors[self.words[frame + VECTOR] & 0xFF](frame)
         except KernelFault as fault:
             self.panic(f"the kernel cannot go on: {fault}")
 
     def _interrupt(self, frame: int) -> None:
         irq = self.words[frame + VECTOR] - FIRST_IRQ
-        if end_of_interrupt(self.guest, irq) and irq == TIMER:
+        if end_of_interrupt(self.guest, irq) and irq == TIMER and self.has_started:
             self.ticks += 1
             self.scheduler.yield_()
 
