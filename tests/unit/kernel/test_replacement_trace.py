@@ -172,6 +172,11 @@ def test_frames_that_nobody_uses_change_nothing() -> None:
     assert found.anomalies() == []
 
 
+def test_one_frame_faults_whenever_the_page_changes() -> None:
+    found = compare_policies((1, 1, 2, 1, 1, 1, 3), (1,))
+    assert all(faults == (4,) for faults in found.faults.values())
+
+
 def test_the_table_has_a_column_for_each_policy_and_a_row_for_each_number_of_frames() -> None:
     lines = compare_policies(BELADY, (3, 4)).lines()
     assert lines[0] == "12 references to 5 pages"
