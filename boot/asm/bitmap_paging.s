@@ -9,10 +9,10 @@
 
 .equ PAGE_SIZE, 4096
 .equ PAGES,     16
+.equ BELADY_LENGTH, 12
 
 .section .rodata
 belady: .byte 1, 2, 3, 4, 1, 2, 5, 1, 2, 3, 4, 5
-.equ BELADY_LENGTH, . - belady
 uses:   .byte 3, 3, 2, 2, 2
 
 .text

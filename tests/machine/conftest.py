@@ -9,7 +9,11 @@ from typing import Any
 
 import guest_builder
 import pytest
+from bitmap_machine import INSTRUCTIONS, bitmap_with
 from laboratory import make_lab
+
+from hillemu.emu.snapshot import Snapshot
+from hillemu.machine import Machine
 
 
 @pytest.fixture(params=["native", "portable"])
@@ -83,3 +87,20 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("demo") / "demo.elf"
     path.write_bytes(shipped_image("demo.elf"))
     return path
+
+
+@pytest.fixture(scope="module")
+def started_bitmap(tmp_path_factory: pytest.TempPathFactory) -> tuple[Machine, Snapshot]:
+    machine = bitmap_with(tmp_path_factory.mktemp("programs"), {"idle": "1: jmp 1b\n"})
+    machine.run(until=r"kmalloc\(1024\)", max_insns=INSTRUCTIONS)
+    machine.run(max_insns=1000)
+    assert machine.kernel.programs.running is not None
+    return machine, machine.snapshot()
+
+
+@pytest.fixture
+def started(started_bitmap: tuple[Machine, Snapshot]) -> Machine:
+    """Profile bitmap in the middle of a program; what a test breaks is whole again for the next one."""
+    machine, point = started_bitmap
+    machine.restore(point)
+    return machine

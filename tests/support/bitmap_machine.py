@@ -9,6 +9,7 @@ from hillemu.boot.assembler import assemble_text
 from hillemu.boot.images import SOURCES
 from hillemu.emu.stop import StopReason
 from hillemu.kernel.options import KernelOptions
+from hillemu.kernel.profiles.bitmap.kernel import BitmapKernel
 from hillemu.machine import Machine
 
 HEAD = """
@@ -41,6 +42,13 @@ def bitmap_with(
     modules = [build_program(body, folder / name) for name, body in programs.items()]
     machine.load_kernel(profile="bitmap", modules=modules, append=append, options=options or KernelOptions(check=True))
     return machine
+
+
+def kernel_of(machine: Machine) -> BitmapKernel:
+    """The Python behind the machine's kernel."""
+    kernel = machine.kernel
+    assert isinstance(kernel, BitmapKernel)
+    return kernel
 
 
 def run_to_the_end(machine: Machine) -> list[str]:
