@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.emu.bus import Bus
 from hillemu.emu.clock import Clock
+from hillemu.emu.cpu.doors import DataWindow, StillWord
 from hillemu.emu.cpu.libraries import load_core, unicorn_library
 from hillemu.emu.cpu.models import PHYSICAL_ADDRESS_BITS, CpuModel
 from hillemu.emu.errors import LayoutMismatch, OptionError
@@ -27,9 +28,9 @@ from hillemu.emu.i386.vectors import EXCEPTIONS
 from hillemu.emu.memory import USUAL_VIDEO_RAM, VIDEO_RAM_BYTES, Area, PhysicalMemory
 
 if TYPE_CHECKING:
-    from hillemu.emu.cpu._core import Core
     from hillemu.emu.cpu.cycles import CycleCounter
     from hillemu.emu.cpu.observers import Observers
+    from hillemu.emu.cpu.profile import Profiler
     from hillemu.emu.cpu.tlb_lint import TlbLint
     from hillemu.emu.timing.model import TimingModel
 
@@ -380,6 +381,12 @@ class Processor:
     def remove_breakpoint(self, at: int) -> None:
         self._core.remove_breakpoint(at)
 
+    def take_profile(self) -> Profiler:
+        """Note what each instruction takes, from now on; one profile at a time."""
+        from hillemu.emu.cpu.profile import Profiler
+
+        return Profiler(self._core, is_native=self.mode is CoreMode.NATIVE)
+
     @property
     def observers(self) -> Observers:
         """Who watches memory, CR3, page faults and calls."""
@@ -388,32 +395,6 @@ class Processor:
 
             self._observers = Observers(self._core, self.mode is CoreMode.NATIVE, self._when_stopped)
         return self._observers
-
-
-class DataWindow:
-    """A data port's next items, moved between guest and buffer without calling the device.  See `hillemu.emu.bus`."""
-
-    def __init__(self, core: Core, port: int) -> None:
-        self._core = core
-        self._port = port
-
-    def open(self, buffer: bytearray | memoryview, start: int, end: int, *, size: int, output: bool) -> None:
-        self._core.open_window(self._port, size, output, buffer, start, end)
-
-    def close(self) -> int | None:
-        at = self._core.close_window(self._port)
-        return None if at < 0 else at
-
-
-class StillWord:
-    """A memory-mapped word that the guest reads without the device being called.  See `hillemu.emu.bus`."""
-
-    def __init__(self, core: Core, number: int) -> None:
-        self._core = core
-        self._number = number
-
-    def show(self, at: int | None, value: int) -> None:
-        self._core.set_still_word(self._number, at or 0, value)
 
 
 def _cut(start: int, end: int) -> list[tuple[int, int]]:

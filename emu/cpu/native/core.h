@@ -31,6 +31,7 @@
  *   memory_model.h  TLBs, caches and the bus as a timing model, on its own: seven files
  *   tlb_lint.h    page tables that changed without a flush of the TLB: three files (native mode only)
  *   memory_events.h what of a run reaches that model: five files (native mode only)
+ *   profile.h     which instruction, called from where, has taken how long: three files (native mode only)
  *   engine.c      makes, registers and ends a core
  *   module.c      the Python type and its methods
  *
@@ -49,6 +50,7 @@
 #include "memory_access.h"
 #include "memory_events.h"
 #include "observe.h"
+#include "profile.h"
 #include "timing.h"
 #include "tlb_lint.h"
 
@@ -139,6 +141,7 @@ typedef struct Core {
     Timing *timing;    /* what cycles instructions take; NULL: a tick is an instruction */
     MemoryEvents *memory; /* the memory model; NULL: none */
     TlbLint *lint;     /* NULL: none */
+    Profile *profile;     /* NULL: none is being taken */
     int64_t retired;   /* instructions, with a timing model: as if the block that runs had finished */
     bool attention;    /* look at interrupts at the next block start */
     bool in_access;    /* inside a device access: the position is in mid-block ... */
@@ -277,11 +280,13 @@ bool slots_redirect(Replacement *replacements, size_t count); /* sets a Python e
 
 /* interpose.c */
 bool interpose_install(void); /* once a process; sets a Python error on failure */
+void emit_call(void *tcg, const void *function, const void *pointer, uint32_t number);
 
 /* ops.c */
 void *last_op(void *tcg);
 void *previous_op(void *tcg, void *op); /* NULL in front of the first */
 void op_move_behind(void *tcg, void *op, void *place);
+void move_emitted(void *tcg, void *last, void *place); /* all operations behind `last` */
 
 /* fixups.c */
 void fix_translation(Core *core, const void *tb);

@@ -31,18 +31,6 @@ void *emit_addition(void *tcg, uintptr_t base, intptr_t offset, int64_t amount)
     return amount_op;
 }
 
-/* What was emitted behind `last` goes behind `place`. */
-static void move_emitted(void *tcg, void *last, void *place)
-{
-    while (last_op(tcg) != last) {
-        void *op = FIELD(void *, last, OP_LINK);
-        if (op == place)
-            break;
-        op_move_behind(tcg, op, place);
-        place = op;
-    }
-}
-
 static void emit_charge_behind(void *tcg, void *place, int cycles)
 {
     if (!cycles)

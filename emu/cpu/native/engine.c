@@ -179,6 +179,7 @@ void core_dealloc(Core *core)
     timing_end(core);
     memory_events_end(core);
     tlb_lint_end(core);
+    profile_end(core);
     free(core->breakpoints);
     observers_end(core);
     type->tp_free(core);

@@ -58,6 +58,7 @@ static void charge_delivery(Core *core, uint32_t vector, DeliveryKind kind, Entr
 static void deliver(Core *core, uint32_t vector, DeliveryKind kind, Entry entry)
 {
     portable_fix_eflags(core);
+    Call from = core->profile ? profile_before_delivery(core) : (Call){0};
     Privilege before = timing_privilege(core);
     bool by_task = task_interrupt(core, vector, kind);
     if (!by_task && kind == DELIVERY_INTERRUPT)
@@ -68,6 +69,8 @@ static void deliver(Core *core, uint32_t vector, DeliveryKind kind, Entry entry)
         limits_changed(core->env);
     if (core->timing)
         charge_delivery(core, vector, kind, entry, before, by_task);
+    if (core->profile)
+        profile_behind_delivery(core, &from, kind, vector);
 }
 
 static const Entry NO_ENTRY = {0};

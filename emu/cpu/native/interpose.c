@@ -68,7 +68,7 @@ static void label_branch(void *tcg, void *label)
 
 /* Emits a call of ours with the signature (pointer, i32): the original's helper table has such an entry, and only
  * the function's address in the finished op is changed. */
-static void emit_call(void *tcg, const void *function, const void *pointer, uint32_t number)
+void emit_call(void *tcg, const void *function, const void *pointer, uint32_t number)
 {
     uintptr_t first = const_pointer(tcg, pointer), second = lib.const_i32(tcg, (int32_t)number);
     void *args[2] = {temp_of(tcg, first), temp_of(tcg, second)};
@@ -207,6 +207,8 @@ static void gen_block(void *cpu, void *tb, int max_insns)
     fix_translation(core, tb);
     if (core->memory && block.icount_op)
         memory_translate_block(core, tb);
+    if (core->profile && block.icount_op)
+        profile_translate_block(core, tb);
     if (!block.icount_op)
         return;
     FIELD(uintptr_t, block.icount_op, OP_ARGS + sizeof(uintptr_t)) = (uintptr_t)block_charge(core, tb);

@@ -14,7 +14,7 @@ enum { CALL_ARGS = 3, CALL_FUNCTION = OP_ARGS + 8 * CALL_ARGS, CALL_FLAGS = CALL
 enum { LOCK = 0xf0, XCHG_BYTE = 0x86, XCHG = 0x87, TWO_BYTES = 0x0f, INVD = 0x08, WBINVD = 0x09 };
 enum { INS_BYTE = 0x6c, INS = 0x6d, OUTS = 0x6f, MOVS_BYTE = 0xa4, CMPS = 0xa7, STOS_BYTE = 0xaa, SCAS = 0xaf };
 
-static void emit_call(Core *core, MemoryCall call, void *where, uint32_t how)
+static void emit_memory_call(Core *core, MemoryCall call, void *where, uint32_t how)
 {
     void *tcg = core->tcg;
     uintptr_t events = lib.const_i64(tcg, (int64_t)(uintptr_t)core->memory), number = lib.const_i32(tcg, (int32_t)how);
@@ -44,7 +44,7 @@ void memory_translate_access(Core *core, const void *tb)
     bool writes = opcode == OPC_QEMU_ST_I32 || opcode == OPC_QEMU_ST_I64;
     bool user = (FIELD(uint32_t, tb, TB_FLAGS) & HF_CPL) == HF_CPL;
     uint32_t size = 1 << (FIELD(uint64_t, access, OP_ARGS + 2 * 8) >> MEMOP_SHIFT & MEMOP_SIZE);
-    emit_call(core, memory_any_access, where, size | (writes ? HOW_WRITE : 0) | (user ? HOW_USER : 0));
+    emit_memory_call(core, memory_any_access, where, size | (writes ? HOW_WRITE : 0) | (user ? HOW_USER : 0));
     if (copy)
         lib.temp_free(core->tcg, copy);
     FIELD(int, core->tcg, TCG_NB_OPS) = ops; /* blocks end where they do without a model */
@@ -131,15 +131,11 @@ static void complete_accesses(Core *core, const void *tb, const Instruction *ins
 
 static void emit_at_start(Core *core, const Instruction *instruction, MemoryCall call, uint64_t where, uint32_t how)
 {
-    void *last = last_op(core->tcg), *place = instruction->first_op;
+    void *last = last_op(core->tcg);
     uintptr_t constant = lib.const_i64(core->tcg, (int64_t)where);
-    emit_call(core, call, (char *)core->tcg + constant, how | instruction->rest << HOW_REST);
+    emit_memory_call(core, call, (char *)core->tcg + constant, how | instruction->rest << HOW_REST);
     lib.temp_free(core->tcg, (char *)core->tcg + constant);
-    while (last_op(core->tcg) != last) {
-        void *op = FIELD(void *, last, OP_LINK);
-        op_move_behind(core->tcg, op, place);
-        place = op;
-    }
+    move_emitted(core->tcg, last, instruction->first_op);
 }
 
 static bool flushes_cache(const Instruction *instruction, uint32_t tb_flags)

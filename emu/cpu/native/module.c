@@ -407,12 +407,12 @@ static PyMethodDef methods[] = {
     METHOD(run, METH_VARARGS),
     METHOD(stop, METH_NOARGS),
     METHOD(error_text, METH_NOARGS),
-    METHOD(add_breakpoint, METH_O),
-    METHOD(remove_breakpoint, METH_O),
+    METHOD(add_breakpoint, METH_O), METHOD(remove_breakpoint, METH_O),
     OBSERVER_METHODS,
     TIMING_METHODS,
     MEMORY_METHODS,
     LINT_METHODS,
+    PROFILE_METHODS,
     {NULL, NULL, 0, NULL},
 };
 

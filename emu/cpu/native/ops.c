@@ -26,3 +26,15 @@ void op_move_behind(void *tcg, void *op, void *place)
     FIELD(char *, link_of(tcg, next), 8) = (char *)op + OP_LINK;
     FIELD(void *, place, OP_LINK) = op;
 }
+
+/* What was emitted behind `last` goes behind `place`. */
+void move_emitted(void *tcg, void *last, void *place)
+{
+    while (last_op(tcg) != last) {
+        void *op = FIELD(void *, last, OP_LINK);
+        if (op == place)
+            break;
+        op_move_behind(tcg, op, place);
+        place = op;
+    }
+}

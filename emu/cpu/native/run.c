@@ -81,6 +81,8 @@ StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoi
         else
             stop = enter(core);
     }
+    if (core->profile)
+        profile_settle(core);
     if (core->seen.count && !core->replaying)
         observe_tell(core);
     core->running = false;

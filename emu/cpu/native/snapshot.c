@@ -182,5 +182,7 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     core->seen.debug_hits = state->debug_hits; /* #DB is still to come */
     rearm(core);
     copy_unfinished(&core->seen, &state->seen);
+    if (core->profile)
+        profile_resume(core);
     Py_RETURN_NONE;
 }
