@@ -28,7 +28,7 @@ the longer one, and `paired_read_modify_write` more if both read, modify and wri
 what the pair takes beyond the first.  Branches are predicted rightly.
 
 What an instruction has to do with the one before is modelled in a row only.  A row ends with a branch, REP, the
-instruction behind STI and behind one that loads SS, and with an event.
+instruction behind STI and behind one that loads SS (which does the same to no other), and with an event.
 
 A REP that an event parts takes its iterations so far; behind the handler it begins anew.  A fault keeps an instruction
 from completing, but the branch that led to it takes what it takes.
@@ -103,6 +103,7 @@ class _Clock:
         if event.refused is not None:
             clocks += self._arrival(event.refused, decode(event.refused.code, event.refused.bits))
         self.before, self.in_u, self.branched, self.refill = _Before(), None, False, 0
+        self.is_shadowed = False
         return clocks
 
     def _step(self, step: Step) -> int:
@@ -110,7 +111,8 @@ class _Clock:
         clocks = self._in_row(step, instruction)
         if instruction.is_branch or instruction.mnemonic.startswith("REP ") or self.is_shadowed:
             self.before, self.in_u = _Before(), None
-        self.is_shadowed = instruction.mnemonic == "STI" or instruction.loads_segment == "ss"
+        shadows = instruction.mnemonic == "STI" or instruction.loads_segment == "ss"
+        self.is_shadowed = shadows and not self.is_shadowed
         return clocks
 
     def _in_row(self, step: Step, instruction: Decoded) -> int:
