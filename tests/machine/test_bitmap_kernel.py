@@ -208,6 +208,29 @@ def test_a_changed_mapping_is_seen_by_the_processor_at_once(tmp_path: Path) -> N
     assert "remap[1]: read of 0x50000000, which is not the program's" in machine.serial.text
 
 
+def test_a_page_that_was_mapped_into_a_program_is_not_freed_with_it(tmp_path: Path) -> None:
+    body = "mov ecx, 20000\n1: loop 1b\n system_call SYS_WRITE, STDOUT, 0x50000000, 4\n system_call SYS_EXIT, eax\n"
+    machine = bitmap_with(tmp_path, {"guest": body})
+    machine.run(until=r"kmalloc\(1024\)", max_insns=INSTRUCTIONS)
+    machine.run(max_insns=1000)
+    kernel = kernel_of(machine)
+    page = kernel.pages.alloc_page()
+    kernel.given.add(page)
+    screen = PhysAddr(0xB8000)
+    for at, phys in ((0x50000000, page), (0x50001000, screen)):
+        assert kernel.paging.map_page(VirtAddr(at), phys, PRESENT | WRITABLE | USER) == 0
+    assert kernel.check() == []
+    # It may use the page itself, but it is none of its own: the kernel does not read it on its behalf.
+    assert run_to_the_end(machine) == [f"kernel: guest[1] exited with code {-14 & 0xFF}"]
+    assert kernel.pages.is_used(page >> 12)
+
+
+def test_a_trap_frame_that_is_nowhere_is_the_kernel_s_end(started: Machine) -> None:
+    started.memory.set_u32(PhysAddr(started.symbols["trap_frame"]), 0xFFFFFFF0)
+    kernel_of(started).trap(started._pc, 0)
+    assert kernel_of(started).reports[-1] == "kernel panic: a trap's frame at 0xFFFFFFF0 is not in memory"
+
+
 # ---- the machine around it -------------------------------------------------------------------------------------------
 
 

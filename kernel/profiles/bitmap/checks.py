@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE
+from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE, PhysAddr
 from hillemu.kernel.mm.bits import set_bits
 from hillemu.kernel.mm.page_tables import PRESENT, USER, WRITABLE
 from hillemu.kernel.profiles.bitmap.block_heap import HeapWord
@@ -135,6 +135,8 @@ def _program(kernel: BitmapKernel, directory: PageDirectory) -> Iterator[str]:
         if not entry & PRESENT:
             continue
         place = residents.places.get(entry >> PAGE_SHIFT)  # type: ignore[call-overload]  # a Frame is an int
+        if place is None and _may_be_mapped(kernel, entry):
+            continue
         if place is None or (place.directory, place.at) != (directory, at):
             yield f"pagetables: 0x{at:08X} leads to page {entry >> PAGE_SHIFT:#x}, which is not this program's"
         if not entry & USER:
@@ -144,6 +146,11 @@ def _program(kernel: BitmapKernel, directory: PageDirectory) -> Iterator[str]:
     for frame, place in residents.places.items():
         if place.directory is directory and (entry := directory.entry(place.at)) >> PAGE_SHIFT != frame:
             yield f"pagetables: page {frame:#x} should be at 0x{place.at:08X}, whose entry is {entry:#x}"
+
+
+def _may_be_mapped(kernel: BitmapKernel, entry: int) -> bool:
+    """Whether `map_page` may have put this into a program's memory: a page that ring 0 has, or none of RAM."""
+    return PhysAddr(entry & -PAGE_SIZE) in kernel.given or kernel.pages.is_reserved(entry >> PAGE_SHIFT)
 
 
 def check_heap(kernel: BitmapKernel) -> list[str]:

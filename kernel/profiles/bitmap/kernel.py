@@ -46,7 +46,7 @@ from hillemu.kernel.profiles.bitmap.residents import Residents
 from hillemu.kernel.profiles.bitmap.summary import summary_lines
 from hillemu.kernel.profiles.bitmap.usage import Sample, Usage
 from hillemu.kernel.timer import end_of_interrupt, set_up_interrupts
-from hillemu.kernel.trap_frame import CS, EIP, ERROR_CODE, FIRST_IRQ, KERNEL_CALL, SYSTEM_CALL, VECTOR
+from hillemu.kernel.trap_frame import CS, EIP, ERROR_CODE, FIRST_IRQ, KERNEL_CALL, SYSTEM_CALL, USER_FRAME_WORDS, VECTOR
 from hillemu.kernel.trap_frame import describe as registers_of
 
 SWAP_BYTES = 64 << 20
@@ -91,6 +91,9 @@ class BitmapKernel:
     def trap(self, guest: Guest, value: int) -> None:
         """Handle the trap whose frame ``trap_frame`` names; `guest` is this kernel's, `value` says nothing."""
         frame = self.words[self._trap_frame] >> 2
+        if not 0 <= frame <= len(self.words) - USER_FRAME_WORDS:
+            self.panic(f"a trap's frame at 0x{frame << 2:08X} is not in memory")
+            return
         try:
             self._vectors[self.words[frame + VECTOR]](frame)
         except KernelFault as fault:

@@ -154,11 +154,11 @@ class ProgramSpace:
 
     def _reach(self, at: int, error_code: int) -> PhysAddr | Fault:
         """Where the byte at `at` lies, after a fault if it must; its page counts as used."""
-        if not USER_BASE <= at < STACK_END:
+        if not self.prot_at(at):
             return Fault(VirtAddr(at))  # kernel space is in this directory, too
         entry = self.directory.entry(at)
         if not entry & PRESENT or (error_code and not entry & WRITABLE):
-            if not self.prot_at(at) or isinstance(self.fault(at, error_code | USER), Killed):
+            if isinstance(self.fault(at, error_code | USER), Killed):
                 return Fault(VirtAddr(at))
             entry = self.directory.entry(at)
         slot = self.directory.slot(at)

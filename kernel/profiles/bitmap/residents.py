@@ -128,17 +128,20 @@ class Residents:
         heappush(self._free_slots, slot)
 
     def release(self, directory: PageDirectory, at: VirtAddr) -> None:
-        """The page at `at` is nobody's any more, in memory or in swap."""
+        """The page at `at` is nobody's any more, in memory or in swap.
+
+        One that `map_page` has mapped there stays whose it is.
+        """
         entry = directory.entry(at)
         if not entry:
             return
         self.paging.set_entry(directory, at, 0)
-        if entry & PRESENT:
-            phys = PhysAddr(entry & -PAGE_SIZE)
-            self._forget(Frame(phys >> PAGE_SHIFT))
-            self.paging.pages.free_page(phys)
-        else:
-            self.discard(entry >> PAGE_SHIFT)
+        frame = Frame(entry >> PAGE_SHIFT)
+        if not entry & PRESENT:
+            self.discard(frame)
+        elif self.places.get(frame) == Place(directory, at):
+            self._forget(frame)
+            self.paging.pages.free_page(frame << PAGE_SHIFT)
 
     @property
     def swapped(self) -> int:
