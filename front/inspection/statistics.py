@@ -90,20 +90,17 @@ def statistics_of(tables: Tables) -> Statistics:
 
 
 def _count_frames(columns: Columns) -> tuple[int, int]:
-    """How many frames are mapped, and how many of them more than once.
+    """How many frames are mapped, and how many of them more than once: a sweep over starts and ends.
 
-    Of the runs in ascending order of address, `once` is the furthest end so far, and `twice` the second furthest: what
-    lies below them, and not before the run that is next, is covered so often.
+    A border is twice its address, and one more if a run begins there.
     """
-    mapped = shared = once = twice = 0
-    # As numbers, because those are sorted faster than pairs; a run has 2**32 bytes at most.
-    for run in sorted(at << 33 | size for at, size in zip(columns.phys, columns.size_bytes, strict=True)):
-        start = run >> 33
-        end = start + (run & (1 << 33) - 1)
-        again = min(end, once)
-        mapped += max(end - max(start, once), 0)
-        shared += max(again - max(start, twice), 0)
-        once, twice = max(once, end), max(twice, again)
+    import numpy as np
+
+    start, size = (np.array(column, dtype=np.int64) for column in (columns.phys, columns.size_bytes))
+    borders = np.sort(np.concatenate((start * 2 + 1, (start + size) * 2)))
+    depth = np.cumsum(np.where(borders & 1, 1, -1))[:-1]
+    length = np.diff(borders >> 1)
+    mapped, shared = (int(length[depth > least].sum()) for least in (0, 1))
     return mapped // PAGE_SIZE, shared // PAGE_SIZE
 
 
