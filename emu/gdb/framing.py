@@ -38,7 +38,7 @@ class Packet(NamedTuple):
     intact: bool
 
 
-_START, _END, _ESCAPE = b"$"[0], b"#"[0], b"}"[0]
+_START, _ESCAPE = b"$"[0], b"}"[0]
 _BETWEEN = {ord(signal.value): signal for signal in Signal}
 _TRAILER = re.compile(rb"[0-9a-fA-F]{2}")
 _WHOLE = re.compile(rb"\$([^$#]*)#(..)", re.DOTALL)

@@ -39,7 +39,6 @@ class ErrorNumber(IntEnum):
 class HostSignal(IntEnum):
     """Why the machine stopped, in the only words that the protocol has."""
 
-    NONE = 0
     INT = 2
     """The user interrupted it."""
     TRAP = 5
@@ -164,10 +163,6 @@ class Target(Protocol):
 
     def remove_point(self, kind: PointKind, at: int, length: int) -> None:
         """Take back `add_point`; harmless if there was none."""
-
-    @property
-    def watches_data(self) -> bool:
-        """Whether watchpoints can be set."""
 
     @property
     def goes_backwards(self) -> bool:

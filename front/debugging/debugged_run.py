@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 
 from hillemu.commands.exit_status import exit_status
 from hillemu.debugging.backwards import Backwards
+from hillemu.debugging.forwards import Forwards
 from hillemu.debugging.history import History
 from hillemu.debugging.machine_target import MachineTarget
 from hillemu.debugging.outcomes import RESUMABLE, as_stopped
 from hillemu.debugging.server import Event, Server
-from hillemu.debugging.spent_rep import is_spent_rep
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import Ended, HostSignal, Motion, Resume, Stopped
@@ -76,6 +76,7 @@ class DebuggedRun:
         self._history = History(machine, self._record)
         self._target = MachineTarget(machine, self._history)
         self._backwards = Backwards(machine, self._history, self._target.points, self._is_interrupted)
+        self._forwards = Forwards(machine, self._target.points, self._run, self._instructions_left)
         self._session: Session | None = None
         self._stopping = False
         self._held = False
@@ -133,42 +134,11 @@ class DebuggedRun:
         now = self._machine.clock.now
         self._look_at, self._slice = now + 1, now // SLICE_TICKS
         self._target.points.insert_watchpoints()
-        if how.motion is Motion.STEP:
-            return self._step(*how.stay_in)
-        self._target.points.insert_breakpoints()
-        # GDB steps over a breakpoint with the breakpoint taken out: where it left one, that is to stop the machine.
-        starts_over = not self._target.points.has_breakpoint(self._target.pc)
-        stop = self._run(self._instructions_left(), over_breakpoint=starts_over)
-        passed = None
-        while stop.reason is StopReason.BREAKPOINT:
-            arrived = self._target.pc, self._machine.cpu.instructions
-            is_look = passed == (arrived[0], arrived[1] - 1) and self._is_at_spent_rep()
-            if not is_look and not self._target.points.passes(arrived[0]):
-                break
-            passed = arrived
-            stop = self._run(self._instructions_left(), over_breakpoint=True)
+        forwards = self._forwards
+        stop = forwards.step(*how.stay_in) if how.motion is Motion.STEP else forwards.go_on()
         if stop.reason is StopReason.MAX_INSNS and self._matched and self._machine.cpu.instructions == self._matched[0]:
             return self._matched[1]
         return stop
-
-    def _step(self, start: int, end: int) -> Stop:
-        """Execute one instruction, and more while the program counter stays from `start` up to `end`."""
-        at = self._target.pc
-        while True:
-            was_at = at
-            stop = self._run(0 if self._instructions_left() == 0 else 1, over_breakpoint=True)
-            at = self._target.pc
-            if stop.reason is not StopReason.MAX_INSNS or self._instructions_left() == 0:
-                return stop
-            if at == was_at and self._is_at_spent_rep():
-                continue
-            if not start <= at < end:
-                return stop
-            if self._target.points.reached(at) is not None:
-                return Stop(StopReason.BREAKPOINT)
-
-    def _is_at_spent_rep(self) -> bool:
-        return is_spent_rep(self._machine.cpu.processor, self._machine.memory)
 
     def _run(self, max_insns: int | None, *, over_breakpoint: bool) -> Stop:
         return self._machine.run(

@@ -87,10 +87,6 @@ class MachineTarget:
         self.points.remove(kind, at, length)
 
     @property
-    def watches_data(self) -> bool:
-        return self.points.watches_data
-
-    @property
     def pc(self) -> int:
         """The linear address of the next instruction."""
         return register_access.linear_pc(self._cpu)

@@ -58,10 +58,6 @@ class Server:
         for end in (self._listener, self._wake_end, self._woken_end, *self._refused):
             end.close()
 
-    @property
-    def has_client(self) -> bool:
-        return self._client is not None
-
     def greeting(self, *, wait: bool) -> list[str]:
         """What the user should know at the start, in lines."""
         lines = [f"listening: attach with gdb -x {SCRIPT} KERNEL -ex 'target remote {self.address}'"]

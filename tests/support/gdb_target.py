@@ -25,8 +25,6 @@ RAM_BYTES = 0x4000
 class FakeTarget:
     """Registers in a dictionary, RAM of 16 KiB at 0, and a note of everything that was asked for."""
 
-    watches_data = False
-
     def __init__(self) -> None:
         self.machine_name = "i386"
         self.goes_backwards = False
