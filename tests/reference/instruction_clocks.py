@@ -103,7 +103,8 @@ class _Clock:
         if event.refused is not None:
             clocks += self._arrival(event.refused, decode(event.refused.code, event.refused.bits))
         self.before, self.in_u, self.branched, self.refill = _Before(), None, False, 0
-        self.is_shadowed = False
+        # An interrupt comes behind the shadow; a fault leaves it to the handler's first instruction.
+        self.is_shadowed = self.is_shadowed and event.refused is not None
         return clocks
 
     def _step(self, step: Step) -> int:
