@@ -8,9 +8,11 @@ import pytest
 
 from hillemu.boot.disk_image import SECTOR_BYTES, memory_image
 from hillemu.boot.image import Image
+from hillemu.boot.memory_map import memory_map as firmware_map
 from hillemu.boot.shipped import shipped_image
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.stop import StopReason
+from hillemu.kernel.profiles.bitmap.boot_map import read_memory_map
 from hillemu.machine import Machine
 
 BOOT_SECTOR, LOADER, KERNEL = 0x7C00, 0x7E00, 0x10000
@@ -118,6 +120,24 @@ def test_a20_that_is_on_is_left_alone(tmp_path: Path) -> None:
 def test_a_disk_that_ends_too_early_is_told_with_its_sector_and_the_bios_s_status(tmp_path: Path) -> None:
     shown = screen_at_the_end(boot(tmp_path, DISK[: len(BOOT) + 2 * 512]))
     assert shown.splitlines()[-1].startswith("The disk cannot be read: sector 0x00000005, status 0x")
+
+
+def test_a_bios_without_a_memory_map_is_told(tmp_path: Path) -> None:
+    disk = patched(DISK, (b"\x66\xb8\x20\xe8\x00\x00", b"\x66\xb8\x2f\xe8\x00\x00"))  # mov eax, 0E820h
+    shown = screen_at_the_end(boot(tmp_path, disk))
+    assert shown.splitlines()[-1] == "The BIOS has no memory map (INT 15h, AX=E820h)"
+
+
+def test_the_memory_map_is_kept_as_the_bios_gives_it(tmp_path: Path) -> None:
+    machine = boot(tmp_path, DISK)
+    shown = screen_at_the_end(machine)
+    entries = read_memory_map(machine.memory)
+    assert [(entry.base, entry.end, entry.type) for entry in entries] == [
+        (one.base, one.end, one.kind) for one in firmware_map(machine.memory)
+    ]
+    told = [line for line in shown.splitlines() if line.startswith("E820 ")]
+    assert told == [f"E820 0x{one.base:016X} + 0x{one.length:016X}, type {one.type}" for one in entries]
+    assert {entry.attributes for entry in entries} == {1}
 
 
 def test_a_disk_without_a_kernel_is_told(tmp_path: Path) -> None:
