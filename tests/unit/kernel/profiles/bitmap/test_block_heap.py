@@ -13,8 +13,9 @@ from c_structures import Made, compile_facts
 from hillemu.emu.i386.address import PAGE_SIZE, PhysAddr, VirtAddr
 from hillemu.kernel.errors import Corruption, InvalidParameters
 from hillemu.kernel.mm.debug_aids import Options
+from hillemu.kernel.profiles.bitmap.best_fit import best_fit
 from hillemu.kernel.profiles.bitmap.block_heap import BlockHeap, HeapWord
-from hillemu.kernel.profiles.bitmap.block_index import HEADER
+from hillemu.kernel.profiles.bitmap.block_index import HEADER, Block
 
 B = int(HEAP_BASE)
 AIDED = Options(red_zones=True, poison=True)
@@ -255,7 +256,24 @@ def test_a_header_in_two_pages_is_compared_too(made: BitmapMemory) -> None:
     made.set_u32(second - 12, 0xDEAD0000)
     assert made.heap.kfree(second)
     assert made.heap.words[HeapWord.OVERWRITTEN] == 1
+    assert not made.check()
     assert made.heap.kfree(first)
+    assert not made.check()
+
+
+def test_headers_that_are_right_cost_no_second_look(made: BitmapMemory) -> None:
+    """Of neighbours and of what is taken or freed, as long as they lie in one page each."""
+    contents = allocate(made, *[100] * 8, 2000)
+
+    def look(block: Block) -> None:
+        raise AssertionError(f"{block} was as it should be")
+
+    lists = best_fit(made.heap.index, made.window, look)
+    by_address = made.heap.index.by_address
+    for number in (1, 3, 2, 6, 8, 7):
+        lists.release(by_address[contents[number] - 12])
+    for need in (40, 200, 324, 60, 1000):
+        assert lists.take(need)
     assert not made.check()
 
 
