@@ -9,6 +9,7 @@ must be the undisturbed one's.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,7 @@ MOST = 20_000_000
 LOOKS = (b"g", b"m0,1000", monitor("info mem"), monitor("lint"), monitor("frames"), monitor("gdt"), b"?")
 FORWARD, BACK = (b"s", b"c"), (b"bs", b"bc")
 SAMPLES = 40
+SELDOM = 5_000
 
 
 class Straight:
@@ -56,7 +58,17 @@ class Straight:
             sampled.run(max_insns=(whole.cpu.instructions - start) // SAMPLES)
             self.code.append(sampled.cpu.linear_eip)
             self.data += (at & 0xFFFFFFFF for at in (sampled.cpu.esp - 4, sampled.cpu.edi, sampled.cpu.esi))
+        self.cool = self._seldom_executed()
         self.at = cache(self._at)
+
+    def _seldom_executed(self) -> set[int]:
+        """Those places of `code` where a condition does not take all of the test's time."""
+        arrivals = Counter[int]()
+        counted = self.make()
+        for at in set(self.code):
+            counted.cpu.processor.observers.on_arrival(at, lambda at: arrivals.update((at,)))
+        counted.run(max_insns=MOST)
+        return {at for at, count in arrivals.items() if count < SELDOM}
 
     def _at(self, count: int) -> dict[str, Any]:
         machine = self.make()
@@ -110,7 +122,7 @@ def session(chance: random.Random, run: Straight, answers: list[bytes]) -> Itera
             kind = chance.randrange(5)
             where = chance.choice(run.code if kind < 2 else run.data)
             points.append(b"%x,%x,%x" % (kind, where, chance.choice([1, 4])))
-            yield b"Z" + points[-1] + (conditions(chance, run) if kind < 2 else b"")
+            yield b"Z" + points[-1] + (conditions(chance, run) if kind < 2 and where in run.cool else b"")
         if points and chance.random() < 0.3:
             yield b"z" + points.pop(chance.randrange(len(points)))
         last = next((one for one in reversed(answers) if one.startswith(b"T")), b"")
