@@ -92,19 +92,25 @@ class Timed:
         return self._pc.cycles.untimed() if self._pc.cycles else {}
 
 
-def timing_named(name: str, bus_mhz: int | None = None, wait_states: int | None = None) -> TimingModel | None:
+def timing_named(
+    name: str, bus_mhz: int | None = None, wait_states: int | None = None, io_wait_states: int | None = None
+) -> TimingModel | None:
     """The model called `name` on a board with such a bus, None for ``insn``.
 
     Raises `OptionError` for a name that there is not, and for a board that cannot be.
     """
     if name == INSTRUCTIONS:
-        for option, value in (("--bus-mhz", bus_mhz), ("--wait-states", wait_states)):
+        for option, value in (
+            ("--bus-mhz", bus_mhz),
+            ("--wait-states", wait_states),
+            ("--io-wait-states", io_wait_states),
+        ):
             if value is not None:
                 raise OptionError(option, "is for a processor's cycles: choose a model with --timing, too")
         return None
     from hillemu.emu.timing.model import timing_model
 
-    model = timing_model(name, bus_mhz, wait_states=wait_states or 0)
+    model = timing_model(name, bus_mhz, wait_states=wait_states or 0, io_wait_states=io_wait_states or 0)
     if not model.has_memory_model and wait_states:
         raise OptionError("--wait-states", f"{name} has no memory: leave {WITHOUT_MEMORY} away")
     return model

@@ -34,15 +34,12 @@ class Core:
     ) -> None: ...
     def set_timing(
         self,
-        forms: array[int],
-        shapes: array[int],
-        x87_registers: array[int],
-        repeated: array[int],
-        groups: array[int],
-        outcomes: array[int],
-        figures: array[int],
-        events: tuple[int, int, int, int],
-        task_switch: int,
+        tables: tuple[array[int], ...],
+        events: tuple[int, ...],
+        task_switches: tuple[int, ...],
+        penalties: tuple[int, ...],
+        code_line_bytes: int,
+        io_ticks: int,
         /,
     ) -> None: ...
     def idle(self) -> int: ...

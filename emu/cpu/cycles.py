@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hillemu.emu.cpu.memory_events import ModelledMemory
 from hillemu.emu.errors import OptionError
-from hillemu.emu.timing.cases import EVENTS
+from hillemu.emu.timing.cases import EVENTS, TASK_SWITCHES
 from hillemu.emu.timing.opcodes import Form
 from hillemu.emu.timing.tables import Table, all_forms
 from hillemu.emu.timing.upload import FlatTables, flatten
@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from hillemu.emu.cpu._core import Core
     from hillemu.emu.timing.model import TimingModel
 
-_SWITCH_BY_INTERRUPT = Form("TASK SWITCH", "INT")
+PENALTIES = (
+    "agi",
+    "index_register",
+    "displacement_and_immediate",
+    "prefix",
+    "prefix_0f",
+    "partial_register",
+    "target_crosses_line",
+    "paired_read_modify_write",
+    "descriptor_not_accessed",
+)
+"""Those of emu/timing/geometry.py that the core charges itself, in its order."""
 
 
 class CycleCounter:
@@ -33,17 +44,17 @@ class CycleCounter:
         self.model = model
         self._core = core
         flat, numbers = _flat(model.table), _numbers()
-        external, nmi, exception, page_fault = (numbers[event] for event in EVENTS)
+        penalties = model.penalties
         core.set_timing(
-            flat.forms,
-            flat.shapes,
-            flat.x87_registers,
-            flat.repeated,
-            flat.groups,
-            flat.outcomes,
-            flat.figures,
-            (external, nmi, exception, page_fault),
-            numbers[_SWITCH_BY_INTERRUPT],
+            (
+                *(flat.forms, flat.shapes, flat.reads, flat.writes, flat.x87_registers, flat.repeated),
+                *(flat.groups, flat.outcomes, flat.figures),
+            ),
+            tuple(numbers[form] for form in EVENTS),
+            tuple(numbers[form] for form in TASK_SWITCHES),
+            tuple(getattr(penalties, name) for name in PENALTIES),
+            code.line_bytes if (code := model.geometry.code_cache) else 0,
+            model.core_clocks(model.io_wait_states),
         )
         self.memory = ModelledMemory(core, model) if model.has_memory_model else None
 

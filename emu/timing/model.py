@@ -37,11 +37,11 @@ PROCESSORS = ("i386", "i486", "pentium")
 WITHOUT_MEMORY = "-nomem"
 MODELS = tuple(name + suffix for name in PROCESSORS for suffix in ("", WITHOUT_MEMORY))
 """What `--timing` takes, beside `insn` which models nothing."""
-MAX_BUS_MHZ, MAX_MULTIPLIER, MAX_WAIT_STATES = 1000, 8, 255
+MAX_BUS_MHZ, MAX_MULTIPLIER, MAX_WAIT_STATES, MAX_IO_WAIT_STATES = 1000, 8, 255, 9999
 
 
 class TimingModel(NamedTuple):
-    """One processor on one board; `bus_mhz` and `wait_states` are the board's."""
+    """One processor on one board; `bus_mhz`, `wait_states` and `io_wait_states` (of a port access) are the board's."""
 
     name: str
     table: Table
@@ -50,6 +50,7 @@ class TimingModel(NamedTuple):
     bus_mhz: int
     multiplier: Fraction
     wait_states: int
+    io_wait_states: int
     external_cache: CacheGeometry | None
     has_memory_model: bool
 
@@ -88,6 +89,7 @@ def timing_model(
     bus_mhz: int | None = None,
     multiplier: Fraction | int | None = None,
     wait_states: int = 0,
+    io_wait_states: int = 0,
     external_cache: CacheGeometry | None = None,
 ) -> TimingModel:
     """The model called `name`, on a board of the processor's usual speed where nothing else is said.
@@ -108,10 +110,14 @@ def timing_model(
         raise OptionError("--timing", f"a core runs 1 to {MAX_MULTIPLIER} times as fast as its bus, not {factor}")
     if not 0 <= wait_states <= MAX_WAIT_STATES:
         raise OptionError("--wait-states", f"{wait_states}; a bus cycle has 0 to {MAX_WAIT_STATES}")
+    if not 0 <= io_wait_states <= MAX_IO_WAIT_STATES:
+        raise OptionError("--io-wait-states", f"{io_wait_states}; a port access has 0 to {MAX_IO_WAIT_STATES}")
     if external_cache is not None:
         external_cache.check("external cache")
     memory = not name.endswith(WITHOUT_MEMORY)
-    return TimingModel(name, table, geometry, penalties, mhz, factor, wait_states, external_cache, memory)
+    return TimingModel(
+        name, table, geometry, penalties, mhz, factor, wait_states, io_wait_states, external_cache, memory
+    )
 
 
 @cache

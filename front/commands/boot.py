@@ -123,7 +123,8 @@ def power_on(options: CommandLine) -> Machine:
     machine = Machine(
         mem=options.mem,
         cpu=options.cpu,
-        timing=timing_named(options.timing, options.bus_mhz, options.wait_states) or INSTRUCTIONS,
+        timing=timing_named(options.timing, options.bus_mhz, options.wait_states, options.io_wait_states)
+        or INSTRUCTIONS,
         rtc_base=options.rtc_base,
         report=None if options.quiet else say,
         reboot=options.reboot,

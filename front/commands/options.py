@@ -64,6 +64,7 @@ class CommandLine(argparse.Namespace):
     timing: str
     bus_mhz: int | None
     wait_states: int | None
+    io_wait_states: int | None
     lint: str | None
     real: bool
     format: str

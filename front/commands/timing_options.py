@@ -23,6 +23,12 @@ def add_timing(machine: argparse._ActionsContainer) -> None:
         "--wait-states", type=_whole("--wait-states"), metavar="N", help="of each of that bus's cycles [0]"
     )
     machine.add_argument(
+        "--io-wait-states",
+        type=_whole("--io-wait-states"),
+        metavar="N",
+        help="of that bus's in each port access, beyond what the manual's figures have [0]",
+    )
+    machine.add_argument(
         "--lint", choices=("tlb",), help="tlb: find translations that are used after their page tables changed"
     )
 

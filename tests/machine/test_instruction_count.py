@@ -24,6 +24,8 @@ PROGRAMS = {
         3 + 2 + 1 + 2,
     ),
     "INT n": ("inc eax; int 0x80; inc eax; hlt; vector_128: inc ebx; iretd", 6),
+    "INTO in mid-block": ("mov al, 0x7F; inc al; into; inc ebx; inc ebx; hlt; vector_4: iretd", 7),
+    "INTO in mid-block that does nothing": ("xor eax, eax; into; inc ebx; hlt", 4),
     "INT3": ("int3; inc eax; hlt; vector_3: iretd", 4),
     "#GP by a bad selector": (
         "inc eax; mov ax, 0x1234; mov fs, ax; inc eax; hlt; vector_13: add esp, 4; add dword ptr [esp], 2; iretd",

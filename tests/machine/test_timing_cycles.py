@@ -50,8 +50,8 @@ PROGRAMS = {
     "to ring 3 and back": (TO_RING_3 + "int 0x80; vector_128: hlt", 4 * 1 + 3 + 36 + 71 + 4),
     "RETF to the same privilege 17": ("push 8; push offset 1f; retf; 1: hlt", 1 + 1 + 17 + 4),
     "far JMP to a code segment 19": (".byte 0xEA; .long 1f; .word 8; 1: hlt", 19 + 4),
-    "code that changes itself in its own block": (
-        "inc eax; mov byte ptr [1f], 0x43; inc eax; 1: inc eax; hlt", 1 + 1 + 1 + 1 + 4),
+    "code that changes itself in its own block; displacement and immediate 1 more": (
+        "inc eax; mov byte ptr [1f], 0x43; inc eax; 1: inc eax; hlt", 1 + 1 + 1 + 1 + 1 + 4),
 }  # fmt: skip
 
 

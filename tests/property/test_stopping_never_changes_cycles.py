@@ -1,4 +1,7 @@
-"""With a timing model, too, a run is the same however it is cut: cycles, interrupts and what the guest read of them."""
+"""With a timing model, too, a run is the same however it is cut and watched: cycles, interrupts, what the guest read.
+
+Debuggers: test_debugging_never_changes_a_run.py.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,19 @@ from hypothesis import strategies as st
 from random_programs import FRAME, bodies
 
 from hillemu.emu.cpu.core import CoreStop
+from hillemu.emu.cpu.observers import Watch
 
 STEPS = 400_000
 PROPERTY = settings(
-    max_examples=20,
+    max_examples=15,
     phases=(Phase.generate,),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+
+
+DATA, STACK = 0x500000, 0x7F000
 
 
 def finish_in_pieces(lab: Any, chance: random.Random) -> None:
@@ -48,3 +55,23 @@ def test_a_run_takes_the_same_cycles_however_it_is_cut(
     stepped = lab_of("native", source, timing=model)
     stepped.step_to_end()
     assert whole.outcome() == stepped.outcome()
+
+
+@pytest.mark.parametrize("model", ["i486-nomem", "pentium-nomem"])
+@PROPERTY
+@given(body=bodies(), timer=st.integers(20, 80), rounds=st.integers(1, 8), stops=st.booleans())
+def test_a_run_takes_the_same_cycles_when_it_is_watched(
+    lab_of: Callable[..., Any], model: str, body: str, timer: int, rounds: int, stops: bool
+) -> None:
+    source = FRAME.format(body=body, timer=timer, rounds=rounds)
+    plain, watched = (lab_of("native", source, timing=model) for _ in range(2))
+    assert plain.run(STEPS) is CoreStop.HALT
+    told: list[Any] = []
+    for at in (DATA, STACK):
+        watched.processor.observers.add_watch(at, 0x80, Watch.ACCESS, on_hit=None if stops else told.append)
+    watched.processor.observers.on_page_fault(told.append)
+    watched.processor.observers.on_arrival(watched["vector_32"], told.append)
+    while (stop := watched.run(STEPS)) is CoreStop.WATCHPOINT:
+        pass
+    assert stop is CoreStop.HALT
+    assert plain.outcome() == watched.outcome()

@@ -7,8 +7,12 @@
  *
  * A block that does not finish (a fault, self-modifying code, a stop) gives back what it did not execute.
  *
- * With a timing model (timing.h) a block's length is its cycles, and core->retired counts instructions beside them.
- * Limits of instructions and `hold` are in instructions in any case.
+ * With a timing model (timing.h) a tick is a cycle, and one subtraction counts both cycles and instructions:
+ *
+ *      *left:  63    cycles until the next check    24 23    instructions, beside core->retired    0
+ *
+ * A block takes its cycles from the upper part and adds its instructions to the lower one, which rearm() empties before
+ * it is full.  Limits of instructions and `hold` are in instructions in any case.
  *
  * `hold` makes stops invisible: a stop inside a block cuts it in two, and the cut must not become a place where
  * events and interrupts are looked at, because an undisturbed run would not look there.
@@ -16,6 +20,9 @@
 #include "core.h"
 
 #define POLL_INTERVAL_TICKS 20000000
+
+/* The count of instructions neither falls below zero when some are taken back, nor overflows until the next check. */
+enum { COUNT_START = 1 << 22, LONGEST_TICKS = 1 << 22 };
 
 uint32_t block_id(const Core *core, const void *tb)
 {
@@ -78,7 +85,21 @@ uint32_t pc_of_instruction(void *tb, int number)
     return (uint32_t)guest;
 }
 
-uint32_t last_pc_of_block(void *tb) { return pc_of_instruction(tb, FIELD(uint16_t, tb, TB_ICOUNT) - 1); }
+int number_of_instruction_before(void *tb, uint32_t end)
+{
+    const uint8_t *cursor = FIELD(uint8_t *, tb, TB_TC_PTR) + FIELD(size_t, tb, TB_TC_SIZE);
+    uint64_t guest = FIELD(uint64_t, tb, TB_PC);
+    uint32_t start = (uint32_t)guest;
+    int found = 0;
+    for (int i = 0; i < FIELD(uint16_t, tb, TB_ICOUNT); i++) {
+        guest += read_sleb128(&cursor);
+        read_sleb128(&cursor);
+        read_sleb128(&cursor);
+        if ((uint32_t)guest - start < end - start)
+            found = i;
+    }
+    return found;
+}
 
 /* Inside a device access: the number in its block of the instruction that does it; else -1. */
 static int accessing_instruction(Core *core)
@@ -92,6 +113,12 @@ static int accessing_instruction(Core *core)
 int64_t ticks_between(const Core *core, const void *tb, int from, int to)
 {
     return core->timing ? timing_cycles_between(core, tb, from, to) : to - from;
+}
+
+int64_t ticks_to_end(const Core *core, const void *tb, int number, int64_t told)
+{
+    bool is_piece = core->timing && core->hold && number >= 0;
+    return is_piece ? timing_cycles_between(core, tb, number, FIELD(uint16_t, tb, TB_ICOUNT)) : told;
 }
 
 int64_t clock_ticks(Core *core)
@@ -111,21 +138,23 @@ int64_t clock_instructions(Core *core)
 void charge_instructions(Core *core, const void *tb, int from, int to)
 {
     charge(core, ticks_between(core, tb, from, to));
-    core->retired += core->timing ? to - from : 0;
+    *core->left += core->timing ? to - from : 0;
 }
 
 void take_back_unexecuted(Core *core, uint32_t linear_pc, bool retired)
 {
     void *tb = current_block(core);
     set_current_block(core, NULL);
-    core->hold = 0; /* the block that was cut ends here */
-    if (!tb)
-        return;
-    if (core->memory && !retired)
+    if (tb && core->memory && !retired)
         memory_left_at(core, linear_pc);
-    int executed = find_instruction(tb, 0, linear_pc);
-    if (executed >= 0)
-        charge_instructions(core, tb, FIELD(uint16_t, tb, TB_ICOUNT), executed + (retired ? 1 : 0));
+    int executed = tb ? find_instruction(tb, 0, linear_pc) : -1;
+    if (executed >= 0) {
+        executed += retired ? 1 : 0;
+        charge_instructions(core, tb, FIELD(uint16_t, tb, TB_ICOUNT), executed);
+        if (core->timing)
+            timing_leave(core, tb, executed);
+    }
+    core->hold = 0; /* the block that was cut ends here */
 }
 
 /* The instruction at `linear_pc` is left and will be executed again: what it did to memory counts once. */
@@ -179,23 +208,37 @@ void sync_state(Core *core)
         lib.restore_state(core->cpu, core->host_pc, false);
 }
 
+/* The tick, or an earlier one, at which so many more instructions have been executed. */
+static int64_t tick_after(const Core *core, int64_t now, int64_t instructions)
+{
+    return now + (core->timing ? instructions / 2 : instructions); /* two pipes: as many in a clock */
+}
+
 void rearm(Core *core)
 {
-    int64_t now = block_ticks(core), ahead = now - block_instructions(core), check;
+    int64_t now = block_ticks(core), retired = block_instructions(core), check;
     if (core->stop_requested || observe_is_pending(core))
         check = now;
-    else if (core->hold > now - ahead)
-        check = core->hold + ahead; /* an instruction takes at least one tick, so this is never too late */
+    else if (core->timing && core->hold)
+        check = now; /* every piece of the block begins in block_decide() */
+    else if (core->hold > retired)
+        check = tick_after(core, now, core->hold - retired);
     else if (core->attention || core->reclaiming)
         check = now;
     else
         check = core->deadline < core->poll_at ? core->deadline : core->poll_at;
     if (core->limit_by_time < check)
         check = core->limit_by_time;
-    if (core->limit_by_instructions < check - ahead)
-        check = core->limit_by_instructions + ahead;
+    if (core->limit_by_instructions != NEVER && tick_after(core, now, core->limit_by_instructions - retired) < check)
+        check = tick_after(core, now, core->limit_by_instructions - retired);
+    if (core->timing) {
+        check = check - now > LONGEST_TICKS ? now + LONGEST_TICKS : check;
+        core->retired = retired - COUNT_START;
+        *core->left = ticks_word(core, check - now) + COUNT_START;
+    } else {
+        *core->left = check - now;
+    }
     core->check = check;
-    *core->left = check - now;
 }
 
 /* Lets time pass without instructions: a halted processor, a slow bus. */
@@ -284,6 +327,8 @@ BlockDecision block_decide(Core *core, void *tb)
         }
     }
     if (icount > boundary) {
+        if (!core->hold && core->timing)
+            timing_begin_cut(core);
         if (!core->hold)
             core->hold = retired + icount;
         FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = (uint32_t)boundary;

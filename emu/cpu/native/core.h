@@ -14,7 +14,7 @@
  *   refuse.c      faults of instructions that QEMU executes (native mode only)
  *   helpers.c     what IN, OUT, CPUID, MSRs, ... call (native mode only)
  *   clock.c       counts instructions, finds the position inside a block, decides at block starts
- *   timing.h      cycles, where a processor model counts them: three files (native mode only)
+ *   timing.h      cycles, where a processor model counts them: seven files (native mode only)
  *   portable.c    the same decisions by public hooks (portable mode)
  *   exceptions.c  delivers exceptions and interrupts through the guest's IDT, keeps the last ones
  *   io.c          port and memory-mapped I/O with the processor's permission checks
@@ -129,7 +129,7 @@ typedef struct Core {
 
     /* The clock (clock.c).  ticks = check - *left; both are kept by rearm().  A tick is an instruction, or with a timing
      * model a cycle. */
-    int64_t *left;   /* inside CPUState: ticks until the next check, counted down by translated code */
+    int64_t *left;   /* inside CPUState: ticks until the next check, counted down by translated code; clock.c */
     uint32_t *tb_id; /* inside CPUState: the block that runs now, as 1 + offset in the code buffer; 0 = none */
     int64_t check;
     int64_t deadline;                             /* next event of the Python clock */
@@ -141,8 +141,8 @@ typedef struct Core {
     Timing *timing;    /* what cycles instructions take; NULL: a tick is an instruction */
     MemoryEvents *memory; /* the memory model; NULL: none */
     TlbLint *lint;     /* NULL: none */
-    Profile *profile;     /* NULL: none is being taken */
-    int64_t retired;   /* instructions, with a timing model: as if the block that runs had finished */
+    Profile *profile;  /* NULL: none is being taken */
+    int64_t retired;   /* with a timing model: instructions, less those that *left counts */
     bool attention;    /* look at interrupts at the next block start */
     bool in_access;    /* inside a device access: the position is in mid-block ... */
     uintptr_t host_pc; /* ... at this address of translated code, or at EIP if 0 */
@@ -286,7 +286,10 @@ void emit_call(void *tcg, const void *function, const void *pointer, uint32_t nu
 void *last_op(void *tcg);
 void *previous_op(void *tcg, void *op); /* NULL in front of the first */
 void op_move_behind(void *tcg, void *op, void *place);
-void move_emitted(void *tcg, void *last, void *place); /* all operations behind `last` */
+void move_emitted(void *tcg, void *last, void *place); /* all that are behind `last` */
+static inline void *next_op(const void *op) { return FIELD(void *, op, OP_LINK); }
+bool is_in_instruction(const void *op);       /* not at the next one, nor at the block's end */
+void *op_of_kind(const void *op, int kind);   /* the first one behind `op` in its instruction; NULL: none */
 
 /* fixups.c */
 void fix_translation(Core *core, const void *tb);
@@ -329,14 +332,20 @@ void portable_fix_eflags(Core *core); /* nothing in native mode */
 
 /* clock.c */
 typedef enum { BLOCK_RUN, BLOCK_ATTEND, BLOCK_CUT, BLOCK_AGAIN, BLOCK_TRAP, BLOCK_STOP } BlockDecision;
-static inline int64_t block_ticks(const Core *core) { return core->check - *core->left; }
+enum { COUNT_BITS = 24, COUNT_MASK = (1 << COUNT_BITS) - 1 };
+static inline int64_t ticks_word(const Core *core, int64_t ticks) { return core->timing ? ticks << COUNT_BITS : ticks; }
+static inline int64_t ticks_left(const Core *core) { return core->timing ? *core->left >> COUNT_BITS : *core->left; }
+static inline int64_t block_ticks(const Core *core) { return core->check - ticks_left(core); }
 static inline int64_t block_instructions(const Core *core)
 {
-    return core->timing ? core->retired : block_ticks(core) - core->idle;
+    return core->timing ? core->retired + (*core->left & COUNT_MASK) : block_ticks(core) - core->idle;
 }
-static inline void charge(Core *core, int64_t ticks) { *core->left -= ticks; }
+static inline void charge(Core *core, int64_t ticks) { *core->left -= ticks_word(core, ticks); }
 void charge_instructions(Core *core, const void *tb, int from, int to); /* of a block; back where `to` is smaller */
 int64_t ticks_between(const Core *core, const void *tb, int from, int to); /* instructions of a block */
+/* From instruction `number` of the block that runs; `told` where it was translated, which a piece of a block may not
+ * take: what was executed before it counts (timing.h). */
+int64_t ticks_to_end(const Core *core, const void *tb, int number, int64_t told);
 int64_t clock_ticks(Core *core); /* exact, also inside a device access */
 int64_t clock_instructions(Core *core); /* the same */
 bool limit_is_reached(const Core *core);
@@ -352,7 +361,7 @@ void set_current_block(Core *core, const void *tb);
 void leave_changed_block(Core *core, uint32_t linear_pc);
 void leave_before_instruction(Core *core, uintptr_t host_pc); /* to execute it in a block of its own; does not jump */
 uint32_t pc_of_instruction(void *tb, int number); /* linear address of its first byte */
-uint32_t last_pc_of_block(void *tb); /* address of the last instruction's first byte */
+int number_of_instruction_before(void *tb, uint32_t end); /* of the block's instruction that ends there */
 bool was_cut_by_own_store(Core *core, void *next_tb);
 void leave_at_block_start(Core *core, BlockDecision decision); /* sets up the exit; does not jump */
 void sync_state(Core *core);                                   /* EIP and flags of the instruction that does I/O */

@@ -1,17 +1,10 @@
-/* The clock tables as Python uploads them (emu/timing/upload.py), and the cycles of translated blocks' instructions.
- *
- * Blocks are translated into one buffer from its start to its end, and all are forgotten when it is full.  So a block's
- * record goes behind those of blocks at lower addresses, and takes the place of all others.
- */
+/* The clock tables as Python uploads them (emu/timing/upload.py), and what an instruction takes by itself. */
 #include <string.h>
 
 #include "core.h"
 
 enum { PLACES = OPCODES * 8 * 2, SHAPE_HAS_MODRM = 1 << 6, IOPL_SHIFT = 12 };
 enum { X87_PLACES = 8 * 64 };
-
-/* Components of the instruction at a branch's target (i386), which is not looked at: opcode and ModR/M byte. */
-enum { TARGET_COMPONENTS = 2 };
 
 Outcome timing_outcome(const Timing *timing, Entry entry) { return timing->outcomes[entry.form * MODES + entry.mode]; }
 
@@ -27,28 +20,58 @@ const int16_t *timing_figure(const Timing *timing, Entry entry, int chosen)
     return group && figure[WORD_PRESENT] ? figure : NULL;
 }
 
-/* What a function of the operands' values comes to for those that take least. */
-static int least_of_function(const int16_t *figure)
+bool timing_is_listed(const Timing *timing, Entry entry) { return entry.form && group_of(timing, entry); }
+
+/* ceil(log2(magnitude)) */
+static int bits_of(uint64_t magnitude)
 {
-    int first = figure[WORD_ARGUMENT_0], second = figure[WORD_ARGUMENT_0 + 1], third = figure[WORD_ARGUMENT_0 + 2];
+    int bits = 0;
+    while (bits < 63 && (uint64_t)1 << bits < magnitude)
+        bits++;
+    return bits;
+}
+
+/* So much for each zero byte, then zero nibble, then zero bit below the one found. */
+static int scan(const int16_t *arguments, int lowest)
+{
+    return arguments[0] * (lowest / 8) + arguments[1] * (lowest % 8 / 4) + arguments[2] * (lowest % 4);
+}
+
+int timing_of_operand(const int16_t *figure, OperandKind kind, int64_t value, int bits)
+{
+    const int16_t *arguments = &figure[WORD_ARGUMENT_0];
+    if (kind == OPERAND_PRECISION)
+        return arguments[value < 2 ? 0 : value - 1]; /* the x87 control word's field: 0, 2, 3 */
+    if (kind == OPERAND_MULTIPLIER) {
+        int least = value < 0 ? arguments[1] : arguments[0];
+        int found = bits_of(value < 0 ? -(uint64_t)value : (uint64_t)value);
+        return found > least ? found : least;
+    }
+    if (!value)
+        return 0; /* a case of its own */
+    int lowest = __builtin_ctzll((uint64_t)value), highest = 63 - __builtin_clzll((uint64_t)value);
+    int skipped = kind == OPERAND_SCANNED_UP ? lowest : bits - 1 - highest;
+    int scanned = figure[WORD_FUNCTION] == FUNCTION_SCAN ? scan(arguments, lowest) : 0;
+    return scanned + figure[WORD_PER_POSITION] * highest + figure[WORD_PER_N] * skipped;
+}
+
+int timing_least(const int16_t *figure)
+{
+    const int16_t *arguments = &figure[WORD_ARGUMENT_0];
     switch (figure[WORD_FUNCTION]) {
-    case FUNCTION_BITS: return first < second ? first : second;
-    case FUNCTION_PRECISION: return third; /* 64 bits, as FNINIT sets them */
-    default: return 0;
+    case FUNCTION_BITS: return arguments[0] < arguments[1] ? arguments[0] : arguments[1];
+    case FUNCTION_PRECISION: return arguments[0];
+    default: return figure[WORD_PER_POSITION] < 0 ? figure[WORD_PER_POSITION] * 31 : 0;
     }
 }
 
-int timing_clocks(const Timing *timing, Entry entry, int chosen, int n)
+int timing_clocks(const Timing *timing, Entry entry, int chosen, int n, int task_switch)
 {
     const int16_t *figure = timing_figure(timing, entry, chosen);
     if (!figure)
         return 0;
-    int clocks = figure[WORD_BASE] + figure[WORD_PER_N] * n + figure[WORD_PER_COMPONENT] * TARGET_COMPONENTS;
-    if (figure[WORD_PER_POSITION] < 0)
-        clocks += figure[WORD_PER_POSITION] * 31;
-    if (figure[WORD_PER_TASK_SWITCH])
-        clocks += timing_clocks(timing, (Entry){timing->task_switch, 0, MODE_PROTECTED}, 0, 0);
-    return clocks + least_of_function(figure);
+    return figure[WORD_BASE] + figure[WORD_PER_N] * n + figure[WORD_PER_TASK_SWITCH] * task_switch +
+           timing_least(figure);
 }
 
 /* Of REP, one iteration; 0: the case has none.  What does not depend on the count: cycles.c */
@@ -60,87 +83,26 @@ int timing_iteration(const Timing *timing, Entry entry, int chosen)
 
 bool timing_may_do_io(uint32_t flags) { return (flags & HF_CPL) <= (flags >> IOPL_SHIFT & 3); }
 
-int timing_static_cycles(const Timing *timing, Decoded instruction, uint32_t flags)
+/* The case that the prologue charges: of branches that they are taken, as most are; of gates that there is none. */
+int timing_static_case(const Timing *timing, const Decoded *instruction, uint32_t flags)
 {
-    Entry entry = instruction.entry;
-    bool may_do_io = timing_may_do_io(flags);
-    int level = instruction.level, clocks;
-    switch (timing_outcome(timing, entry)) {
-    case OUTCOME_BRANCH: clocks = timing_clocks(timing, entry, 1, 0); break; /* taken, as most are: cycles.c */
-    case OUTCOME_REPEAT_COUNT: clocks = timing_iteration(timing, entry, REPEAT_MANY); break;
-    case OUTCOME_LEVEL: clocks = timing_clocks(timing, entry, level < 2 ? level : 2, level); break;
-    case OUTCOME_SOURCE: clocks = timing_clocks(timing, entry, 1, 0); break;
-    case OUTCOME_IO_PRIVILEGE:
-        clocks = timing_iteration(timing, entry, !may_do_io);
-        clocks = clocks ? clocks : timing_clocks(timing, entry, !may_do_io, 0);
-        break;
-    case OUTCOME_CPL: clocks = timing_clocks(timing, entry, (flags & HF_CPL) != 0, 0); break;
-    default: clocks = timing_clocks(timing, entry, 0, 0); break;
+    switch (timing_outcome(timing, instruction->entry)) {
+    case OUTCOME_BRANCH: return 1;
+    case OUTCOME_LEVEL: return instruction->level < 2 ? instruction->level : 2;
+    case OUTCOME_REPEAT_COUNT: return REPEAT_MANY;
+    case OUTCOME_SOURCE: return 1;
+    case OUTCOME_IO_PRIVILEGE: return !timing_may_do_io(flags);
+    case OUTCOME_CPL: return (flags & HF_CPL) != 0;
+    default: return 0;
     }
+}
+
+int timing_static_cycles(const Timing *timing, const Decoded *instruction, uint32_t flags)
+{
+    int chosen = timing_static_case(timing, instruction, flags);
+    int clocks = instruction->repeated ? timing_iteration(timing, instruction->entry, chosen)
+                                       : timing_clocks(timing, instruction->entry, chosen, instruction->level, 0);
     return clocks > 0 ? clocks : 1;
-}
-
-/* ---- records --------------------------------------------------------------------------------------------------- */
-
-static bool grow(void **array, size_t *capacity, size_t wanted, size_t size)
-{
-    if (wanted <= *capacity)
-        return true;
-    size_t larger = wanted * 2;
-    void *grown = realloc(*array, larger * size);
-    if (!grown)
-        return false;
-    *array = grown;
-    *capacity = larger;
-    return true;
-}
-
-BlockCosts *timing_record(Core *core, const void *tb)
-{
-    Timing *timing = core->timing;
-    uint32_t id = block_id(core, tb);
-    while (timing->block_count && timing->blocks[timing->block_count - 1].id >= id)
-        timing->cost_count = timing->blocks[--timing->block_count].first_cost;
-    if (!grow((void **)&timing->blocks, &timing->block_capacity, timing->block_count + 1, sizeof *timing->blocks))
-        return NULL;
-    BlockCosts *block = &timing->blocks[timing->block_count++];
-    *block = (BlockCosts){.id = id, .first_cost = (uint32_t)timing->cost_count};
-    return block;
-}
-
-bool timing_record_add(Timing *timing, BlockCosts *block, int cycles)
-{
-    if (!grow((void **)&timing->costs, &timing->cost_capacity, timing->cost_count + 1, sizeof *timing->costs))
-        return false;
-    timing->costs[timing->cost_count++] = (uint16_t)cycles;
-    block->count++;
-    return true;
-}
-
-const BlockCosts *timing_of_block(const Core *core, const void *tb)
-{
-    const Timing *timing = core->timing;
-    uint32_t id = block_id(core, tb);
-    size_t low = 0, high = timing->block_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (timing->blocks[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < timing->block_count && timing->blocks[low].id == id ? &timing->blocks[low] : NULL;
-}
-
-int64_t timing_cycles_between(const Core *core, const void *tb, int from, int to)
-{
-    if (to < from)
-        return -timing_cycles_between(core, tb, to, from);
-    const BlockCosts *block = timing_of_block(core, tb);
-    int64_t sum = 0;
-    for (int i = from; block && i < to && i < block->count; i++)
-        sum += core->timing->costs[block->first_cost + (size_t)i];
-    return sum;
 }
 
 /* ---- methods of the Python type ---------------------------------------------------------------------------------- */
@@ -150,8 +112,9 @@ void timing_end(Core *core)
     Timing *timing = core->timing;
     if (!timing)
         return;
-    void *arrays[] = {timing->forms,    timing->shapes,  timing->x87_registers,  timing->repeated, timing->groups,
-                      timing->outcomes, timing->figures, timing->unlisted_forms, timing->blocks,   timing->costs};
+    void *arrays[] = {timing->forms,         timing->shapes,   timing->reads,  timing->writes,
+                      timing->x87_registers, timing->repeated, timing->groups, timing->outcomes,
+                      timing->figures,       timing->blocks,   timing->steps,  timing->unlisted_forms};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(arrays); i++)
         free(arrays[i]);
     free(timing);
@@ -169,47 +132,69 @@ static void *numbers(const Py_buffer *buffer, size_t count)
     return copy ? memcpy(copy, buffer->buf, (size_t)buffer->len) : PyErr_NoMemory();
 }
 
+enum { FORMS, SHAPES, READS, WRITES, X87_REGISTERS, REPEATED, GROUPS, OUTCOMES, FIGURES, TABLES };
+
 static bool take_tables(Timing *timing, const Py_buffer *given)
 {
-    timing->form_count = (size_t)given[3].len / 2;
+    timing->form_count = (size_t)given[REPEATED].len / 2;
     size_t forms = timing->form_count;
     timing->unlisted_forms = calloc(forms + 1, sizeof *timing->unlisted_forms);
     if (!timing->unlisted_forms)
         return PyErr_NoMemory() != NULL;
-    if (!(timing->forms = numbers(&given[0], PLACES)) || !(timing->shapes = numbers(&given[1], PLACES)) ||
-        !(timing->x87_registers = numbers(&given[2], X87_PLACES)) || !(timing->repeated = numbers(&given[3], forms)) ||
-        !(timing->groups = numbers(&given[4], forms * MODES * OPERAND_SIZES)) ||
-        !(timing->outcomes = numbers(&given[5], forms * MODES)) || !(timing->figures = numbers(&given[6], FIGURE_WORDS)))
+    if (!(timing->forms = numbers(&given[FORMS], PLACES)) || !(timing->shapes = numbers(&given[SHAPES], PLACES)) ||
+        !(timing->reads = numbers(&given[READS], PLACES)) || !(timing->writes = numbers(&given[WRITES], PLACES)) ||
+        !(timing->x87_registers = numbers(&given[X87_REGISTERS], X87_PLACES)) ||
+        !(timing->repeated = numbers(&given[REPEATED], forms)) ||
+        !(timing->groups = numbers(&given[GROUPS], forms * MODES * OPERAND_SIZES)) ||
+        !(timing->outcomes = numbers(&given[OUTCOMES], forms * MODES)) ||
+        !(timing->figures = numbers(&given[FIGURES], FIGURE_WORDS)))
         return false;
     for (size_t place = 0; place < PLACES; place++)
         timing->has_modrm[place / 16] |= (timing->shapes[place] & SHAPE_HAS_MODRM) != 0;
+    for (size_t at = 0; at + FIGURE_WORDS <= (size_t)given[FIGURES].len / 2; at += FIGURE_WORDS)
+        timing->counts_components |= timing->figures[at + WORD_PER_COMPONENT] != 0;
+    for (size_t at = 0; at + FIGURE_WORDS <= (size_t)given[FIGURES].len / 2; at += FIGURE_WORDS)
+        timing->has_two_pipes |= timing->figures[at + WORD_PAIRING] == PAIRING_UV;
     return true;
 }
 
-/* set_timing(forms, shapes, x87_registers, repeated, groups, outcomes, figures, events, task_switch), before the first
- * instruction.  `events` are the forms of external interrupt, NMI, exception and page fault. */
+/* set_timing(tables, events, task_switches, penalties, code_line_bytes, io_ticks), before the first instruction.
+ * `tables` are FlatTables' arrays without `names` and `minima`; `events` the forms of external interrupt, NMI, exception
+ * and page fault; `task_switches` those of TASK SWITCH, and `penalties` clocks, in timing.h's order; `io_ticks` what IN
+ * and OUT wait beyond the tables. */
 PyObject *core_set_timing(Core *core, PyObject *args)
 {
-    Py_buffer given[7];
-    unsigned short events[DELIVERY_EVENTS], task_switch;
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*y*(HHHH)H", &given[0], &given[1], &given[2], &given[3], &given[4],
-                          &given[5], &given[6], &events[0], &events[1], &events[2], &events[3], &task_switch))
+    Py_buffer given[TABLES];
+    Timing read = {0};
+    TimingPenalties *p = &read.penalties;
+    long long io_ticks;
+    if (!PyArg_ParseTuple(args, "(y*y*y*y*y*y*y*y*y*)(HHHH)(HHHH)(HHHHHHHHH)HL", &given[0], &given[1], &given[2],
+                          &given[3], &given[4], &given[5], &given[6], &given[7], &given[8], &read.events[0],
+                          &read.events[1], &read.events[2], &read.events[3], &read.task_switches[0],
+                          &read.task_switches[1], &read.task_switches[2], &read.task_switches[3], &p->agi,
+                          &p->index_register, &p->displacement_and_immediate, &p->prefix, &p->prefix_0f,
+                          &p->partial_register, &p->target_crosses_line, &p->paired_read_modify_write,
+                          &p->descriptor_not_accessed,
+                          &read.code_line_bytes, &io_ticks))
         return NULL;
     bool done = false;
     if (!core->native || core->timing || block_ticks(core)) {
         PyErr_SetString(PyExc_RuntimeError, "timing is set once, before anything ran, on the native core");
-    } else if (!(core->timing = calloc(1, sizeof *core->timing))) {
+    } else if (!(core->timing = malloc(sizeof *core->timing))) {
         PyErr_NoMemory();
-    } else if (take_tables(core->timing, given)) {
-        memcpy(core->timing->events, events, sizeof events);
-        core->timing->task_switch = task_switch;
-        core->io_ticks = 0; /* the tables have what IN and OUT take */
-        done = true;
     } else {
-        timing_end(core);
+        *core->timing = read;
+        if (take_tables(core->timing, given)) {
+            core->io_ticks = io_ticks;
+            done = true;
+        } else {
+            timing_end(core);
+        }
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(given); i++)
         PyBuffer_Release(&given[i]);
+    core->check = *core->left = core->retired = 0;
+    rearm(core);
     return done ? Py_NewRef(Py_None) : NULL;
 }
 

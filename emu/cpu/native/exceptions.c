@@ -60,6 +60,8 @@ static void deliver(Core *core, uint32_t vector, DeliveryKind kind, Entry entry)
     portable_fix_eflags(core);
     Call from = core->profile ? profile_before_delivery(core) : (Call){0};
     Privilege before = timing_privilege(core);
+    if (core->timing)
+        timing_set_mark(core, 0);
     bool by_task = task_interrupt(core, vector, kind);
     if (!by_task && kind == DELIVERY_INTERRUPT)
         lib.do_hardware_interrupt(core->env, (int)vector, 1);
@@ -67,8 +69,10 @@ static void deliver(Core *core, uint32_t vector, DeliveryKind kind, Entry entry)
         lib.do_interrupt(core->cpu);
     if (!by_task)
         limits_changed(core->env);
-    if (core->timing)
+    if (core->timing) {
         charge_delivery(core, vector, kind, entry, before, by_task);
+        core->timing->repeats = 0; /* REP begins anew behind the handler */
+    }
     if (core->profile)
         profile_behind_delivery(core, &from, kind, vector);
 }
@@ -81,14 +85,14 @@ static void on_exception(void *uc, uint32_t vector, void *data)
     DeliveryKind kind = FIELD(uint32_t, core->env, ENV_EXCEPTION_IS_INT) ? DELIVERY_SOFTWARE : DELIVERY_EXCEPTION;
     Entry entry = NO_ENTRY;
     if (kind == DELIVERY_SOFTWARE) {
-        /* INT n, INT3 and INTO end their block and have retired.  Unicorn has moved EIP behind them, and a fault
-         * during delivery must find it at the instruction. */
+        /* INT n, INT3 and INTO have retired.  Unicorn has moved EIP behind them, and a fault during delivery must find
+         * it at the instruction.  INTO does not end its block. */
         void *tb = current_block(core);
-        const BlockCosts *costs = tb && core->timing ? timing_of_block(core, tb) : NULL;
-        entry = costs ? costs->last : NO_ENTRY;
         if (tb) {
             uint64_t base = FIELD(uint64_t, core->env, ENV_SEGS + SEG_CS * SEG_SIZE + SEG_BASE);
-            FIELD(uint64_t, core->env, ENV_EIP) = (uint32_t)(last_pc_of_block(tb) - base);
+            int number = number_of_instruction_before(tb, linear_eip(core));
+            FIELD(uint64_t, core->env, ENV_EIP) = (uint32_t)(pc_of_instruction(tb, number) - base);
+            entry = core->timing ? timing_entry(core, tb, number) : NO_ENTRY;
         }
         take_back_unexecuted(core, linear_eip(core), true);
         record_delivery(core, kind, vector, 0);

@@ -30,8 +30,7 @@
 static struct {
     Core *core;
     void *tb;
-    void *icount_op; /* the movi that receives the block's length in ticks */
-    void *retired_op; /* the one that receives its length in instructions, with a timing model */
+    void *icount_op; /* the movi that receives the block's length */
     void *slow, *resume;
 } block;
 
@@ -78,6 +77,14 @@ void emit_call(void *tcg, const void *function, const void *pointer, uint32_t nu
     free_temp(tcg, second);
 }
 
+static void emit_id(void *tcg, uintptr_t env_arg)
+{
+    uintptr_t id = lib.const_i32(tcg, (int32_t)block_id(block.core, block.tb));
+    lib.op3(tcg, OPC_ST_I32, (uintptr_t)temp_of(tcg, id), env_arg,
+            (uintptr_t)((intptr_t)CPU_ICOUNT_EXTRA - X86CPU_ENV));
+    free_temp(tcg, id);
+}
+
 static void emit_prologue(void *tcg)
 {
     Core *core = block.core;
@@ -85,11 +92,8 @@ static void emit_prologue(void *tcg)
     uintptr_t env = FIELD(uintptr_t, tcg, TCG_CPU_ENV);
     uintptr_t env_arg = (uintptr_t)temp_of(tcg, env);
 
-    uintptr_t id = lib.const_i32(tcg, (int32_t)block_id(core, block.tb));
-    lib.op3(tcg, OPC_ST_I32, (uintptr_t)temp_of(tcg, id), env_arg,
-            (uintptr_t)((intptr_t)CPU_ICOUNT_EXTRA - X86CPU_ENV));
-    free_temp(tcg, id);
-
+    if (!core->timing)
+        emit_id(tcg, env_arg);
     uintptr_t left = new_i64(tcg), left_arg = (uintptr_t)temp_of(tcg, left);
     intptr_t left_offset = (intptr_t)CPU_ICOUNT_BUDGET - X86CPU_ENV;
     lib.op3(tcg, OPC_LD_I64, left_arg, env_arg, (uintptr_t)left_offset);
@@ -97,27 +101,26 @@ static void emit_prologue(void *tcg)
     block.icount_op = last_op(tcg);
     lib.op3(tcg, OPC_SUB_I64, left_arg, left_arg, (uintptr_t)temp_of(tcg, icount));
     free_temp(tcg, icount);
+    if (core->timing)
+        timing_emit_arrival(tcg, left_arg);
     lib.op3(tcg, OPC_ST_I64, left_arg, env_arg, (uintptr_t)left_offset);
 
-    if (core->timing) {
-        uintptr_t retired = const_pointer(tcg, &core->retired);
-        block.retired_op = emit_addition(tcg, retired, 0, 0);
-        free_temp(tcg, retired);
-    }
     block.slow = lib.new_label(tcg);
     block.resume = lib.new_label(tcg);
     lib.brcondi_i64(tcg, TCG_COND_LT, left, 0, block.slow);
     free_temp(tcg, left);
     label_set(tcg, block.resume);
+    if (core->timing)
+        timing_emit_end(tcg);
     FIELD(int, tcg, TCG_NB_OPS) = ops_before + PORTABLE_START_OPS;
 }
 
 /* What the prologue takes from the countdown: a block with a breakpoint always takes it past zero. */
 static int64_t block_charge(const Core *core, const void *tb)
 {
+    int64_t watched = block_is_watched(core, tb) ? (int64_t)1 << 60 : 0;
     int icount = FIELD(uint16_t, tb, TB_ICOUNT);
-    int64_t ticks = core->timing ? timing_cycles_between(core, tb, 0, icount) : icount;
-    return ticks + (block_is_watched(core, tb) ? (int64_t)1 << 60 : 0);
+    return watched + (core->timing ? ticks_word(core, timing_of_whole_block(core, tb)) - icount : icount);
 }
 
 /* Called by translated code when the countdown has passed zero; jumps back to the main loop unless the block may run.
@@ -126,14 +129,18 @@ static void block_slow(void *uc, uint32_t id)
 {
     Core *core = core_of_uc(uc);
     void *tb = block_of(core, id);
-    int icount = FIELD(uint16_t, tb, TB_ICOUNT);
-    charge(core, -block_charge(core, tb));
-    core->retired -= core->timing ? icount : 0;
+    int64_t arrival = core->timing ? timing_arrival(core, tb) : 0;
+    set_current_block(core, tb); /* with a timing model not done yet */
+    *core->left += block_charge(core, tb);
+    charge(core, -arrival);
     /* Translated code runs on from block to block without storing EIP; the flags are stored at every block's end. */
     FIELD(uint64_t, core->env, ENV_EIP) = (uint32_t)(FIELD(uint64_t, tb, TB_PC) - FIELD(uint64_t, tb, TB_CS_BASE));
     BlockDecision decision = block_decide(core, tb);
     if (decision == BLOCK_RUN) {
-        charge_instructions(core, tb, 0, icount);
+        if (core->timing && core->hold)
+            timing_begin_piece(core, tb);
+        charge(core, arrival);
+        charge_instructions(core, tb, 0, FIELD(uint16_t, tb, TB_ICOUNT));
         return;
     }
     if (decision == BLOCK_TRAP)
@@ -155,10 +162,12 @@ static void check_exit_request(void *tcg)
         memory_translate_access(core, block.tb);
 }
 
-/* In front of a call of `function`, one of ours that may not return, with the same arguments. */
-static void emit_task_call(void *tcg, void *function, int nargs, void **args)
+/* In front of a call of `function`, one of ours, which may not return, with the same arguments. */
+static void emit_call_before(void *tcg, void *function, int nargs, void **args)
 {
+    Core *core = core_of_uc(FIELD(void *, tcg, TCG_UC));
     const void *before = task_helper_before(function);
+    before = before ? before : timing_segment_helper(core, function);
     if (!before)
         return;
     lib.gen_call(tcg, function, NULL, nargs, args);
@@ -177,7 +186,7 @@ static void gen_call(void *tcg, void *function, void *ret, int nargs, void **arg
             emit_prologue(tcg);
         return;
     }
-    emit_task_call(tcg, function, nargs, args);
+    emit_call_before(tcg, function, nargs, args);
     lib.gen_call(tcg, function, ret, nargs, args);
     const void *ours = our_helper(function);
     if (ours)
@@ -202,7 +211,7 @@ static void gen_block(void *cpu, void *tb, int max_insns)
     block.core = NULL;
     if (core->timing && block.icount_op) {
         timing_translate(core, tb);
-        FIELD(uintptr_t, block.retired_op, OP_ARGS + sizeof(uintptr_t)) = FIELD(uint16_t, tb, TB_ICOUNT);
+        timing_complete_arrival(core, tb);
     }
     fix_translation(core, tb);
     if (core->memory && block.icount_op)

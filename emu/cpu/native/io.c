@@ -76,6 +76,15 @@ void end_access(Core *core)
 
 /* ---- ports ------------------------------------------------------------------------------------------------------- */
 
+/* Without a timing model the wait is no instruction's; with one, it is a part of what the instruction takes. */
+static void wait_for_bus(Core *core)
+{
+    if (core->timing)
+        charge(core, core->io_ticks);
+    else
+        skip_ticks(core, core->io_ticks);
+}
+
 uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc)
 {
     begin_access(core, host_pc);
@@ -86,7 +95,7 @@ uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc)
     } else {
         if (core->memory)
             memory_port_access(core);
-        skip_ticks(core, core->io_ticks);
+        wait_for_bus(core);
         const void *item = window_next_item(core, port & 0xffff, size, false);
         if (item) {
             memcpy(&value, item, size);
@@ -108,7 +117,7 @@ void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t ho
     if (!replay(core)) {
         if (core->memory)
             memory_port_access(core);
-        skip_ticks(core, core->io_ticks);
+        wait_for_bus(core);
         void *item = window_next_item(core, port & 0xffff, size, true);
         if (item) {
             memcpy(item, &value, size);

@@ -65,6 +65,7 @@ enum {
     ENV_IDT = 400,
     ENV_CR = 424, /* 8 bytes each */
     ENV_EFER = 592,
+    ENV_FPUC = 610,
     ENV_MXCSR = 816,
     ENV_SYSENTER_CS = 4800,
     ENV_SYSENTER_ESP = 4808,
@@ -104,6 +105,7 @@ enum {
     TCG_OPS = 29576, /* QTAILQ_HEAD(, TCGOp) */
     TCG_CPU_ENV = 39152,
     TCG_UC = 39280,
+    TCG_CC_DST = 39288, /* where the temporary of the flags' result is */
     TCG_REGISTERS = 39320, /* 8 bytes each: where the temporaries of eax, ecx, ... are */
     TCG_SEG_BASES = 39768, /* 8 bytes each: where the temporaries of es, cs, ss, ds, fs, gs bases are */
 };
@@ -115,11 +117,16 @@ enum {
     OPC_CALL = 2,
     OPC_BR = 3,
     OPC_ST_I32 = 16,
+    OPC_MULU2_I32 = 41,
+    OPC_MULS2_I32 = 42,
+    OPC_LD32S_I64 = 72,
     OPC_LD_I64 = 73,
     OPC_ST_I64 = 77,
     OPC_ADD_I64 = 78,
     OPC_SUB_I64 = 79,
     OPC_MOV_I64 = 63,
+    OPC_MUL_I64 = 80,
+    OPC_AND_I64 = 87,
     OPC_DEPOSIT_I64 = 95,
     OPC_BRCOND_I64 = 103,
     OPC_EXT32U_I64 = 109,

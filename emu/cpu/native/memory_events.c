@@ -7,7 +7,20 @@
 #define CR0_PAGING (1u << 31)
 enum { USER_MMU = 1, FAULT_WRITE = 2, FAULT_USER = 4 };
 
-static inline int64_t now_at(const Core *core, uint32_t how) { return block_ticks(core) - (how >> HOW_REST); }
+static int instruction_at(void *tb, uintptr_t ra) { return find_instruction(tb, ra - GETPC_ADJ, 0); }
+
+/* A piece of a block that was cut may take other clocks than the call was told. */
+static int64_t rest_of_piece(const Core *core, uintptr_t ra, int64_t told)
+{
+    void *tb = current_block(core);
+    return tb ? ticks_to_end(core, tb, instruction_at(tb, ra), told) : told;
+}
+
+static inline int64_t now_at(const Core *core, uint32_t how, uintptr_t ra)
+{
+    int64_t rest = how >> HOW_REST;
+    return block_ticks(core) - (__builtin_expect(core->hold != 0, false) ? rest_of_piece(core, ra, rest) : rest);
+}
 
 static uint64_t data_events(const MemoryEvents *events)
 {
@@ -30,15 +43,15 @@ static void tell(MemoryEvents *events, uint32_t linear, uint32_t size, MemoryKin
 
 /* Most calls: nothing but the access, and mostly the filter knows it. */
 static inline __attribute__((always_inline)) void quick(MemoryEvents *events, uint32_t linear, uint32_t how,
-                                                        uint32_t size, MemoryKind kind, uint32_t user)
+                                                        uint32_t size, MemoryKind kind, uint32_t user, uintptr_t ra)
 {
     MemoryModel *model = &events->model;
     (&model->counters.reads)[kind]++;
     int64_t clocks;
     if (__builtin_expect(!memory_model_filter(model, linear, size, kind, user), false))
-        clocks = memory_model_look(model, linear, size, kind, user, now_at(events->core, how));
+        clocks = memory_model_look(model, linear, size, kind, user, now_at(events->core, how, ra));
     else if (kind == MEMORY_WRITE && model->writes_through)
-        clocks = memory_model_write_through(model, size, now_at(events->core, how));
+        clocks = memory_model_write_through(model, size, now_at(events->core, how, ra));
     else
         return;
     charge(events->core, clocks);
@@ -47,7 +60,7 @@ static inline __attribute__((always_inline)) void quick(MemoryEvents *events, ui
 #define QUICK(name, size, kind, user)                                                                                 \
     static void name(MemoryEvents *events, uint64_t linear, uint32_t how)                                             \
     {                                                                                                                 \
-        quick(events, (uint32_t)linear, how, size, kind, user);                                                       \
+        quick(events, (uint32_t)linear, how, size, kind, user, (uintptr_t)__builtin_return_address(0));               \
     }
 #define QUICK_KINDS(size)                                                                                             \
     QUICK(read_##size, size, MEMORY_READ, 0)                                                                          \
@@ -85,23 +98,24 @@ static bool was_made(MemoryEvents *events)
 
 void memory_any_access(MemoryEvents *events, uint64_t linear, uint32_t how)
 {
+    uintptr_t ra = (uintptr_t)__builtin_return_address(0);
     if (how & HOW_FIRST)
-        begin_instruction(events, (uintptr_t)__builtin_return_address(0));
+        begin_instruction(events, ra);
     if (was_made(events))
         return;
     uint32_t flags = (how & HOW_USER ? MEMORY_USER : 0) | (how & HOW_LOCKED ? MEMORY_LOCKED : 0);
     tell(events, (uint32_t)linear, how & HOW_SIZE, how & HOW_WRITE ? MEMORY_WRITE : MEMORY_READ, flags,
-         now_at(events->core, how));
+         now_at(events->core, how, ra));
 }
 
 /* INS stores first to see a fault before it reads the port: no processor does. */
 void memory_no_access(MemoryEvents *events, uint64_t linear, uint32_t how) {}
 
-static int instruction_at(void *tb, uintptr_t ra) { return find_instruction(tb, ra - GETPC_ADJ, 0); }
-
 static int64_t helper_rest(Core *core, void *tb, uintptr_t ra)
 {
     MemoryEvents *events = core->memory;
+    if (core->hold)
+        return rest_of_piece(core, ra, 0);
     if (ra != events->helper_ra) {
         int number = instruction_at(tb, ra), count = FIELD(uint16_t, tb, TB_ICOUNT);
         events->helper_ra = ra;
@@ -130,32 +144,33 @@ void memory_helper_access(Core *core, uint32_t linear, int size, bool writes, in
 
 /* ---- code -------------------------------------------------------------------------------------------------------- */
 
-static inline void enter_line(MemoryEvents *events, uint32_t line, uint32_t how)
+static inline void enter_line(MemoryEvents *events, uint32_t line, uint32_t how, uintptr_t ra)
 {
     uint32_t linear = line << events->fetch_shift, flags = how & HOW_USER ? MEMORY_USER : 0;
     events->line = line;
     if (__builtin_expect(events->record != NULL, false))
-        tell(events, linear, events->fetch_bytes, MEMORY_FETCH, flags, now_at(events->core, how));
+        tell(events, linear, events->fetch_bytes, MEMORY_FETCH, flags, now_at(events->core, how, ra));
     else
-        quick(events, linear, how, events->fetch_bytes, MEMORY_FETCH, flags);
+        quick(events, linear, how, events->fetch_bytes, MEMORY_FETCH, flags, ra);
 }
 
 void memory_fetch_line(MemoryEvents *events, uint64_t linear, uint32_t how)
 {
-    enter_line(events, (uint32_t)linear >> events->fetch_shift, how);
+    enter_line(events, (uint32_t)linear >> events->fetch_shift, how, (uintptr_t)__builtin_return_address(0));
 }
 
 void memory_fetch_block(MemoryEvents *events, uint64_t where, uint32_t how)
 {
     uint32_t pc = (uint32_t)where, bytes = where >> 32 & 0xffff, repeat = (uint32_t)(where >> 48);
     uint32_t shift = events->fetch_shift, line = pc >> shift, last = (pc + (how & HOW_SIZE) - 1) >> shift;
+    uintptr_t ra = (uintptr_t)__builtin_return_address(0);
     bool falls_through = pc == events->next || pc == events->repeat;
     events->next = pc + bytes;
     events->repeat = repeat ? pc + repeat - 1 : events->next;
     if (!falls_through)
-        enter_line(events, line, how);
+        enter_line(events, line, how, ra);
     while ((int32_t)(last - events->line) > 0)
-        enter_line(events, events->line + 1, how);
+        enter_line(events, events->line + 1, how, ra);
 }
 
 /* What an instruction in `tb` that is left, to be executed again, has done. */
@@ -239,7 +254,8 @@ void memory_invlpg(Core *core, uint32_t linear)
 void memory_cache_flush(MemoryEvents *events, uint64_t writes_back, uint32_t how)
 {
     begin_event(events);
-    int64_t now = now_at(events->core, how), clocks = memory_model_flush_cache(&events->model, writes_back, now);
+    uintptr_t ra = (uintptr_t)__builtin_return_address(0);
+    int64_t now = now_at(events->core, how, ra), clocks = memory_model_flush_cache(&events->model, writes_back, now);
     charge(events->core, clocks);
     if (events->record)
         memory_note(events, TRACE_FLUSH_CACHE, 0, (uint32_t)writes_back, 0, 0, now, clocks);

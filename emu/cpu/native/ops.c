@@ -38,3 +38,13 @@ void move_emitted(void *tcg, void *last, void *place)
         place = op;
     }
 }
+
+bool is_in_instruction(const void *op) { return op && FIELD(uint8_t, op, OP_OPCODE) != OPC_INSN_START; }
+
+void *op_of_kind(const void *op, int kind)
+{
+    do
+        op = next_op(op);
+    while (is_in_instruction(op) && FIELD(uint8_t, op, OP_OPCODE) != kind);
+    return is_in_instruction(op) ? (void *)op : NULL;
+}

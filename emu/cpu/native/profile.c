@@ -36,7 +36,12 @@ static void step(Site *site, uint32_t rest)
     Core *core = site->core;
     Profile *profile = core->profile;
     const Site *last = profile->last;
-    bool executed = settle(core, block_ticks(core) - (rest >> REST_BITS), block_instructions(core) - (rest & REST_MASK));
+    int64_t ticks = rest >> REST_BITS;
+    if (__builtin_expect(core->hold != 0, false)) {
+        void *tb = current_block(core);
+        ticks = tb ? ticks_to_end(core, tb, find_instruction(tb, 0, site->pc), ticks) : ticks;
+    }
+    bool executed = settle(core, block_ticks(core) - ticks, block_instructions(core) - (rest & REST_MASK));
     if (executed && last->kind != SITE_PLAIN)
         profile_passed(core, last, site);
     profile->last = site;

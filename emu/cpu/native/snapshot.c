@@ -9,6 +9,9 @@
 
 typedef struct {
     int64_t ticks, deadline, hold, poll_at, idle, retired, tsc_offset;
+    uint32_t branch_mark; /* with a timing model, these: */
+    Sequence sequence;
+    int64_t repeats;
     bool attention, replaying, interrupt_line, nmi_pending, halted, stop_requested;
     uint32_t replay_value, interrupt_request, next_cflags;
     uint8_t debug_hits;
@@ -66,7 +69,12 @@ PyObject *core_save_state(Core *core, PyObject *unused)
     state->hold = core->hold;
     state->poll_at = core->poll_at;
     state->idle = core->idle;
-    state->retired = core->retired;
+    state->retired = block_instructions(core);
+    if (core->timing) {
+        state->branch_mark = timing_mark(core);
+        state->sequence = core->timing->sequence;
+        state->repeats = core->timing->repeats;
+    }
     state->tsc_offset = core->tsc_offset;
     state->attention = core->attention;
     state->replaying = core->replaying;
@@ -151,6 +159,12 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     core->poll_at = state->poll_at;
     core->idle = state->idle;
     core->retired = state->retired;
+    if (core->timing) {
+        timing_set_mark(core, state->branch_mark);
+        core->timing->sequence = state->sequence;
+        core->timing->piece = 0;
+        core->timing->repeats = state->repeats;
+    }
     core->tsc_offset = state->tsc_offset;
     core->attention = state->attention;
     core->replaying = state->replaying;

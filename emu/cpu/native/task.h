@@ -43,6 +43,7 @@ static inline uint32_t descriptor_limit(const Descriptor *d)
 
 /* tasks.c */
 bool descriptor_load(Core *core, uint32_t selector, Descriptor *found); /* false: beyond its table */
+uint32_t descriptor_peek(Core *core, uint32_t selector, uintptr_t ra); /* the upper half, unseen by watches; 0: none */
 
 /* task_switch.c */
 typedef enum { SWITCH_BY_JMP, SWITCH_BY_IRET, SWITCH_BY_CALL } SwitchKind; /* CALL: also interrupts and exceptions */

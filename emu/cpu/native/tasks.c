@@ -40,6 +40,13 @@ static uint32_t peek(Core *core, uint64_t at, uintptr_t ra)
         core->env, (uint32_t)at, (uint32_t)processor_mmu_index(core), ra);
 }
 
+uint32_t descriptor_peek(Core *core, uint32_t selector, uintptr_t ra)
+{
+    uint64_t at;
+    bool found = selector & SELECTOR_NULL && find_descriptor(core->env, selector, &at);
+    return found ? peek(core, at + GATE_UPPER, ra) : 0;
+}
+
 static uint32_t cpl_of(const Core *core) { return FIELD(uint32_t, core->env, ENV_HFLAGS) & HF_CPL; }
 static uint32_t dpl_of(uint32_t upper) { return upper >> DESC_DPL_BIT & 3; }
 
@@ -47,10 +54,9 @@ static uint32_t dpl_of(uint32_t upper) { return upper >> DESC_DPL_BIT & 3; }
 
 static bool leads_to_task(Core *core, uint32_t selector, uintptr_t ra)
 {
-    uint64_t at;
-    if (!(selector & SELECTOR_NULL) || !find_descriptor(core->env, selector, &at))
-        return false;
-    uint32_t kind = peek(core, at + GATE_UPPER, ra) & DESC_KIND;
+    uint32_t upper = descriptor_peek(core, selector, ra), kind = upper & DESC_KIND;
+    if (core->timing)
+        timing_note_target(core, upper);
     return kind == DESC_TASK_GATE || (kind & ~(uint32_t)DESC_TSS_32) == DESC_TSS;
 }
 
@@ -74,18 +80,24 @@ static void go_to_task(Core *core, uint32_t selector, SwitchKind kind, uint32_t 
 {
     if (!leads_to_task(core, selector, ra))
         return;
+    const void *tb = current_block(core);
+    Privilege before = timing_privilege(core);
     lib.restore_state(core->cpu, ra, false); /* EIP and flags, from here on */
     Descriptor found;
     descriptor_load(core, selector, &found);
     if (dpl_of(found.upper) < cpl_of(core) || dpl_of(found.upper) < (selector & 3))
         task_fault(core, GENERAL_PROTECTION, selector, false);
-    if ((found.upper & DESC_KIND) == DESC_TASK_GATE) {
+    TaskCause cause = (found.upper & DESC_KIND) == DESC_TASK_GATE ? TASK_BY_GATE : TASK_BY_TSS;
+    if (cause == TASK_BY_GATE) {
         if (!(found.upper & DESC_PRESENT))
             task_fault(core, NOT_PRESENT, selector, false);
         selector = found.lower >> 16;
     }
     load_available_tss(core, selector, &found, false);
-    if (task_switch(core, selector, &found, kind, next_eip, false))
+    bool trap = task_switch(core, selector, &found, kind, next_eip, false);
+    if (core->timing)
+        timing_charge_task(core, tb, cause, before);
+    if (trap)
         task_trap(core);
     leave_block(core);
 }
@@ -117,7 +129,11 @@ static void before_return(void *env, int size, int next_eip)
         task_fault(core, INVALID_TSS, selector, false);
     if (!(tss.upper & DESC_PRESENT))
         task_fault(core, NOT_PRESENT, selector, false);
+    const void *tb = current_block(core);
+    Privilege before = timing_privilege(core);
     bool trap = task_switch(core, selector, &tss, SWITCH_BY_IRET, (uint32_t)next_eip, false);
+    if (core->timing)
+        timing_charge_task(core, tb, TASK_BY_IRET, before);
     FIELD(uint32_t, env, ENV_HFLAGS2) &= ~(uint32_t)HF2_NMI;
     if (trap)
         task_trap(core);
