@@ -47,7 +47,7 @@ from instruction_decoding import Decoded, decode
 from instruction_tables import Absent, Tables
 from instruction_trace import Event, Step
 
-LINE_BYTES = 16
+LINE_BYTES, UNKNOWN_CLOCKS = 16, 1
 NEAR_BRANCHES = frozenset(("Jcc", "JCXZ", "LOOP", "LOOPE", "LOOPNE", "JMP", "CALL", "RET"))
 
 
@@ -121,6 +121,9 @@ class _Clock:
             # Its iterations only; what is not theirs comes with the rest.
             once, twice = (self._figure(step._replace(count=count), instruction) for count in (2, 3))
             return step.count * (twice - once)
+        if not self.tables.knows(instruction.mnemonic):
+            self.before, self.in_u, self.branched, self.refill = _Before((instruction,)), None, False, 0
+            return UNKNOWN_CLOCKS
         if self.processor == "pentium":
             return self._on_two_pipes(step, instruction)
         clocks = self._figure(step, instruction) + self._address(instruction) + self._arrival(step, instruction)

@@ -203,7 +203,7 @@ class _Recorder:
             vector = {"INT3": 3, "INTO": 4}.get(name, step.code[-1])
             entered = any(
                 it.kind is DeliveryKind.SOFTWARE and it.at == self.cpu.instructions and it.vector == vector
-                for it in self.cpu.deliveries[-1:]
+                for it in self.cpu.deliveries[-3:]
             )
             return self._gate(vector, before) if entered else ""
         if step.mode != "protected":
