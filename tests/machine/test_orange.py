@@ -15,7 +15,6 @@ from hillemu.cli import main
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.stop import StopReason
-from hillemu.kernel.mm.bitmap import Bitmap
 from hillemu.kernel.options import KernelOptions
 from hillemu.kernel.power import FAILED
 from hillemu.kernel.profiles.orange.calls import FUNCTIONS
@@ -339,18 +338,6 @@ def test_words_of_the_command_line_are_not_known() -> None:
     machine.load_kernel(profile="orange", append="tests=off")
     run(machine)
     assert kernel_of(machine).reports == ["command line: 'tests=off' is not known"]
-
-
-def test_parts_that_this_kernel_has_no_place_for_are_told() -> None:
-    machine = Machine(mem="32M")
-    machine.load_kernel(
-        profile="orange", options=KernelOptions(frame_allocator=Bitmap.for_zone, oom=lambda spaces: next(iter(spaces)))
-    )
-    assert run(machine).reason is StopReason.POWER_OFF
-    assert kernel_of(machine).reports == [
-        "options: profile orange has no use for frame_allocator",
-        "options: profile orange has no use for oom",
-    ]
 
 
 def test_on_boot_is_called_when_taskc_is_through() -> None:

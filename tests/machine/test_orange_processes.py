@@ -9,11 +9,14 @@ from machine_outcome import outcome
 from orange_programs import EXIT, STATUS, WAIT, kernel_of, orange_with, run, said, spoken
 
 from hillemu.emu.stop import StopReason
+from hillemu.kernel.mm.protection import PROT_READ, PROT_WRITE
 from hillemu.kernel.profiles.orange.check import check
 from hillemu.kernel.profiles.orange.layout import PROCESSES
 from hillemu.kernel.profiles.orange.memory_manager import FREE_FRAMES
 from hillemu.kernel.profiles.orange.pf_list import PageType
 from hillemu.kernel.profiles.orange.process import PID
+from hillemu.kernel.profiles.orange.processes import areas_of
+from hillemu.kernel.program_file import ProgramFile, Segment
 
 # ---- row O4: fork
 
@@ -129,6 +132,103 @@ def test_children_of_children_and_those_that_nobody_waits_for(tmp_path: Path) ->
         "grandchild: 3",
         "700",
         "kernel: prog[2] exited with code 0",
+    ]
+
+
+def test_a_child_that_has_lost_its_parent_has_parent_0_and_zombies_of_the_dead_are_gone(tmp_path: Path) -> None:
+    body = """
+        system_call SYS_FORK
+        test eax, eax
+        jz zombie
+        system_call SYS_YIELD                   # it ends, and nobody asks for its status
+        system_call SYS_FORK
+        test eax, eax
+        jz orphan
+        system_call SYS_EXIT, 0
+    orphan:
+        system_call SYS_YIELD
+        system_call 64
+        tell "parent: "
+        call tell_hex
+    zombie:
+        system_call SYS_EXIT, 0
+    """
+    machine = orange_with({"prog": body}, tmp_path)
+    assert spoken(machine) == [
+        "kernel: prog[1] exited with code 0",
+        "parent: 0",
+        "kernel: prog[3] exited with code 0",
+    ]
+    assert kernel_of(machine).processes.by_pid == {}
+
+
+def test_waitpid_waits_for_the_child_that_it_names(tmp_path: Path) -> None:
+    body = f"""
+        system_call SYS_FORK
+        test eax, eax
+        jz slow
+        mov [wanted], eax
+        system_call SYS_FORK
+        test eax, eax
+        jz quick
+        system_call SYS_WAITPID, [wanted], 0, 0
+        call tell_hex
+        system_call SYS_WAITPID, -1, 0, 1       # WNOHANG: the quick one is a zombie by now
+        call tell_hex
+        {EXIT}
+    slow:
+        system_call SYS_YIELD
+        system_call SYS_YIELD
+        system_call SYS_YIELD
+        tell "slow\\n"
+        {EXIT}
+    quick:
+        tell "quick\\n"
+        {EXIT}
+        .bss
+        wanted: .space 4
+        .text
+    """
+    assert said(tmp_path, body) == ["quick", "slow", "2", "3", "kernel: prog[1] exited with code 0"]
+
+
+def test_a_new_process_does_not_get_a_dead_one_s_coprocessor_registers(tmp_path: Path) -> None:
+    body = f"""
+        mov dword ptr [rounds], 2
+    1:  system_call SYS_FORK
+        test eax, eax
+        jz child
+        {WAIT}
+        dec dword ptr [rounds]
+        jnz 1b
+        {EXIT}
+    child:
+        fnstenv [environment]
+        movzx eax, word ptr [environment + 8]   # tags: all registers are empty
+        call tell_hex
+        fldpi
+        fldpi
+        {EXIT}
+        {STATUS}
+        .bss
+        rounds: .space 4
+        environment: .space 28
+        .text
+    """
+    assert said(tmp_path, body)[:2] == ["FFFF", "FFFF"]
+
+
+def test_pages_that_two_segments_share_may_be_written_if_one_of_them_may() -> None:
+    segments = (
+        Segment(0x40000000, 0, 0x1800, 0x1800, PROT_READ),
+        Segment(0x40001800, 0, 0x100, 0x1000, PROT_READ | PROT_WRITE),
+        Segment(0x40002900, 0, 0x100, 0x1000, PROT_READ),
+    )
+    assert areas_of(ProgramFile(0x40000000, segments)) == [
+        (0x40000000, 1, False),
+        (0x40001000, 2, True),
+        (0x40003000, 1, False),
+        (0xBFFFC000, 4, True),
     ]
 
 

@@ -43,8 +43,6 @@ from hillemu.kernel.trap_frame import describe as registers_of
 LOW_MEMORY_END = 0xA0000
 """The kernel's image lies below."""
 _IRQS = 16
-_PARTS_OF_OTHERS = ("frame_allocator", "page_replacement", "oom", "debug")
-"""What else a user may bring; the document's memory management has no place for these."""
 
 
 class OrangeKernel:
@@ -147,9 +145,6 @@ class OrangeKernel:
         self.log("orange: a kernel whose memory management is Python")
         for word in self.handoff.arguments.split():
             self.report(f"command line: {word!r} is not known")
-        for part in _PARTS_OF_OTHERS:
-            if getattr(self.options, part) != KernelOptions._field_defaults[part]:
-                self.report(f"options: profile orange has no use for {part}")
         tables = tables_for(max(one.end for one in read_memory_info(guest.memory)))
         self.mm = mm = MemoryManager.init_mm(
             guest.memory, PhysAddr(self.symbols["mm"]), flush_tlb=guest.flush_tlb, log=self.log, report=self.report
