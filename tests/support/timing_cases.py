@@ -131,7 +131,7 @@ def _case(path: Path, name: str, line: int, lines: list[tuple[int, str]]) -> Cas
     parts: list[list[str]] = [[]]
     for number, text in lines:
         if (words := text.split())[0] in PROCESSORS:
-            clocks[words[0]] = _clocks(f"{path.name}:{number}", text.removeprefix(words[0]))
+            clocks[words[0]] = clocks_of(f"{path.name}:{number}", text.removeprefix(words[0]))
         elif text.strip() == "--":
             parts.append([])
         else:
@@ -143,7 +143,7 @@ def _case(path: Path, name: str, line: int, lines: list[tuple[int, str]]) -> Cas
     return Case(name, line, clocks, before, measured, after)
 
 
-def _clocks(place: str, text: str) -> int:
+def clocks_of(place: str, text: str) -> int:
     """The number at the beginning: ``7 + 2 * 3 = 13``, then two blanks and words, or ``5`` alone."""
     arithmetic, _, answer = text.strip().partition("  ")[0].partition("=")
     if not set(arithmetic) <= set("0123456789+-*() "):

@@ -1,0 +1,65 @@
+"""Guests take the cycles of the reference, instruction for instruction: loops, the demo, and kernels in C that use
+rings, virtual-8086 mode, tasks, paging, the x87 and code that changes itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from instruction_recording import record
+from instruction_trace import Event
+from timing_comparison import difference_of
+
+from hillemu import Machine
+from hillemu.boot.assembler import assemble_file
+from hillemu.boot.images import SOURCES
+
+IS_LONG = os.environ.get("HILLEMU_LONG") == "1"
+PROCESSORS = ("i386", "i486", "pentium")
+STEPS = 250_000 if IS_LONG else 1_500
+"""For each guest and processor."""
+LOOPS = ("sieve", "fib", "word_copy", "list_chase", "arithmetic", "rep_movsd")
+KERNELS = ("ring3", "vm86", "task_switch", "paging", "self_modifying", "strings", "fpu", "segments", "call_gate")
+
+
+def compare(machine: Machine, processor: str, steps: int = STEPS) -> int:
+    """Compare so many steps from here on; how many faults and interrupts were among them."""
+    pc = machine._pc
+    recording = record(SimpleNamespace(processor=pc.processor, pc=pc, memory=pc.memory, word=pc.memory.u32), steps)
+    assert not difference_of(recording, processor)
+    assert len(recording.entries) >= min(steps, 400) or IS_LONG
+    return sum(isinstance(entry, Event) for entry in recording.entries)
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+@pytest.mark.parametrize("loop", LOOPS if IS_LONG else LOOPS[:2])
+def test_a_loop_takes_the_cycles_of_the_reference(loop: str, processor: str, root: Path, tmp_path: Path) -> None:
+    image = tmp_path / "loop.elf"
+    source = root / "bench" / "guests" / f"{loop}.s"
+    image.write_bytes(assemble_file(source, include_paths=[SOURCES], defines={"REPEATS": 100}).data)
+    machine = Machine(mem="32M", timing=f"{processor}-nomem")
+    machine.load(str(image))
+    machine.run(until="<")
+    compare(machine, processor)
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_the_demo_takes_the_cycles_of_the_reference(processor: str) -> None:
+    machine = Machine(mem="8M", timing=f"{processor}-nomem")
+    machine.load_demo()
+    compare(machine, processor)
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+@pytest.mark.parametrize("guest", KERNELS if IS_LONG else KERNELS[:2])
+def test_a_kernel_takes_the_cycles_of_the_reference(
+    guest: str, processor: str, tmp_path: Path, gcc_m32: str, image_of: Callable[[str], Path]
+) -> None:
+    machine = Machine(mem="32M", timing=f"{processor}-nomem")
+    machine.load(str(image_of(guest)))
+    machine.run(max_insns=20_000)
+    compare(machine, processor)
