@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hillemu.boot.image import Loaded
     from hillemu.emu.pc import Pc
-    from hillemu.inspection.multiboot_values import MultibootInfo
+    from hillemu.inspection.multiboot.values import MultibootInfo
     from hillemu.inspection.sight import Sight
     from hillemu.inspection.spaces import AddressSpace, Paging
     from hillemu.inspection.structs.reading import Source
@@ -179,7 +179,7 @@ class Looking:
 
     def multiboot_at(self, address: int, *, version: int = 1) -> MultibootInfo:
         """The Multiboot information of `version` 1 or 2 at physical `address`; `UserMistake` for another version."""
-        from hillemu.inspection.tables_multiboot import read_multiboot
+        from hillemu.inspection.multiboot.information import read_multiboot
 
         if version not in (1, 2):
             raise UserMistake(f"version={version}: Multiboot has versions 1 and 2")

@@ -13,7 +13,7 @@ from hillemu.similar_names import alike_or_all
 
 if TYPE_CHECKING:
     from hillemu.emu.i386.control import Rights
-    from hillemu.inspection.findings import Finding
+    from hillemu.inspection.lint.findings import Finding
     from hillemu.inspection.spaces import Paging
 
 T = TypeVar("T")

@@ -21,6 +21,9 @@
 
 Everything only looks.  A `Capture` answers all of it without the machine, except `lint`'s questions about descriptor
 tables, which it was told when it was made.
+
+What else is here: `lint` and its rules, `structs` (C types), `multiboot`, `views` (`hillemu inspect`), the descriptor
+tables in `tables` and the TSS in `tables_tss`.
 """
 
 from __future__ import annotations

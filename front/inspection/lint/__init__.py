@@ -36,18 +36,23 @@ from typing import NamedTuple
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.i386.control import PagingMode
 from hillemu.emu.i386.spaces import Tables
-from hillemu.inspection.findings import Finding, Findings, Severity
-from hillemu.inspection.rules_entries import large_without_pse, reserved_bits_set, rights_conflicts, table_outside_ram
-from hillemu.inspection.rules_frames import aliases, outside_ram
-from hillemu.inspection.rules_rights import global_user, user_kernel_pages, writable_executable, write_protect_off
-from hillemu.inspection.rules_tables import (
+from hillemu.inspection.lint.findings import Finding, Findings, Severity
+from hillemu.inspection.lint.rules_entries import (
+    large_without_pse,
+    reserved_bits_set,
+    rights_conflicts,
+    table_outside_ram,
+)
+from hillemu.inspection.lint.rules_frames import aliases, outside_ram
+from hillemu.inspection.lint.rules_rights import global_user, user_kernel_pages, writable_executable, write_protect_off
+from hillemu.inspection.lint.rules_tables import (
     recursive_maps,
     shared_tables,
     tables_for_user,
     tables_writable,
     unreachable_tables,
 )
-from hillemu.inspection.subject import Spot, Subject, kernel_range
+from hillemu.inspection.lint.subject import Spot, Subject, kernel_range
 from hillemu.inspection.surroundings import Surroundings
 
 __all__ = ["MOST_PER_RULE", "RULES", "Finding", "Findings", "Rule", "Severity", "lint"]

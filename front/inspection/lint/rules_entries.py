@@ -11,8 +11,8 @@ from hillemu.emu.i386.entries import LargePageEntry, PaeLargePageEntry, RightsEn
 from hillemu.emu.i386.paging import reserved_bits
 from hillemu.emu.i386.spaces_plain import NO_EXECUTE, table_entry_reserved
 from hillemu.emu.i386.spaces_tables import LARGE, LEGACY_SPAN, PAE_SPAN, POINTER_SPAN, PRESENT, Link, is_large
-from hillemu.inspection.findings import Severity
-from hillemu.inspection.subject import FOUR_GIB, Spot, Subject
+from hillemu.inspection.lint.findings import Severity
+from hillemu.inspection.lint.subject import FOUR_GIB, Spot, Subject
 
 _WRITABLE, _USER = 2, 4
 

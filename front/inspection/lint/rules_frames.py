@@ -8,8 +8,8 @@ from heapq import heappop, heappush
 from hillemu.emu.i386.address import VirtAddr
 from hillemu.emu.i386.control import Rights
 from hillemu.emu.i386.spaces import Region, letters_of, size_text
-from hillemu.inspection.findings import Severity
-from hillemu.inspection.subject import Spot, Subject
+from hillemu.inspection.lint.findings import Severity
+from hillemu.inspection.lint.subject import Spot, Subject
 
 
 def outside_ram(subject: Subject) -> Iterator[Spot]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from hillemu.emu.i386.address import VirtAddr
 from hillemu.emu.i386.control import WP
 from hillemu.emu.i386.spaces import EXECUTABLE, USER, WRITABLE, Region, size_text
-from hillemu.inspection.findings import Severity
-from hillemu.inspection.subject import Spot, Subject
+from hillemu.inspection.lint.findings import Severity
+from hillemu.inspection.lint.subject import Spot, Subject
 
 _MOST_NAMES = 3
 

@@ -10,8 +10,8 @@ from hillemu.emu.i386.control import PagingMode
 from hillemu.emu.i386.entries import RightsEntry
 from hillemu.emu.i386.spaces import Region
 from hillemu.emu.i386.spaces_tables import Link
-from hillemu.inspection.findings import Severity
-from hillemu.inspection.subject import Spot, Subject
+from hillemu.inspection.lint.findings import Severity
+from hillemu.inspection.lint.subject import Spot, Subject
 
 
 def tables_for_user(subject: Subject) -> Iterator[Spot]:

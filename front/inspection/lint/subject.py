@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hillemu.emu.i386.address import Frame, VirtAddr
 from hillemu.emu.i386.spaces import Regions, Tables, regions_of
 from hillemu.emu.i386.spaces_tables import LEGACY_SPAN, PAE_SPAN, POINTER_SPAN, Link
-from hillemu.inspection.findings import Severity
+from hillemu.inspection.lint.findings import Severity
 from hillemu.inspection.privileged import PrivilegedPlace
 from hillemu.inspection.surroundings import Surroundings
 

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from hillemu.emu.i386.paging import ReadableMemory
-from hillemu.inspection.multiboot_reading import Reader
-from hillemu.inspection.multiboot_values import MultibootInfo
-from hillemu.inspection.multiboot_version_1 import read_version_1
-from hillemu.inspection.multiboot_version_2 import read_version_2
+from hillemu.inspection.multiboot.reading import Reader
+from hillemu.inspection.multiboot.values import MultibootInfo
+from hillemu.inspection.multiboot.version_1 import read_version_1
+from hillemu.inspection.multiboot.version_2 import read_version_2
 
 
 def read_multiboot(

@@ -6,7 +6,7 @@ import struct
 
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.i386.paging import ReadableMemory
-from hillemu.inspection.multiboot_values import MultibootInfo
+from hillemu.inspection.multiboot.values import MultibootInfo
 
 MOST_STRING_BYTES = 4096
 MOST_ITEMS = 1024

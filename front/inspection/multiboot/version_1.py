@@ -5,8 +5,8 @@ Source: Multiboot Specification 0.6.96, "Boot information format".
 
 from __future__ import annotations
 
-from hillemu.inspection.multiboot_reading import MOST_ITEMS, Reader
-from hillemu.inspection.multiboot_values import BootModule, ElfTable, Framebuffer, MemoryArea
+from hillemu.inspection.multiboot.reading import MOST_ITEMS, Reader
+from hillemu.inspection.multiboot.values import BootModule, ElfTable, Framebuffer, MemoryArea
 
 _FLAGS = (
     *("memory", "boot device", "command line", "modules", "a.out symbols", "ELF sections", "memory map", "drives"),

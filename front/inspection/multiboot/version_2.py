@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from hillemu.inspection.multiboot_reading import MOST_ITEMS, Reader
-from hillemu.inspection.multiboot_values import BootModule, ElfTable, Framebuffer, MemoryArea
+from hillemu.inspection.multiboot.reading import MOST_ITEMS, Reader
+from hillemu.inspection.multiboot.values import BootModule, ElfTable, Framebuffer, MemoryArea
 
 _END = 0
 _TAGS = {

@@ -21,7 +21,7 @@ from hillemu.inspection.views.strips import MOST_BARS, Bar, folded, strip
 if TYPE_CHECKING:
     from hillemu.emu.i386.control import ControlState
     from hillemu.emu.i386.spaces import Region
-    from hillemu.inspection.findings import Finding
+    from hillemu.inspection.lint.findings import Finding
     from hillemu.inspection.views.scene import Scene
 
 VIRTUAL, PHYSICAL = "virtual-memory", "physical-memory"

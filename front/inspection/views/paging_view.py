@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hillemu.emu.i386.address import VirtAddr
 from hillemu.emu.i386.control import PAE, PagingMode
 from hillemu.emu.i386.outcomes import Mapped, NotPresent, OutsideRam, PageFault, Step, Translation
-from hillemu.inspection.findings import Severity
+from hillemu.inspection.lint.findings import Severity
 from hillemu.inspection.pictures import cells, headline
 from hillemu.inspection.views.addresses import Address
 from hillemu.inspection.views.shown import Row, Shown, Table, Text, Tone
@@ -15,7 +15,7 @@ from hillemu.inspection.views.shown import Row, Shown, Table, Text, Tone
 if TYPE_CHECKING:
     from hillemu.emu.i386.control import ControlState
     from hillemu.emu.i386.spaces import Region
-    from hillemu.inspection.findings import Finding
+    from hillemu.inspection.lint.findings import Finding
     from hillemu.inspection.views.scene import Scene
     from hillemu.machine import Machine
 

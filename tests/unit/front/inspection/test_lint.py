@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import FakeGuest, Segment
 from hillemu.emu.i386.address import PhysAddr
-from hillemu.inspection.findings import Findings, Severity
 from hillemu.inspection.lint import MOST_PER_RULE, RULES
+from hillemu.inspection.lint.findings import Findings, Severity
 from hillemu.inspection.spaces import Paging
 
 

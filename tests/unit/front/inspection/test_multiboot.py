@@ -14,8 +14,8 @@ from hillemu.boot.memory_map import MapEntry, MemoryKind
 from hillemu.boot.multiboot1_info import ModuleFacts, SectionFacts
 from hillemu.emu.guest import FakeMemory
 from hillemu.emu.i386.address import PhysAddr
-from hillemu.inspection.multiboot_values import MultibootInfo
-from hillemu.inspection.tables_multiboot import read_multiboot
+from hillemu.inspection.multiboot.information import read_multiboot
+from hillemu.inspection.multiboot.values import MultibootInfo
 
 BASE = 0x9000
 MAP = (
