@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from timing_cases import FOLDER, PROCESSORS, Case, CaseFile, measured, read_cases
 
 FILES = [read_cases(path) for path in sorted(FOLDER.glob("*.cases"))]
 
 
-def answers() -> Iterator[Any]:
-    """A processor, a file and a case for every answer."""
-    for file in FILES:
-        for processor in PROCESSORS:
-            for case in file.cases:
-                if processor in case.clocks:
-                    yield pytest.param(processor, file, case, id=f"{processor} {file.path.stem} {case.name}")
+ANSWERS = [
+    pytest.param(processor, file, case, id=f"{processor} {file.path.stem} {case.name}")
+    for file in FILES
+    for processor in PROCESSORS
+    for case in file.cases
+    if processor in case.clocks
+]
 
 
-@pytest.mark.parametrize(("processor", "file", "case"), answers())
+@pytest.mark.parametrize(("processor", "file", "case"), ANSWERS)
 def test_a_piece_of_code_takes_the_cycles_of_the_manual(
     processor: str, file: CaseFile, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
