@@ -137,6 +137,8 @@ def test_an_interrupt_is_a_call_from_the_instruction(lab_of: Callable[..., Any])
     handler = next(node for node in profile.nodes if node.kind is NodeKind.SOFTWARE)
     assert handler.vector == 0x80
     assert handler.costs.instructions == 3
+    assert handler.caller is not None
+    assert profile.sites[handler.caller].pc == lab.symbols["user"]
     assert profile.nodes[handler.parent].costs.instructions == 3  # int, nop, ret
     assert profile.nodes[0].costs.instructions == 3  # call, cli, hlt
 

@@ -63,8 +63,11 @@ void profile_settle(Core *core)
 
 Call profile_before_delivery(Core *core)
 {
+    uint32_t caller = core->profile->last->number;
     profile_settle(core);
-    return profile_place(core);
+    Call place = profile_place(core);
+    place.caller = caller;
+    return place;
 }
 
 void profile_behind_delivery(Core *core, const Call *from, int kind, uint32_t vector)

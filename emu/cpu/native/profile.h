@@ -56,7 +56,7 @@ typedef enum { NODE_ROOT, NODE_CALL, NODE_INTERRUPT, NODE_EXCEPTION, NODE_SOFTWA
 /* A function in a chain of calls. */
 typedef struct {
     uint32_t parent, first_child, sibling; /* nodes; 0: none */
-    uint32_t caller, entry;                /* numbers of sites, or NO_SITE.  For interrupts, `entry` is the handler's */
+    uint32_t caller, entry;                /* numbers of sites, or NO_SITE: a device's interrupt has no caller */
     uint8_t kind, vector;
     int64_t calls;
     Costs costs; /* of itself, without what it calls */
@@ -67,6 +67,7 @@ typedef struct {
 typedef struct {
     uint32_t eip, esp, cr3; /* linear; what they will be behind the return */
     uint32_t node;          /* to go back to */
+    uint32_t caller;        /* number of the instruction */
     bool by_interrupt;
 } Call;
 

@@ -150,7 +150,7 @@ void profile_passed(Core *core, const Site *from, const Site *to)
     Call there = profile_place(core);
     there.eip = to->pc;
     if (from->kind == SITE_CALL) {
-        Call call = {.eip = from->pc + from->length, .esp = profile->esp, .cr3 = there.cr3};
+        Call call = {.eip = from->pc + from->length, .esp = profile->esp, .cr3 = there.cr3, .caller = from->number};
         push(core, call, called_node(profile, from->number, to->number));
         return;
     }
@@ -162,8 +162,9 @@ void profile_passed(Core *core, const Site *from, const Site *to)
 void profile_entered(Core *core, const Call *from, NodeKind kind, uint32_t vector, const Site *handler)
 {
     Profile *profile = core->profile;
-    uint32_t parent = kind == NODE_INTERRUPT ? 0 : current(profile)->node;
+    bool is_devices = kind == NODE_INTERRUPT;
+    uint32_t parent = is_devices ? 0 : current(profile)->node, caller = is_devices ? NO_SITE : from->caller;
     Call call = *from;
     call.by_interrupt = true;
-    push(core, call, profile_child(profile, parent, kind, vector, NO_SITE, handler->number));
+    push(core, call, profile_child(profile, parent, kind, vector, caller, handler->number));
 }

@@ -7,7 +7,6 @@ the pictures, what lint found, and every view that was asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
@@ -15,7 +14,8 @@ from hillemu.emu.i386.address import PAGE_SIZE
 from hillemu.emu.i386.spaces import Regions, size_text
 from hillemu.inspection.frame_uses import FrameRun, Use, frame_uses, what_counts
 from hillemu.inspection.pictures import headline
-from hillemu.inspection.views.shown import Shown, Table, Text, Tone
+from hillemu.inspection.views.html import block_html, head_html, legend_html, row_html, text_html
+from hillemu.inspection.views.shown import Shown
 from hillemu.inspection.views.strips import MOST_BARS, Bar, folded, strip
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def write_page(out: TextIO, parts: PageParts, results: Iterable[tuple[str, Shown
     script = (files("hillemu.inspection.views") / "page.js").read_text("utf-8")
     out.write(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
-        f'<meta name="viewport" content="width=device-width"/><title>{_text(image)} - hillemu</title>'
-        f"<style>\n{text}</style></head>\n<body>\n<h1>{_text(image)}</h1>\n"
-        f'<p class="place">{_text(place)}; {_text(headline(parts.control))}</p>\n'
+        f'<meta name="viewport" content="width=device-width"/><title>{text_html(image)} - hillemu</title>'
+        f"<style>\n{text}</style></head>\n<body>\n<h1>{text_html(image)}</h1>\n"
+        f'<p class="place">{text_html(place)}; {text_html(headline(parts.control))}</p>\n'
     )
     for section in (_virtual(parts), _physical(parts), _lint(parts), *(_result(*result) for result in results)):
         out.write(section)
@@ -97,7 +97,7 @@ def _virtual(parts: PageParts) -> str:
         for region in _largest(parts.regions)
     ]
     rows = "".join(
-        _row(
+        row_html(
             (
                 f"0x{region.start:08X}-0x{region.end - 1:08X}",
                 f"0x{region.phys:09X}",
@@ -116,8 +116,8 @@ def _virtual(parts: PageParts) -> str:
         "<h2>Virtual memory</h2>\n"
         '<p class="hint">Wheel: zoom. Drag: move. Double click: the whole space. '
         "A click on a run or a row goes there.</p>\n"
-        f"{folded(VIRTUAL, bars)}{strip(VIRTUAL, FOUR_GIB, bars)}{_legend(_RIGHTS.items())}\n"
-        f'<div class="scrolls"><table>{_head(("virtual", "physical", "size", "rights", "flags", "symbol"))}'
+        f"{folded(VIRTUAL, bars)}{strip(VIRTUAL, FOUR_GIB, bars)}{legend_html(_RIGHTS.items())}\n"
+        f'<div class="scrolls"><table>{head_html(("virtual", "physical", "size", "rights", "flags", "symbol"))}'
         f"<tbody>{rows}</tbody></table></div>{note}\n"
     )
 
@@ -135,7 +135,7 @@ def _physical(parts: PageParts) -> str:
     inside = [run for run in parts.frames if run.base < parts.ram_end]
     bars = [Bar(run.base, min(run.end, parts.ram_end), _USES[run.use], str(run), run.base) for run in inside]
     rows = "".join(
-        _row(
+        row_html(
             (
                 f"0x{run.base:09X}-0x{run.end - 1:09X}",
                 size_text(run.size_bytes),
@@ -151,71 +151,31 @@ def _physical(parts: PageParts) -> str:
     )
     return (
         "<h2>Physical memory</h2>\n"
-        f'<p class="hint">{_text(what_counts(parts.control))}.</p>\n'
+        f'<p class="hint">{text_html(what_counts(parts.control))}.</p>\n'
         f"{folded(PHYSICAL, bars)}{strip(PHYSICAL, parts.ram_end, bars)}"
-        f"{_legend((name, str(use)) for use, name in _USES.items())}\n"
-        f'<div class="scrolls"><table>{_head(("physical", "size", "use", "what", "mapped at"))}'
+        f"{legend_html((name, str(use)) for use, name in _USES.items())}\n"
+        f'<div class="scrolls"><table>{head_html(("physical", "size", "use", "what", "mapped at"))}'
         f"<tbody>{rows}</tbody></table></div>\n"
     )
 
 
 def _lint(parts: PageParts) -> str:
     rows = "".join(
-        f'<tr class="{one.severity}"><td>{one.severity}</td><td>{_text(one.rule)}</td>'
-        f"<td>0x{one.start:08X}-0x{one.end - 1:08X}</td><td>{_text(one.what)}<br/>"
-        f'<span class="faint">{_text(one.why)}; {_text(one.advice)}</span></td></tr>'
+        f'<tr class="{one.severity}"><td>{one.severity}</td><td>{text_html(one.rule)}</td>'
+        f"<td>0x{one.start:08X}-0x{one.end - 1:08X}</td><td>{text_html(one.what)}<br/>"
+        f'<span class="faint">{text_html(one.why)}; {text_html(one.advice)}</span></td></tr>'
         for one in parts.findings
     )
     if not rows:
         return '<h2>Lint</h2>\n<p class="good">no findings</p>\n'
-    return f"<h2>Lint</h2>\n<table>{_head(('severity', 'rule', 'virtual', 'what'))}<tbody>{rows}</tbody></table>\n"
+    return f"<h2>Lint</h2>\n<table>{head_html(('severity', 'rule', 'virtual', 'what'))}<tbody>{rows}</tbody></table>\n"
 
 
 def _result(title: str, shown: Shown) -> str:
-    return f"<h2><code>{_text(title)}</code></h2>\n{''.join(map(_block, shown.blocks))}\n"
-
-
-def _block(block: Text | Table) -> str:
-    if isinstance(block, Text):
-        tone = "" if block.tone is Tone.PLAIN else f' class="{block.tone}"'
-        return f"<pre{tone}>{_text(block.text)}</pre>"
-    numbers = [name in block.numbers for name in block.columns]
-    rows = "".join(_row(row.cells, f'class="{row.tone}"', numbers) for row in block.rows)
-    return f'<div class="scrolls"><table>{_head(block.columns, numbers)}<tbody>{rows}</tbody></table></div>'
-
-
-def _head(names: Sequence[str], numbers: Sequence[bool] = ()) -> str:
-    right = [*numbers, *[False] * (len(names) - len(numbers))]
-    columns = "".join(
-        f'<th class="number">{_text(name)}</th>' if is_number else f"<th>{_text(name)}</th>"
-        for name, is_number in zip(names, right, strict=True)
-    )
-    return f"<thead><tr>{columns}</tr></thead>"
-
-
-def _row(cells: Sequence[str], attributes: str = "", numbers: Sequence[bool] = ()) -> str:
-    right = [*numbers, *[False] * (len(cells) - len(numbers))]
-    columns = "".join(
-        f'<td class="number">{_text(cell)}</td>' if is_number else f"<td>{_text(cell)}</td>"
-        for cell, is_number in zip(cells, right, strict=True)
-    )
-    return f"<tr {attributes}>{columns}</tr>"
-
-
-def _legend(items: Iterable[tuple[str, str]]) -> str:
-    entries = "".join(
-        f'<li><svg viewBox="0 0 12 12"><rect class="{kind}" width="12" height="12"/></svg>{_text(words)}</li>'
-        for kind, words in items
-    )
-    return f'<ul class="legend">{entries}</ul>'
+    return f"<h2><code>{text_html(title)}</code></h2>\n{''.join(map(block_html, shown.blocks))}\n"
 
 
 def _rights_class(region: Region) -> str:
     rights = region.rights
     letters = "r" + "w" * rights.writable + "x" * rights.executable
     return ("u-" if rights.user else "") + (letters if len(letters) > 1 else "ro")
-
-
-def _text(text: str) -> str:
-    """`text` for HTML and XML both: control characters, which neither allows, as escapes."""
-    return escape("".join(one if one >= " " or one in "\n\t" else f"\\x{ord(one):02x}" for one in text))
