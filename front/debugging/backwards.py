@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.debugging.history import History, Kept, Moment
@@ -49,12 +50,20 @@ class _Hit(NamedTuple):
     access: WatchHit | None = None
 
 
-_Noted = dict[int | Watchpoint, _Hit]
-"""The last hit of each breakpoint and watchpoint, in order of time."""
+class _Notes:
+    """The last hit of each breakpoint and watchpoint."""
 
+    def __init__(self) -> None:
+        self.arrivals: dict[int, tuple[int, Stopped]] = {}
+        """By address: after how many instructions."""
+        self.accesses: dict[Watchpoint, WatchHit] = {}
+        """In order of time."""
 
-def _newest(noted: _Noted) -> _Hit | None:
-    return next(reversed(noted.values()), None)
+    def newest(self) -> _Hit | None:
+        """Arrivals come behind all that the instructions before did, and in front of what the next one does."""
+        found = [(2 * count + 1, _Hit(stop, count, at)) for at, (count, stop) in self.arrivals.items()]
+        found += ((2 * hit.at, _Hit(point.stop(hit), access=hit)) for point, hit in reversed(self.accesses.items()))
+        return max(found, key=itemgetter(0), default=(0, None))[1]
 
 
 class Backwards:
@@ -123,10 +132,10 @@ class Backwards:
             at, now = self._machine.cpu.linear_eip, self._history.now
             is_interrupted = now.ticks == end.ticks and now < end
             stop = self._points.reached(at) if is_interrupted else None
-            before_entry = _newest(noted)
+            before_entry = noted.newest()
             self._enter_handler(end)
-        newest = _newest(noted)
-        return _Hit(stop, end.instructions, at) if stop is not None and newest is before_entry else newest
+        newest = noted.newest()
+        return _Hit(stop, end.instructions, at) if stop is not None and newest == before_entry else newest
 
     def _enter_handler(self, end: Moment) -> None:
         """Go on into a handler, if `end` is in front of its first instruction; leaves the machine somewhere behind."""
@@ -134,34 +143,33 @@ class Backwards:
             self._machine.run(max_insns=1)
 
     @contextmanager
-    def _noting(self, end: Moment) -> Iterator[_Noted]:
-        """Note the last hit of each point before `end`."""
-        machine = self._machine
-        noted: _Noted = {}
+    def _noting(self, end: Moment) -> Iterator[_Notes]:
+        """Note what is hit before `end`."""
+        processor, points = self._machine.cpu.processor, self._points
+        notes = _Notes()
         came: dict[int, int] = {}
-
-        def note(point: int | Watchpoint, hit: _Hit) -> None:
-            noted.pop(point, None)
-            noted[point] = hit
+        always = {at: points.unconditional_stop(at) for at in points.breakpoints}
 
         def arrived(at: int) -> None:
-            count, before = machine.cpu.instructions, came.get(at)
+            # Quickly: a breakpoint in a loop is arrived at by the million.
+            count = processor.instructions
+            before = came.get(at)
             came[at] = count
             if count >= end.instructions or (before == count - 1 and self._is_at_spent_rep()):
                 return
-            if (stop := self._points.reached(at)) is not None:
-                note(at, _Hit(stop, count, at))
+            if (stop := always[at] or points.reached(at)) is not None:
+                notes.arrivals[at] = count, stop
 
         def accessed(point: Watchpoint, hit: WatchHit) -> None:
             if hit.at <= end.instructions and point.is_undone_by(hit):
-                note(point, _Hit(point.stop(hit), access=hit))
+                notes.accesses.pop(point, None)
+                notes.accesses[point] = hit
 
         with ExitStack() as taken_back, self._watching(accessed):
-            observers = machine.cpu.processor.observers
-            for at in self._points.breakpoints:
-                observers.on_arrival(at, arrived)
-                taken_back.callback(observers.remove_on_arrival, at, arrived)
-            yield noted
+            for at in always:
+                processor.observers.on_arrival(at, arrived)
+                taken_back.callback(processor.observers.remove_on_arrival, at, arrived)
+            yield notes
 
     @contextmanager
     def _watching(self, accessed: Callable[[Watchpoint, WatchHit], None]) -> Iterator[None]:
@@ -222,4 +230,4 @@ class Backwards:
             self._history.run_again(now.instructions, _undisturbed)
             self._enter_handler(now)
         self._history.restore(here)
-        return next((hit.stop for hit in noted.values() if hit.access is not None), _STEPPED)
+        return next((point.stop(hit) for point, hit in noted.accesses.items()), _STEPPED)

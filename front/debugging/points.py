@@ -167,6 +167,11 @@ class Points:
                 return Stopped(HostSignal.TRAP, _CAUSES[kind])
         return None
 
+    def unconditional_stop(self, at: int) -> Stopped | None:
+        """What `reached` always is for `at`; `None` if that depends on conditions."""
+        kind, conditions = min(self._breakpoints[at].items())
+        return None if conditions else Stopped(HostSignal.TRAP, _CAUSES[kind])
+
     def passes(self, at: int) -> bool:
         """Whether the run, stopped by a breakpoint at `at`, is to go on: it is ours, and its conditions are false."""
         return at in self._inserted and self.reached(at) is None
