@@ -41,20 +41,34 @@ static void tell(MemoryEvents *events, uint32_t linear, uint32_t size, MemoryKin
 
 /* ---- data -------------------------------------------------------------------------------------------------------- */
 
+/* Behind the quick calls, which keep no register: what the filter does not know, ... */
+static __attribute__((noinline)) void look(MemoryEvents *events, uint32_t linear, uint32_t how, uint32_t size,
+                                           MemoryKind kind, uintptr_t ra)
+{
+    uint32_t flags = how & HOW_USER ? MEMORY_USER : 0;
+    charge(events->core, memory_model_look(&events->model, linear, size, kind, flags, now_at(events->core, how, ra)));
+}
+
+/* ... and a write that goes to the bus. */
+static __attribute__((noinline)) void write_to_bus(MemoryEvents *events, uint32_t how, uint32_t size, bool hit,
+                                                   uintptr_t ra)
+{
+    int64_t clocks = memory_model_write_through(&events->model, size, hit, now_at(events->core, how, ra));
+    if (clocks)
+        charge(events->core, clocks);
+}
+
 /* Most calls: nothing but the access, and mostly the filter knows it. */
 static inline __attribute__((always_inline)) void quick(MemoryEvents *events, uint32_t linear, uint32_t how,
                                                         uint32_t size, MemoryKind kind, uint32_t user, uintptr_t ra)
 {
     MemoryModel *model = &events->model;
+    bool absent;
     (&model->counters.reads)[kind]++;
-    int64_t clocks;
-    if (__builtin_expect(!memory_model_filter(model, linear, size, kind, user), false))
-        clocks = memory_model_look(model, linear, size, kind, user, now_at(events->core, how, ra));
-    else if (kind == MEMORY_WRITE && model->writes_through)
-        clocks = memory_model_write_through(model, size, now_at(events->core, how, ra));
-    else
-        return;
-    charge(events->core, clocks);
+    if (__builtin_expect(!memory_model_filter(model, linear, size, kind, user, &absent), false))
+        look(events, linear, how, size, kind, ra);
+    else if (kind == MEMORY_WRITE && (absent || model->writes_through))
+        write_to_bus(events, how, size, !absent, ra);
 }
 
 #define QUICK(name, size, kind, user)                                                                                 \
@@ -104,8 +118,11 @@ void memory_any_access(MemoryEvents *events, uint64_t linear, uint32_t how)
     if (was_made(events))
         return;
     uint32_t flags = (how & HOW_USER ? MEMORY_USER : 0) | (how & HOW_LOCKED ? MEMORY_LOCKED : 0);
-    tell(events, (uint32_t)linear, how & HOW_SIZE, how & HOW_WRITE ? MEMORY_WRITE : MEMORY_READ, flags,
-         now_at(events->core, how, ra));
+    MemoryKind kind = how & HOW_WRITE ? MEMORY_WRITE : MEMORY_READ;
+    if (flags & MEMORY_LOCKED || events->record)
+        tell(events, (uint32_t)linear, how & HOW_SIZE, kind, flags, now_at(events->core, how, ra));
+    else
+        quick(events, (uint32_t)linear, how, how & HOW_SIZE, kind, flags, ra);
 }
 
 /* INS stores first to see a fault before it reads the port: no processor does. */
@@ -144,7 +161,8 @@ void memory_helper_access(Core *core, uint32_t linear, int size, bool writes, in
 
 /* ---- code -------------------------------------------------------------------------------------------------------- */
 
-static inline void enter_line(MemoryEvents *events, uint32_t line, uint32_t how, uintptr_t ra)
+static inline __attribute__((always_inline)) void enter_line(MemoryEvents *events, uint32_t line, uint32_t how,
+                                                             uintptr_t ra)
 {
     uint32_t linear = line << events->fetch_shift, flags = how & HOW_USER ? MEMORY_USER : 0;
     events->line = line;
@@ -159,18 +177,31 @@ void memory_fetch_line(MemoryEvents *events, uint64_t linear, uint32_t how)
     enter_line(events, (uint32_t)linear >> events->fetch_shift, how, (uintptr_t)__builtin_return_address(0));
 }
 
+/* The block's first instruction lies in other lines than the one that was entered last. */
+static __attribute__((noinline)) void enter_lines(MemoryEvents *events, uint32_t last, uint32_t how, uintptr_t ra)
+{
+    do
+        enter_line(events, events->line + 1, how, ra);
+    while (events->line != last);
+}
+
 void memory_fetch_block(MemoryEvents *events, uint64_t where, uint32_t how)
 {
     uint32_t pc = (uint32_t)where, bytes = where >> 32 & 0xffff, repeat = (uint32_t)(where >> 48);
-    uint32_t shift = events->fetch_shift, line = pc >> shift, last = (pc + (how & HOW_SIZE) - 1) >> shift;
+    uint32_t shift = events->fetch_shift, last = (pc + (how & HOW_SIZE) - 1) >> shift;
     uintptr_t ra = (uintptr_t)__builtin_return_address(0);
     bool falls_through = pc == events->next || pc == events->repeat;
     events->next = pc + bytes;
-    events->repeat = repeat ? pc + repeat - 1 : events->next;
-    if (!falls_through)
-        enter_line(events, line, how, ra);
-    while ((int32_t)(last - events->line) > 0)
-        enter_line(events, events->line + 1, how, ra);
+    events->repeat = pc + (repeat ? repeat - 1 : bytes);
+    if (falls_through) {
+        if ((int32_t)(last - events->line) > 0)
+            enter_lines(events, last, how, ra);
+    } else if (last == pc >> shift) {
+        enter_line(events, last, how, ra);
+    } else {
+        events->line = (pc >> shift) - 1;
+        enter_lines(events, last, how, ra);
+    }
 }
 
 /* What an instruction in `tb` that is left, to be executed again, has done. */

@@ -174,6 +174,7 @@ void memory_state_load(Core *core, const uint8_t *state)
         memcpy(parts[i].at, state, parts[i].bytes);
         state += parts[i].bytes;
     }
+    memory_model_forget(&events->model); /* keys point into the model that they were saved from */
     if (record)
         record->then = block_ticks(core);
 }

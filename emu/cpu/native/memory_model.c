@@ -14,13 +14,18 @@
 
 void filter_forget_lines(MemoryModel *model)
 {
-    for (int kind = 0; kind < 3; kind++)
-        memset(model->filter_lines[kind], 0xFF, (model->line_mask + 1) * sizeof(uint32_t));
+    for (uint32_t i = 0; i <= model->line_mask; i++) {
+        for (int kind = 0; kind < 3; kind++)
+            model->line_keys[kind][i].line = NO_KEY;
+        model->absent_lines[i].line = NO_KEY;
+    }
 }
 
 void filter_forget(MemoryModel *model)
 {
-    memset(model->filter_pages, 0xFF, (model->page_mask + 1) * sizeof *model->filter_pages);
+    for (uint32_t row = 0; row <= model->page_mask; row++)
+        for (int column = 0; column < FILTER_COLUMNS; column++)
+            model->page_keys[row][column].page = NO_KEY;
     filter_forget_lines(model);
 }
 
@@ -76,22 +81,22 @@ static int64_t access_at(MemoryModel *model, uint32_t linear, uint32_t size, Mem
 int64_t memory_model_look(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
                           int64_t now)
 {
+    const PageKey *key = &model->page_keys[linear >> 12 & model->page_mask][2 * (uint32_t)kind + (flags & MEMORY_USER)];
+    bool is_simple = key->page == linear >> 12 && !(((linear | size) & (size - 1)) | (flags & MEMORY_LOCKED));
+    int64_t clocks;
     model->outcome = model->physical = 0;
-    int64_t clocks = access_at(model, linear, size, kind, flags, now) - now;
+    if (is_simple) { /* as access_at() would, for most of them */
+        way_touch(key->touch);
+        model->physical = key->frame << 12 | (linear & 0xFFF);
+        model->credit = model->table_clocks * ((size + 3) / 4);
+        clocks = cache_model_access(model, linear, model->physical, size, kind, key->rights, now) - now;
+    } else {
+        clocks = access_at(model, linear, size, kind, flags, now) - now;
+    }
     if (!model->filters)
         filter_forget(model);
     model->counters.stall_clocks += (uint64_t)clocks;
     return clocks;
-}
-
-int64_t memory_model_write_through(MemoryModel *model, uint32_t size, int64_t now)
-{
-    int64_t then = now;
-    model->outcome = model->physical = 0;
-    for (uint32_t sent = 0; sent < size; sent += model->geometry.bus_bytes)
-        then = bus_write(model, then, true);
-    model->counters.stall_clocks += (uint64_t)(then - now);
-    return then - now;
 }
 
 int64_t memory_model_drain(MemoryModel *model, int64_t now)
@@ -194,3 +199,4 @@ const char *memory_model_init(MemoryModel *model, const MemoryGeometry *geometry
 }
 
 void memory_model_end(MemoryModel *model) { cache_model_end(model); }
+void memory_model_forget(MemoryModel *model) { filter_forget(model); }

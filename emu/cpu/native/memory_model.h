@@ -137,12 +137,30 @@ typedef struct {
     bool hit; /* the cache, and no read has passed it */
 } BusWrite;
 
+/* To touch a way: *recent = (*recent & keep) | put. */
+typedef struct {
+    uint8_t *recent, keep, put;
+} WayTouch;
+
+typedef struct {
+    uint32_t page; /* NO_KEY: none */
+    uint32_t frame, rights; /* where it is, in 4 KiB frames */
+    WayTouch touch;
+} PageKey;
+
+typedef struct {
+    uint32_t line;     /* linear; NO_KEY: none */
+    uint32_t physical; /* the same line's number there */
+    WayTouch touch;
+} LineKey;
+
 typedef struct {
     /* The filter; see memory_model_filter(). */
     uint32_t line_shift, line_mask, page_mask, bus_shift;
-    uint32_t filter_pages[TLB_ENTRIES_MAX][FILTER_COLUMNS]; /* by kind and user */
-    uint32_t filter_lines[3][FILTER_LINES];                 /* by kind */
-    ModelTlbEntry filter_entries[TLB_ENTRIES_MAX][FILTER_COLUMNS]; /* where these pages are, in 4 KiB frames */
+    PageKey page_keys[TLB_ENTRIES_MAX][FILTER_COLUMNS]; /* by kind and user */
+    LineKey line_keys[3][FILTER_LINES];                 /* by kind */
+    LineKey absent_lines[FILTER_LINES];                 /* known not to be in the cache; they touch nothing */
+    uint8_t untouched;                                  /* what keys of unpaged memory touch */
 
     MemoryGeometry geometry;
     MemoryCounters counters;
@@ -168,6 +186,7 @@ typedef struct {
 /* NULL, or why there is no such memory system. */
 const char *memory_model_init(MemoryModel *model, const MemoryGeometry *geometry, PageTableAccess tables);
 void memory_model_end(MemoryModel *model);
+void memory_model_forget(MemoryModel *model); /* the filter: what it knew is looked up again */
 
 /* An access of 1 to 16 bytes at clock `now`: the clocks that the processor waits.  Called for what the filter lets by.
  * */
@@ -182,32 +201,77 @@ int64_t memory_model_flush_cache(MemoryModel *model, bool write_back, int64_t no
 void memory_model_snoop(MemoryModel *model, uint32_t physical, uint32_t size, bool writes, int64_t now); /* DMA */
 int64_t memory_model_drain(MemoryModel *model, int64_t now); /* I/O waits until the write buffers are empty: clocks */
 
-/* A write that the filter knows, in a write-through cache: only the write buffers change. */
-int64_t memory_model_write_through(MemoryModel *model, uint32_t size, int64_t now);
+/* A write on the bus, buffered: the clock when there was room. */
+static inline int64_t bus_write(MemoryModel *model, int64_t now, bool hit)
+{
+    BusWrite *oldest = &model->buffers[model->oldest_buffer];
+    if (++model->oldest_buffer == model->geometry.write_buffers)
+        model->oldest_buffer = 0;
+    if (oldest->ends > now) {
+        model->outcome |= OUTCOME_BUFFERS_FULL;
+        model->counters.buffer_clocks += oldest->ends - now;
+        now = oldest->ends;
+    }
+    oldest->hit = hit;
+    oldest->starts = now > model->bus_free ? now : model->bus_free;
+    oldest->ends = oldest->starts + model->write_clocks;
+    model->bus_free = oldest->ends;
+    model->counters.bus_writes++;
+    return now;
+}
 
-/* Whether this access hits everywhere, and changes nothing: neither contents nor replacement bits.
+/* A write that the filter knows in a write-through cache, or not to be in it: only the write buffers change. */
+static inline int64_t memory_model_write_through(MemoryModel *model, uint32_t size, bool hit, int64_t now)
+{
+    int64_t then = now;
+    model->outcome = hit ? 0 : OUTCOME_CACHE_MISS;
+    model->physical = 0;
+    model->counters.write_misses += !hit;
+    for (uint32_t sent = 0; sent < size; sent += model->geometry.bus_bytes)
+        then = bus_write(model, then, hit);
+    model->counters.stall_clocks += (uint64_t)(then - now);
+    return then - now;
+}
+
+static inline void way_touch(WayTouch touch)
+{
+    uint8_t bits = *touch.recent;
+    if (__builtin_expect((bits & (uint8_t)~touch.keep) != touch.put, false)) /* mostly it was touched last */
+        *touch.recent = (bits & touch.keep) | touch.put;
+}
+
+/* Whether this access hits everywhere, and changes nothing but replacement bits, which it touches; or is a write that
+ * only goes to the bus: then `*absent`.
  *
- * Exact: to touch the way of a set that was touched last changes no replacement bit.  Keys are linear; they hold as
- * long as their page is the one touched last in its TLB set, with the rights that were asked for, and as the line is
- * the one touched last in its cache set, whole, and for a write in a write-back cache modified.  Whatever could end
- * that takes the keys away.  A write in a write-through cache goes to the bus nevertheless. */
-static inline bool memory_model_filter(const MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind,
-                                       uint32_t flags)
+ * Keys are linear; they hold as long as their page is in the TLB with the rights that were asked for, and as their line
+ * is in the cache, whole, and for a write in a write-back cache modified.  Whatever could end that takes the keys away.
+ * Touching a way gives the same bits whenever it is done again.  A write in a write-through cache goes to the bus
+ * nevertheless. */
+static inline bool memory_model_filter(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind,
+                                       uint32_t flags, bool *absent)
 {
     uint32_t line = linear >> model->line_shift, page = linear >> 12;
-    return model->filter_lines[kind][line & model->line_mask] == line &&
-           model->filter_pages[page & model->page_mask][2 * kind + (flags & MEMORY_USER)] == page &&
-           !(((linear | size) & (size - 1)) | (flags & MEMORY_LOCKED));
+    const PageKey *page_key = &model->page_keys[page & model->page_mask][2 * kind + (flags & MEMORY_USER)];
+    const LineKey *line_key = &model->line_keys[kind][line & model->line_mask];
+    *absent = kind == MEMORY_WRITE && model->absent_lines[line & model->line_mask].line == line;
+    if (page_key->page != page || (((linear | size) & (size - 1)) | (flags & MEMORY_LOCKED)) ||
+        (line_key->line != line && !*absent))
+        return false;
+    way_touch(page_key->touch);
+    if (!*absent)
+        way_touch(line_key->touch);
+    return true;
 }
 
 static inline int64_t memory_model_access(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind,
                                           uint32_t flags, int64_t now)
 {
+    bool absent;
     (&model->counters.reads)[kind]++;
-    if (__builtin_expect(!memory_model_filter(model, linear, size, kind, flags), false))
+    if (__builtin_expect(!memory_model_filter(model, linear, size, kind, flags, &absent), false))
         return memory_model_look(model, linear, size, kind, flags, now);
-    if (kind == MEMORY_WRITE && model->writes_through)
-        return memory_model_write_through(model, size, now);
+    if (kind == MEMORY_WRITE && (absent || model->writes_through))
+        return memory_model_write_through(model, size, !absent, now);
     return 0;
 }
 

@@ -64,21 +64,3 @@ int64_t bus_locked(MemoryModel *model, int64_t now, int64_t clocks)
     occupy(model, start + clocks);
     return start + clocks;
 }
-
-int64_t bus_write(MemoryModel *model, int64_t now, bool hit)
-{
-    BusWrite *oldest = &model->buffers[model->oldest_buffer];
-    if (++model->oldest_buffer == model->geometry.write_buffers)
-        model->oldest_buffer = 0;
-    if (oldest->ends > now) {
-        model->outcome |= OUTCOME_BUFFERS_FULL;
-        model->counters.buffer_clocks += oldest->ends - now;
-        now = oldest->ends;
-    }
-    oldest->hit = hit;
-    oldest->starts = now > model->bus_free ? now : model->bus_free;
-    oldest->ends = oldest->starts + model->write_clocks;
-    model->bus_free = oldest->ends;
-    model->counters.bus_writes++;
-    return now;
-}

@@ -27,38 +27,38 @@ static uint32_t find(const ModelCache *cache, uint32_t line) /* index of the lin
     return NO_KEY;
 }
 
+static void forget(LineKey *key, uint32_t line)
+{
+    if (key->physical == line)
+        key->line = NO_KEY;
+}
+
+/* A line goes, or its state does not serve as before. */
 static void forget_key(MemoryModel *model, const ModelCache *cache, uint32_t line)
 {
-    if (!has_code_cache(model) || cache != &model->code_cache)
-        model->filter_lines[MEMORY_READ][line & model->line_mask] =
-            model->filter_lines[MEMORY_WRITE][line & model->line_mask] = NO_KEY;
+    uint32_t key = line & model->line_mask;
+    if (!has_code_cache(model) || cache != &model->code_cache) {
+        forget(&model->line_keys[MEMORY_READ][key], line);
+        forget(&model->line_keys[MEMORY_WRITE][key], line);
+    }
     if (!has_code_cache(model) || cache == &model->code_cache)
-        model->filter_lines[MEMORY_FETCH][line & model->line_mask] = NO_KEY;
+        forget(&model->line_keys[MEMORY_FETCH][key], line);
 }
 
-/* Bits that stay say that this way was touched last in its set before, so the key still holds. */
-static void touch(MemoryModel *model, ModelCache *cache, uint32_t index)
+static void touch(ModelCache *cache, uint32_t index)
 {
-    uint32_t set = set_of(cache, cache->tags[index]);
-    uint8_t bits = replacement_touch(cache->recent[set], cache->ways, index & (cache->ways - 1));
-    if (bits == cache->recent[set])
-        return;
-    cache->recent[set] = bits;
-    forget_key(model, cache, cache->tags[index]);
+    uint8_t *recent = &cache->recent[set_of(cache, cache->tags[index])];
+    *recent = replacement_touch(*recent, cache->ways, index & (cache->ways - 1));
 }
 
-static void set_key(MemoryModel *model, const ModelCache *cache, uint32_t index, uint32_t linear)
+static void set_key(MemoryModel *model, ModelCache *cache, uint32_t index, uint32_t linear, MemoryKind kind)
 {
     uint32_t line = linear >> model->line_shift;
-    if (cache == &model->code_cache) {
-        model->filter_lines[MEMORY_FETCH][line & model->line_mask] = line;
+    if (kind == MEMORY_WRITE && model->geometry.write_back && cache->states[index] != LINE_MODIFIED)
         return;
-    }
-    model->filter_lines[MEMORY_READ][line & model->line_mask] = line;
-    if (!has_code_cache(model))
-        model->filter_lines[MEMORY_FETCH][line & model->line_mask] = line;
-    if (cache->states[index] == LINE_MODIFIED || !model->geometry.write_back)
-        model->filter_lines[MEMORY_WRITE][line & model->line_mask] = line;
+    uint8_t *recent = &cache->recent[set_of(cache, cache->tags[index])];
+    model->line_keys[kind][line & model->line_mask] =
+        (LineKey){line, cache->tags[index], touch_of(recent, cache->ways, index & (cache->ways - 1))};
 }
 
 /* ---- fills and write-backs --------------------------------------------------------------------------------------- */
@@ -115,12 +115,13 @@ static int64_t fill(MemoryModel *model, ModelCache *cache, uint32_t line, uint32
         model->counters.cache_evictions++;
         if (cache->states[index] == LINE_MODIFIED)
             write_line_back(model, start + model->fill_clocks);
+        forget_key(model, cache, cache->tags[index]);
     }
     cache->tags[index] = line;
     bool owned = model->geometry.write_back && cache != &model->code_cache && !(attributes & ATTRIBUTE_PWT);
     cache->states[index] = owned ? LINE_EXCLUSIVE : LINE_SHARED;
-    touch(model, cache, index);
-    forget_key(model, cache, line);
+    touch(cache, index);
+    forget(&model->absent_lines[line & model->line_mask], line);
     model->fill_line = line;
     model->fill_ends = start + model->fill_clocks;
     return start + model->read_clocks;
@@ -152,8 +153,8 @@ static int64_t read(MemoryModel *model, uint32_t linear, uint32_t physical, uint
     uint32_t index = find(cache, line);
     if (index != NO_KEY) {
         now = wait_for_fill(model, line, now);
-        touch(model, cache, index);
-        set_key(model, cache, index, linear);
+        touch(cache, index);
+        set_key(model, cache, index, linear, code ? MEMORY_FETCH : MEMORY_READ);
         return now;
     }
     model->outcome |= OUTCOME_CACHE_MISS;
@@ -188,6 +189,9 @@ static int64_t write(MemoryModel *model, uint32_t linear, uint32_t physical, uin
         if (cache->lines) {
             model->outcome |= OUTCOME_CACHE_MISS;
             model->counters.write_misses++;
+            if (!has_code_cache(model)) /* where it would have to be dropped from */
+                model->absent_lines[line & model->line_mask] =
+                    (LineKey){linear >> model->line_shift, line, {&model->untouched, 0, 0}};
         }
         return write_bus(model, physical, size, false, now);
     }
@@ -200,8 +204,8 @@ static int64_t write(MemoryModel *model, uint32_t linear, uint32_t physical, uin
     } else {
         cache->states[index] = LINE_MODIFIED;
     }
-    touch(model, cache, index);
-    set_key(model, cache, index, linear);
+    touch(cache, index);
+    set_key(model, cache, index, linear, MEMORY_WRITE);
     return now;
 }
 
@@ -238,7 +242,7 @@ int64_t cache_model_walk_read(MemoryModel *model, uint32_t physical, uint32_t at
     uint32_t index = find(cache, line);
     bool cached = model->geometry.walks_in_cache && cache->lines;
     if (cached && index != NO_KEY) {
-        touch(model, cache, index);
+        touch(cache, index);
         return wait_for_fill(model, line, now) + model->geometry.walk_hit_clocks;
     }
     model->outcome |= OUTCOME_WALK_MISS;

@@ -22,6 +22,12 @@ static inline uint8_t replacement_touch(uint8_t bits, uint32_t ways, uint32_t wa
     return (bits & 2) | (way == 2 ? 4 : 0);
 }
 
+static inline WayTouch touch_of(uint8_t *recent, uint32_t ways, uint32_t way)
+{
+    uint8_t keep = ways == 4 ? (way < 2 ? 4 : 2) : 0;
+    return (WayTouch){recent, keep, replacement_touch(0, ways, way)};
+}
+
 static inline uint32_t replacement_victim(uint8_t bits, uint32_t ways)
 {
     if (ways == 2)
@@ -57,7 +63,6 @@ int64_t cache_model_walk_update(MemoryModel *model, uint32_t physical, bool seco
 /* memory_model_bus.c */
 int64_t bus_read(MemoryModel *model, int64_t now, int64_t clocks); /* the clock when it begins */
 int64_t bus_locked(MemoryModel *model, int64_t now, int64_t clocks); /* the clock when it ends */
-int64_t bus_write(MemoryModel *model, int64_t now, bool hit); /* buffered: the clock when there was room */
 static inline int64_t bus_transfers(const MemoryModel *model, uint32_t physical, uint32_t size)
 {
     uint32_t shift = model->bus_shift, mask = (1u << shift) - 1;

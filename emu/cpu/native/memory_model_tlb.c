@@ -38,25 +38,20 @@ static ModelTlbEntry *find(ModelTlb *tlb, uint32_t linear, uint32_t *set)
 /* The keys whose page lies in this set, or with `set` NO_KEY all of that TLB's. */
 static void forget_pages(MemoryModel *model, const ModelTlb *tlb, uint32_t set)
 {
-    enum { CODE = 2 * MEMORY_FETCH, DATA_BYTES = CODE * sizeof(uint32_t), CODE_BYTES = DATA_BYTES };
+    enum { CODE = 2 * MEMORY_FETCH };
     uint32_t row = set == NO_KEY ? 0 : set & model->page_mask, last = set == NO_KEY ? model->page_mask : row;
     bool unified = !model->geometry.code_tlb_entries;
     for (; row <= last; row++) {
-        if (unified || tlb != &model->code_tlb)
-            memset(model->filter_pages[row], 0xFF, DATA_BYTES);
-        if (unified || tlb == &model->code_tlb)
-            memset(model->filter_pages[row] + CODE, 0xFF, CODE_BYTES);
+        int first = unified || tlb != &model->code_tlb ? 0 : CODE;
+        int end = unified || tlb == &model->code_tlb ? FILTER_COLUMNS : CODE;
+        for (int column = first; column < end; column++)
+            model->page_keys[row][column].page = NO_KEY;
     }
 }
 
-/* Bits that stay say that this way was touched last in its set before, so the keys still hold. */
-static void touch(MemoryModel *model, ModelTlb *tlb, uint32_t set, uint32_t way)
+static void touch(ModelTlb *tlb, uint32_t set, uint32_t way)
 {
-    uint8_t bits = replacement_touch(tlb->recent[set], tlb->ways, way);
-    if (bits == tlb->recent[set])
-        return;
-    tlb->recent[set] = bits;
-    forget_pages(model, tlb, tlb == &model->large_tlb ? NO_KEY : set); /* keys are of 4 KiB pages, anywhere */
+    tlb->recent[set] = replacement_touch(tlb->recent[set], tlb->ways, way);
 }
 
 static void fill(MemoryModel *model, ModelTlb *tlb, uint32_t linear, uint32_t frame, uint32_t rights)
@@ -71,7 +66,7 @@ static void fill(MemoryModel *model, ModelTlb *tlb, uint32_t linear, uint32_t fr
         model->counters.tlb_evictions++;
     }
     ways[way] = (ModelTlbEntry){page, frame, rights};
-    touch(model, tlb, set, way);
+    touch(tlb, set, way);
     forget_pages(model, tlb, tlb == &model->large_tlb ? NO_KEY : set);
     filter_forget_lines(model); /* keys are linear, and this page may be somewhere else now */
 }
@@ -145,6 +140,12 @@ static bool walk(MemoryModel *model, uint32_t linear, MemoryKind kind, bool user
     return true;
 }
 
+static WayTouch touch_of_entry(ModelTlb *tlb, const ModelTlbEntry *entry)
+{
+    uint32_t number = (uint32_t)(entry - tlb->entries), set = number / tlb->ways;
+    return touch_of(&tlb->recent[set], tlb->ways, number - set * tlb->ways);
+}
+
 /* The entry for this access, touched, or NULL.  One that may not serve it is dropped. */
 static const ModelTlbEntry *look_up(MemoryModel *model, ModelTlb *tlb, uint32_t linear, bool writes, bool user)
 {
@@ -153,7 +154,7 @@ static const ModelTlbEntry *look_up(MemoryModel *model, ModelTlb *tlb, uint32_t 
     if (!entry)
         return NULL;
     if (serves(model, entry->rights, writes, user) && (!writes || entry->rights & RIGHT_DIRTY)) {
-        touch(model, tlb, set, (uint32_t)(entry - tlb->entries) & (tlb->ways - 1));
+        touch(tlb, set, (uint32_t)(entry - tlb->entries) & (tlb->ways - 1));
         return entry;
     }
     entry->rights = 0;
@@ -168,14 +169,16 @@ static const ModelTlbEntry *look_up(MemoryModel *model, ModelTlb *tlb, uint32_t 
 bool tlb_model_translate(MemoryModel *model, uint32_t linear, MemoryKind kind, bool user, int64_t *now,
                          uint32_t *physical, uint32_t *attributes)
 {
-    uint32_t page = linear >> 12, frame = page, rights = 0, row = page & model->page_mask;
-    uint32_t column = 2 * (uint32_t)kind + user;
-    ModelTlbEntry *known = &model->filter_entries[row][column];
-    if (model->filter_pages[row][column] == page) {
-        *physical = known->frame << 12 | (linear & 0xFFF);
-        *attributes = known->rights;
+    uint32_t page = linear >> 12, frame = page, rights = 0;
+    PageKey *key = &model->page_keys[page & model->page_mask][2 * (uint32_t)kind + user];
+    if (key->page == page) {
+        way_touch(key->touch);
+        *physical = key->frame << 12 | (linear & 0xFFF);
+        *attributes = key->rights;
         return true;
     }
+    WayTouch touch = {&model->untouched, 0, 0};
+    bool has_key = true;
     if (!(model->cr0 & CR0_PG)) {
         *physical = linear;
         *attributes = 0;
@@ -187,17 +190,20 @@ bool tlb_model_translate(MemoryModel *model, uint32_t linear, MemoryKind kind, b
         return true;
     } else {
         bool code = kind == MEMORY_FETCH && model->geometry.code_tlb_entries, writes = kind == MEMORY_WRITE;
-        const ModelTlbEntry *entry =
-            look_up(model, code ? &model->code_tlb : &model->data_tlb, linear, writes, user);
+        ModelTlb *small = code ? &model->code_tlb : &model->data_tlb;
+        const ModelTlbEntry *entry = look_up(model, small, linear, writes, user);
         if (entry) {
             frame = entry->frame;
             rights = entry->rights;
+            touch = touch_of_entry(small, entry);
         } else if (!code && model->geometry.large_tlb_entries &&
                    (entry = look_up(model, &model->large_tlb, linear, writes, user))) {
             frame = entry->frame << 10 | (linear >> 12 & 0x3FF);
             rights = entry->rights;
+            touch = touch_of_entry(&model->large_tlb, entry);
         } else {
             int64_t before = *now;
+            has_key = false; /* the next access finds its way */
             model->outcome |= OUTCOME_TLB_MISS;
             code ? model->counters.code_tlb_misses++ : model->counters.data_tlb_misses++;
             bool found = walk(model, linear, kind, user, now, &frame, &rights);
@@ -211,8 +217,8 @@ bool tlb_model_translate(MemoryModel *model, uint32_t linear, MemoryKind kind, b
         *physical = frame << 12 | (linear & 0xFFF);
         *attributes = rights;
     }
-    model->filter_pages[row][column] = page;
-    *known = (ModelTlbEntry){page, frame, rights};
+    if (has_key)
+        *key = (PageKey){page, frame, rights, touch};
     return true;
 }
 

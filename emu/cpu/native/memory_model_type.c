@@ -188,10 +188,11 @@ static PyObject *type_passes(TypeObject *self, PyObject *args)
     const TraceRecord *records = trace.buf;
     const TraceRecord *end = records + trace.len / (Py_ssize_t)sizeof *records;
     for (; good && times > 0; times--) {
+        bool absent;
         for (const TraceRecord *record = records; record < end; record++)
             passed += record->operation <= TRACE_FETCH &&
                       memory_model_filter(&self->model, record->address, record->size, (MemoryKind)record->operation,
-                                          record->flags);
+                                          record->flags, &absent);
         __asm__ volatile("" ::: "memory");
     }
     PyBuffer_Release(&trace);
