@@ -35,16 +35,43 @@ def compare(machine: Machine, processor: str, steps: int = STEPS) -> int:
     return sum(isinstance(entry, Event) for entry in recording.entries)
 
 
+@pytest.fixture
+def machine_with(root: Path, tmp_path: Path) -> Callable[[str, str], Machine]:
+    """`machine_with("sieve", "i486")` has loaded that loop of bench/guests."""
+
+    def make(loop: str, timing: str) -> Machine:
+        image = tmp_path / "loop.elf"
+        source = root / "bench" / "guests" / f"{loop}.s"
+        image.write_bytes(assemble_file(source, include_paths=[SOURCES], defines={"REPEATS": 100}).data)
+        machine = Machine(mem="32M", timing=timing)
+        machine.load(str(image))
+        return machine
+
+    return make
+
+
 @pytest.mark.parametrize("processor", PROCESSORS)
 @pytest.mark.parametrize("loop", LOOPS if IS_LONG else LOOPS[:2])
-def test_a_loop_takes_the_cycles_of_the_reference(loop: str, processor: str, root: Path, tmp_path: Path) -> None:
-    image = tmp_path / "loop.elf"
-    source = root / "bench" / "guests" / f"{loop}.s"
-    image.write_bytes(assemble_file(source, include_paths=[SOURCES], defines={"REPEATS": 100}).data)
-    machine = Machine(mem="32M", timing=f"{processor}-nomem")
-    machine.load(str(image))
+def test_a_loop_takes_the_cycles_of_the_reference(
+    loop: str, processor: str, machine_with: Callable[[str, str], Machine]
+) -> None:
+    machine = machine_with(loop, f"{processor}-nomem")
     machine.run(until="<")
     compare(machine, processor)
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_with_memory_a_run_takes_as_long_as_without_and_what_memory_waits(
+    loop: str, processor: str, machine_with: Callable[[str, str], Machine]
+) -> None:
+    without, with_memory = (machine_with(loop, processor + suffix) for suffix in ("-nomem", ""))
+    for machine in (without, with_memory):
+        machine.run(max_insns=20_000)
+    assert with_memory.modelled_memory is not None
+    waited = with_memory.modelled_memory.counters()["stall_clocks"]
+    assert waited > 0
+    assert with_memory.cycles == without.cycles + waited
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)
