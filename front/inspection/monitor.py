@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import cache
 
 from hillemu.emu.i386.address import PAGE_SIZE, PhysAddr
 from hillemu.emu.i386.control import PAE, PG, PSE, ControlState
@@ -28,6 +29,7 @@ PRESENT, WRITABLE, USER, LARGE = 1, 2, 4, 1 << 7
 _PROTECTION = PRESENT | WRITABLE | USER
 _PAGING_IS_OFF = "PG disabled\n"
 _FLAGS = (("X", 63), ("G", 8), ("P", 7), ("D", 6), ("A", 5), ("C", 4), ("T", 3), ("U", 2), ("W", 1))
+_FLAG_BITS = sum(1 << bit for _, bit in _FLAGS)
 _ALL_ONES = (1 << 64) - 1
 _LARGE_MASK = _ALL_ONES - (1 << 21) + 1
 _PAE_LARGE_MASK = _ALL_ONES - (1 << 20) + 1
@@ -73,8 +75,12 @@ def _mem_line(start: int, end: int, protection: int) -> str:
 
 
 def _tlb_line(at: int, entry: int, mask: int) -> str:
-    flags = "".join(letter if entry >> bit & 1 else "-" for letter, bit in _FLAGS)
-    return f"{at:016x}: {entry & mask:016x} {flags}\n"
+    return f"{at:016x}: {entry & mask:016x} {_flag_letters(entry & _FLAG_BITS)}\n"
+
+
+@cache
+def _flag_letters(flags: int) -> str:
+    return "".join(letter if flags >> bit & 1 else "-" for letter, bit in _FLAGS)
 
 
 def _protections(memory: ReadableMemory, control: ControlState) -> Iterator[tuple[int, int]]:
