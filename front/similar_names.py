@@ -16,6 +16,8 @@ from collections.abc import Iterable
 
 _ALIKE, _NEAREST = 0.6, 0.3
 """How much of two names must be equal, from 0 to 1."""
+_MOST_FAR = 10_000
+"""So many names are compared in a second at most; where there are more, some name is alike or none is worth telling."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -31,9 +33,10 @@ def alike_or_all(name: str, known: Iterable[str]) -> str:
 
 
 def alike_or_nearest(name: str, known: Iterable[str]) -> str:
-    """The names that look like `name`, or those that have at least something of it: for long lists."""
+    """The names that look like `name`, or those that have at least something of it: for lists of some thousands."""
     names = set(known)
-    if hint := did_you_mean(name, names):
+    hint = did_you_mean(name, names)
+    if hint or len(names) > _MOST_FAR:
         return hint
     far = _similar(name, names, _NEAREST)
     return f"; the nearest {'are' if len(far) > 1 else 'is'} {', '.join(far)}" if far else ""

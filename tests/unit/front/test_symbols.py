@@ -128,6 +128,15 @@ def test_an_unknown_name_proposes_near_ones_and_is_a_user_mistake_too(table: Sym
     assert table.get("twoce") is None
 
 
+def test_where_no_name_is_alike_the_nearest_are_told_unless_there_are_too_many() -> None:
+    few = SymbolTable.of([Symbol("page_fault", 0x1000), Symbol("zz", 0x2000)])
+    with pytest.raises(UnknownSymbol, match=r"^no symbol 'message'; the nearest is 'page_fault'$"):
+        few["message"]
+    many = SymbolTable.of(Symbol(f"page_{number}", number) for number in range(10_001))
+    with pytest.raises(UnknownSymbol, match=r"^no symbol 'xylophone'$"):
+        many["xylophone"]
+
+
 def test_an_image_without_symbols_says_so() -> None:
     table = SymbolTable(b"not an ELF file", name="flat.bin")
     assert len(table) == 0
