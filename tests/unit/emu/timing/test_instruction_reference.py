@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
+
+import instruction_tables
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,3 +77,9 @@ def test_both_find_the_same_row_for_everything_that_a_table_is_about(name: str) 
     for key, figure in read_table(clocks_file(name)):
         needed = tables.needs(*key.form, key.mode.name.lower(), key.case, key.size)
         assert needed == figure.text, str(key)
+
+
+def test_the_reference_s_examples_are_true() -> None:
+    results = doctest.testmod(instruction_tables)
+    assert results.attempted > 5
+    assert not results.failed
