@@ -83,6 +83,8 @@ class DebuggedRun:
         """The machine is to stand still though nobody asked it to: a debugger has come, or vanished."""
         self._look_at = 0
         """The tick at which to see again what the debugger wants."""
+        self._looked_at = -1
+        """The tick of the last look of this motion; a processor that waits for input may be there still."""
         self._slice = 0
         """The slice in which people were last let type."""
         self._final: Stop | None = None
@@ -132,7 +134,7 @@ class DebuggedRun:
             self._say("hillemu: registers or memory were changed, so what came after this is forgotten")
         self._target.was_changed = self._target.interrupted = self._held = False
         now = self._machine.clock.now
-        self._look_at, self._slice = now + 1, now // SLICE_TICKS
+        self._look_at, self._looked_at, self._slice = now + 1, -1, now // SLICE_TICKS
         self._target.points.insert_watchpoints()
         forwards = self._forwards
         stop = forwards.step(*how.stay_in) if how.motion is Motion.STEP else forwards.go_on()
@@ -175,15 +177,16 @@ class DebuggedRun:
     def _look(self) -> bool:
         """See what the debugger wants while the machine runs; whether input may come from elsewhere."""
         self._history.give_inputs()
-        # Not before the first instruction, and seldom: steps and conditions are short runs, and GDB waits for them.
         now = self._machine.clock.now
-        if now >= self._look_at:
+        waits, self._looked_at = now == self._looked_at, now
+        # Not before the first instruction, and seldom: steps and conditions are short runs, and GDB waits for them.
+        if now >= self._look_at or waits:
             if (event := self._server.next(0)) is not None:
                 self._handle(event)
             self._history.look()
             self._look_at = now + LOOK_EVERY_TICKS
-        # At the ends of slices only: no other moments are the same when all of this runs again.
-        if now // SLICE_TICKS != self._slice:
+        # At the ends of slices, and where time stands still: no other moments are the same when all this runs again.
+        if now // SLICE_TICKS != self._slice or waits:
             self._slice = now // SLICE_TICKS
             if not self._history.is_past:
                 self._let_people_type()

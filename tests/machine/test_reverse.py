@@ -7,7 +7,7 @@ from itertools import count, pairwise
 from typing import Any
 
 import pytest
-from scripted_debugger import ScriptedServer, debug, monitor, p, set_to, value
+from scripted_debugger import ScriptedServer, debug, debug_and_interrupt, monitor, p, set_to, value
 
 from hillemu.booting import DriveOptions
 from hillemu.debugging import history
@@ -247,6 +247,41 @@ def test_what_was_typed_comes_at_its_moment_however_the_run_was_and_is_debugged(
     seen = [one for one in server.answers if len(one) == 8]
     assert len(seen) == 2
     assert seen[0] == seen[1]
+
+
+WAITS_FOR_A_KEY = """
+    mov eax, offset key; mov [0x202048], ax; mov dword ptr [0x20204A], 0x8E000008; shr eax, 16; mov [0x20204E], ax
+    lidt [pointer]; mov al, 0xFD; out 0x21, al; sti
+1:  hlt; cmp dword ptr [0x203000], 2; jb 1b; EXIT
+key: push eax; in al, 0x60; inc dword ptr [0x203000]; mov al, 0x20; out 0x20, al; pop eax; iretd
+pointer: .word 0x7F; .long 0x202000""".replace("EXIT", EXIT)
+
+
+def test_a_guest_whose_time_stands_still_gets_what_is_typed_and_gets_it_again(boot: Boot) -> None:
+    """Only a key can wake it."""
+    machine = boot(WAITS_FOR_A_KEY)
+    server = ScriptedServer(b"c", monitor("instructions"), b"bc", b"c", monitor("instructions"))
+    record: list[Typed] = []
+    looks = count()
+
+    def people() -> bool:
+        if next(looks) == 5:
+            type_now(machine, "keyboard", "a", record)
+        return True
+
+    run = DebuggedRun(machine, server, record=record)  # type: ignore[arg-type]
+    server.on_end = run.stop
+    stop = run.run(wait=True, between=people)
+    told = [one for one in server.answers if not one.startswith((b"T", b"O"))]
+    assert stop.reason is StopReason.EXIT
+    assert len(told) == 2
+    assert told[0] == told[1]
+    assert len(record) == 1
+
+
+def test_ctrl_c_reaches_a_guest_whose_time_stands_still(boot: Boot) -> None:
+    machine = boot(WAITS_FOR_A_KEY)
+    assert debug_and_interrupt(machine, b"c", looks=3, between=lambda: True)[-1].startswith(b"T02")
 
 
 def test_reset_and_loaded_snapshots_begin_a_new_history(boot: Boot) -> None:

@@ -58,7 +58,9 @@ def debug(machine: Machine, *packets: bytes | Event, **options: Any) -> tuple[li
     return server.answers[1:], stop
 
 
-def debug_and_interrupt(machine: Machine, *packets: bytes | Event, looks: int = 100) -> list[bytes]:
+def debug_and_interrupt(
+    machine: Machine, *packets: bytes | Event, looks: int = 100, between: Callable[[], bool] | None = None
+) -> list[bytes]:
     """The answers to `packets` and to a Ctrl-C that comes at the running machine's look number `looks`, from 0."""
     server = ScriptedServer(*packets)
     looked = count()
@@ -68,7 +70,7 @@ def debug_and_interrupt(machine: Machine, *packets: bytes | Event, looks: int = 
     )
     run = DebuggedRun(machine, server)  # type: ignore[arg-type]
     server.on_end = run.stop
-    run.run(wait=True)
+    run.run(wait=True, between=between)
     return server.answers[1:]
 
 
