@@ -29,7 +29,7 @@ static uint64_t data_events(const MemoryEvents *events)
 
 static void begin_event(MemoryEvents *events) { events->model.outcome = events->model.physical = 0; }
 
-static void tell(MemoryEvents *events, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags, int64_t now)
+static __attribute__((noinline)) void tell(MemoryEvents *events, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags, int64_t now)
 {
     begin_event(events);
     int64_t clocks = memory_model_access(&events->model, linear, size, kind, flags, now);
@@ -161,15 +161,31 @@ void memory_helper_access(Core *core, uint32_t linear, int size, bool writes, in
 
 /* ---- code -------------------------------------------------------------------------------------------------------- */
 
-static inline __attribute__((always_inline)) void enter_line(MemoryEvents *events, uint32_t line, uint32_t how,
-                                                             uintptr_t ra)
+static __attribute__((noinline)) void look_for_line(MemoryEvents *events, uint32_t line, uint32_t how, uintptr_t ra)
 {
     uint32_t linear = line << events->fetch_shift, flags = how & HOW_USER ? MEMORY_USER : 0;
-    events->line = line;
-    if (__builtin_expect(events->record != NULL, false))
+    if (events->record)
         tell(events, linear, events->fetch_bytes, MEMORY_FETCH, flags, now_at(events->core, how, ra));
     else
         quick(events, linear, how, events->fetch_bytes, MEMORY_FETCH, flags, ra);
+}
+
+/* As the filter would, with what is known of a line: it is aligned, and of the cache's size if there is a key. */
+static inline __attribute__((always_inline)) void enter_line(MemoryEvents *events, uint32_t line, uint32_t how,
+                                                             uintptr_t ra)
+{
+    MemoryModel *model = &events->model;
+    uint32_t page = line >> events->page_shift, column = 2 * MEMORY_FETCH + (how & HOW_USER ? 1 : 0);
+    const PageKey *page_key = &model->page_keys[page & model->page_mask][column];
+    const LineKey *line_key = &model->line_keys[MEMORY_FETCH][line & model->line_mask];
+    events->line = line;
+    if (__builtin_expect(line_key->line != line || page_key->page != page || events->record, false)) {
+        look_for_line(events, line, how, ra);
+        return;
+    }
+    model->counters.fetches++;
+    way_touch(page_key->touch);
+    way_touch(line_key->touch);
 }
 
 void memory_fetch_line(MemoryEvents *events, uint64_t linear, uint32_t how)

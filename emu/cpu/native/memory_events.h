@@ -49,7 +49,9 @@ typedef struct MemoryEvents {
 
     /* Code: where falling through, or the next iteration of REP, leads; the last line that was entered. */
     uint32_t next, repeat, line;
-    uint32_t fetch_shift, fetch_bytes; /* a line, or without a cache 4 bytes; what is fetched of it, at most 16 */
+    uint32_t fetch_shift; /* a line, or without a cache 4 bytes */
+    uint32_t page_shift;  /* lines in a page */
+    uint32_t fetch_bytes; /* what is fetched of a line: at most 16 */
 
     /* The instruction that makes several accesses: its first one, so that it can be told what it has done. */
     uint64_t first_events;

@@ -32,6 +32,7 @@ PyObject *core_set_memory_model(Core *core, PyObject *geometry)
     events->core = core;
     events->first_instructions = -1;
     events->fetch_shift = fields.data_cache_bytes ? events->model.line_shift : 2;
+    events->page_shift = 12 - events->fetch_shift;
     events->fetch_bytes = events->fetch_shift < 4 ? 4 : 16;
     core->memory = events;
     memory_control(core, CONTROL_CR3);
