@@ -20,7 +20,7 @@ from hillemu.boot.images import SOURCES
 
 IS_LONG = os.environ.get("HILLEMU_LONG") == "1"
 PROCESSORS = ("i386", "i486", "pentium")
-STEPS = 250_000 if IS_LONG else 1_500
+STEPS = 60_000 if IS_LONG else 1_500
 """For each guest and processor."""
 LOOPS = ("sieve", "fib", "word_copy", "list_chase", "arithmetic", "rep_movsd")
 KERNELS = ("ring3", "vm86", "task_switch", "paging", "self_modifying", "strings", "fpu", "segments", "call_gate")
