@@ -22,6 +22,7 @@ import kernel_profiles
 import kernel_vm
 import loops
 import memory_model
+import modelled
 import ports
 import published
 import snapshots
@@ -93,6 +94,7 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         measure("inspection", inspection, folder, rounds=rounds, shorter=shorter)
     if "timing" in options.part:
         measure("timing", memory_model, folder, rounds=rounds, shorter=shorter)
+        measure("modelled", modelled, folder, rounds=rounds, shorter=shorter)
     if "published" in options.part:
         measure("published", published)
     print(*goals, sep="\n")

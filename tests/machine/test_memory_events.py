@@ -24,8 +24,8 @@ MODELS = ("i386", "i486", "pentium")
 
 LOOPS = ("sieve", "fib", "word_copy", "list_chase")
 """Of bench/guests.  With the demo they are five guests."""
-EVENTS = 750_000 if IS_LONG else 6_000
-"""Of each guest on each processor: together over eleven million."""
+EVENTS = 900_000 if IS_LONG else 6_000
+"""Of each loop on each processor: together over ten million."""
 
 
 def compare_run(machine: Machine, wanted: int) -> ComparedRun:
@@ -43,7 +43,7 @@ def compare_run(machine: Machine, wanted: int) -> ComparedRun:
 def test_the_demos_events_are_answered_as_by_the_reference(model: str) -> None:
     machine = Machine(mem="8M", timing=model)
     machine.load_demo()
-    compare_run(machine, EVENTS)
+    compare_run(machine, min(EVENTS, 60_000))  # it ends
 
 
 @pytest.mark.parametrize("model", MODELS if IS_LONG else ["i486"])
