@@ -222,7 +222,8 @@ class Processor:
         """Have a tick be a cycle of `model`; before anything runs.  Raises `OptionError` where that cannot be."""
         from hillemu.emu.cpu.cycles import CycleCounter
 
-        return CycleCounter(self._core, model, is_native=self.mode is CoreMode.NATIVE)
+        board_from = self._memory.low_end
+        return CycleCounter(self._core, model, is_native=self.mode is CoreMode.NATIVE, board_from=board_from)
 
     def lint_tlb(self) -> TlbLint:
         """From here on, find translations that are used after their page tables changed.

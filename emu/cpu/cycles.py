@@ -38,7 +38,7 @@ class CycleCounter:
 
     HAS_STATE = False
 
-    def __init__(self, core: Core, model: TimingModel, *, is_native: bool) -> None:
+    def __init__(self, core: Core, model: TimingModel, *, is_native: bool, board_from: int) -> None:
         if not is_native:
             raise OptionError("--timing", "needs the native core; this is the portable one (HILLEMU_CORE, or the host)")
         self.model = model
@@ -56,7 +56,7 @@ class CycleCounter:
             code.line_bytes if (code := model.geometry.code_cache) else 0,
             model.core_clocks(model.io_wait_states),
         )
-        self.memory = ModelledMemory(core, model) if model.has_memory_model else None
+        self.memory = ModelledMemory(core, model, board_from) if model.has_memory_model else None
 
     @property
     def total(self) -> int:

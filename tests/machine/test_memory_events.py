@@ -134,3 +134,11 @@ def test_the_accesses_are_those_that_unicorns_public_hooks_see(name: str, lab_of
     assert portable.run() is native.run() is CoreStop.HALT
     records, _ = memory.recorded()
     assert [event for event in accesses(records) if event[0] != FETCH] == hooks.seen
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("at", "is_cached"), [(0x5000, True), (0xB8000, False), (0xFEE00030, False)])
+def test_memory_of_devices_is_in_no_cache(at: int, is_cached: bool, model: str, lab_of: Callable[..., Any]) -> None:
+    lab = lab_of("native", f"mov eax, [{at:#x}]; mov eax, [{at:#x}]; mov eax, [{at:#x}]; hlt", timing=model)
+    assert lab.run() is CoreStop.HALT
+    assert any(line.at <= at < line.at + 32 for line in lab.pc.cycles.memory.lines()) is (is_cached and model != "i386")
