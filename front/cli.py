@@ -64,6 +64,10 @@ def _run(argv: Sequence[str]) -> int:
         from hillemu.commands.inspect import inspect
 
         return inspect(options)
+    if options.command == "profile":
+        from hillemu.commands.profile import profile
+
+        return profile(options)
     if options.command == "grade":
         from hillemu.commands.grade import grade_command
 

@@ -10,15 +10,20 @@ True
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hillemu.emu.errors import OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from hillemu.emu.cpu.memory_events import ModelledMemory
     from hillemu.emu.cpu.tlb_lint import TlbLint
     from hillemu.emu.pc import Pc
     from hillemu.emu.timing.model import TimingModel
+    from hillemu.profiling.run_profile import RunProfile
+    from hillemu.symbols import SymbolTable
     from hillemu.tlb import Cache, Tlb
 
 INSTRUCTIONS, WITHOUT_MEMORY = "insn", "-nomem"
@@ -33,6 +38,7 @@ class Timed:
     """
 
     _pc: Pc
+    symbols: SymbolTable
     tlb_lint: TlbLint | None = None
     """What `lint_tlb` returned."""
 
@@ -85,6 +91,26 @@ class Timed:
         from hillemu.tlb import Cache, memory_model_of
 
         return Cache(memory_model_of(self.modelled_memory, "cache"))
+
+    @contextmanager
+    def profile(self, symbols: Sequence[SymbolTable] = ()) -> Iterator[RunProfile]:
+        """Note where the time of all runs inside the ``with`` block goes; it changes nothing of them.
+
+        `symbols` are for code that the image's do not name.  Raises `OptionError` on the portable core.
+        """
+        from hillemu.profiling.run_profile import RunProfile
+
+        taken = RunProfile(
+            self._pc.processor.take_profile(),
+            (self.symbols, *symbols),
+            timing=self.timing.name if self.timing else INSTRUCTIONS,
+            has_cycles=self.timing is not None,
+            has_memory=self.modelled_memory is not None,
+        )
+        try:
+            yield taken
+        finally:
+            taken.end()
 
     @property
     def untimed(self) -> dict[str, int]:

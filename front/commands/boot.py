@@ -48,8 +48,8 @@ def _boot(options: CommandLine, server: Server | None) -> int:
     script = _read_replay(options.replay)  # before --json, which may be the same file
     serial_input = read_serial_input(options.serial_input)
     serial = open_serial_output(options.serial)
-    record_file = _open_for_writing(options.json, "--json")
-    pages_file = _open_for_writing(options.record_pages, "--record-pages")
+    record_file = open_for_writing(options.json, "--json")
+    pages_file = open_for_writing(options.record_pages, "--record-pages")
     picture = options.display.png if options.display else None
     if picture is not None:
         check_png(picture)
@@ -84,7 +84,7 @@ def _boot(options: CommandLine, server: Server | None) -> int:
     if record_file is not None:
         _write_record(record_file, machine, stop, wall_s, typed)
     if pages_file is not None and recording is not None:
-        with _written(pages_file, "--record-pages"):
+        with written(pages_file, "--record-pages"):
             pages_file.writelines(f"{line}\n" for line in recording.lines())
     for fault in lost:
         say(str(fault))
@@ -142,7 +142,7 @@ def power_on(options: CommandLine) -> Machine:
     )
     if options.lint:
         machine.lint_tlb()
-    if _boots_the_built_in_kernel(options):
+    if boots_the_built_in_kernel(options):
         from hillemu.commands.built_in import load_built_in
 
         load_built_in(machine, options)
@@ -157,7 +157,8 @@ def power_on(options: CommandLine) -> Machine:
     return machine
 
 
-def _boots_the_built_in_kernel(options: CommandLine) -> bool:
+def boots_the_built_in_kernel(options: CommandLine) -> bool:
+    """Whether nothing else is named."""
     return options.image is None and not options.has_drives and options.bios is None
 
 
@@ -209,7 +210,7 @@ def _check_built_in(options: CommandLine) -> None:
             "needs an IMAGE; the built-in kernel does not read it",
             {"--initrd": options.initrd, "--format": options.format != "auto"},
         )
-    if _boots_the_built_in_kernel(options):
+    if boots_the_built_in_kernel(options):
         return
     if options.image is None:
         _refuse(
@@ -299,7 +300,8 @@ def read_serial_input(name: str | None) -> bytes:
         raise UserMistake(f"{name}: cannot read the serial input: {reason_of(error)}") from None
 
 
-def _open_for_writing(name: str | None, option: str) -> TextIO | None:
+def open_for_writing(name: str | None, option: str) -> TextIO | None:
+    """The file of `option`, if `name` asks for one; raises `UserMistake`."""
     if name is None:
         return None
     try:
@@ -309,7 +311,7 @@ def _open_for_writing(name: str | None, option: str) -> TextIO | None:
 
 
 @contextmanager
-def _written(file: TextIO, option: str) -> Iterator[None]:
+def written(file: TextIO, option: str) -> Iterator[None]:
     """Close `file` afterwards; raises `UserMistake`, which names `option`, for what cannot be written."""
     try:
         with file:
@@ -398,6 +400,6 @@ def _write_record(file: TextIO, machine: Machine, stop: Stop, wall_s: float, typ
 
     from hillemu.commands.run_summary import run_record
 
-    with _written(file, "--json"):
+    with written(file, "--json"):
         json.dump(run_record(machine, stop, wall_s, typed), file, indent=2)
         file.write("\n")

@@ -106,6 +106,12 @@ class CommandLine(argparse.Namespace):
     """C files with declarations."""
     as_json: bool
     html: str | None
+    by: str
+    """What a row of a profile is: ``function`` or ``line``."""
+    top: int
+    symbols: list[str]
+    """ELF files whose symbols `hillemu profile` knows beside the image's."""
+    callgrind: str | None
     kernel: str
     """What `hillemu vscode` debugs."""
     port: int
@@ -184,6 +190,9 @@ def make_parser() -> Parser:
         "inspect",
         help="run a kernel to a point and show its page tables and memory",
         fill=_filled_by("inspect_options", "add_inspect"),
+    )
+    commands.add_parser(
+        "profile", help="run a kernel and show where its time goes", fill=_filled_by("profile_options", "add_profile")
     )
     commands.add_parser(
         "kernel-trace",
