@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from hillemu.commands.command_line import CommandLine
 from hillemu.commands.exit_status import USER_MISTAKE
-from hillemu.commands.options import CommandLine, make_parser
+from hillemu.commands.options import make_parser
 from hillemu.emu.errors import HillemuError, UserMistake
 
 

@@ -20,7 +20,7 @@ from hillemu.terminal.display import check_png
 from hillemu.terminal.serial_output import SerialOutput, open_serial_output, reason_of
 
 if TYPE_CHECKING:
-    from hillemu.commands.options import CommandLine
+    from hillemu.commands.command_line import CommandLine
     from hillemu.debugging.server import Server
     from hillemu.emu.stop import Stop
     from hillemu.input_record import Typed

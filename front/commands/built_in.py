@@ -10,7 +10,7 @@ from hillemu.kernel.profiles.registry import DEFAULT, profile_named
 from hillemu.kernel_module import kernel_options
 
 if TYPE_CHECKING:
-    from hillemu.commands.options import CommandLine
+    from hillemu.commands.command_line import CommandLine
     from hillemu.kernel.profiles.profile import Profile
     from hillemu.machine import Machine
 

@@ -12,7 +12,7 @@ from hillemu.emu.errors import UserMistake
 from hillemu.terminal.serial_output import reason_of
 
 if TYPE_CHECKING:
-    from hillemu.commands.options import CommandLine
+    from hillemu.commands.command_line import CommandLine
     from hillemu.grading.scoring import Result
 
 ALL_POINTS = 0

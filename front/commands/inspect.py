@@ -33,7 +33,7 @@ from hillemu.inspection.views.struct_view import learn_types
 from hillemu.terminal.serial_output import open_serial_output, reason_of
 
 if TYPE_CHECKING:
-    from hillemu.commands.options import CommandLine
+    from hillemu.commands.command_line import CommandLine
     from hillemu.emu.stop import Stop
     from hillemu.inspection.spaces import Capture
     from hillemu.machine import Machine

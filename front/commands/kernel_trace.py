@@ -26,7 +26,7 @@ from hillemu.kernel.trace import Replayed, parse, replay
 from hillemu.kernel_module import blaming, kernel_options
 
 if TYPE_CHECKING:
-    from hillemu.commands.options import CommandLine
+    from hillemu.commands.command_line import CommandLine
 
 CONTRADICTIONS = 1
 """Exit status when the allocators' structures contradict each other afterwards."""

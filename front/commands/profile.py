@@ -28,7 +28,7 @@ from hillemu.terminal.serial_output import open_serial_output, reason_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hillemu.commands.options import CommandLine
+    from hillemu.commands.command_line import CommandLine
     from hillemu.emu.stop import Stop
     from hillemu.machine import Machine
     from hillemu.profiling.run_profile import RunProfile

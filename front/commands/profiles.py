@@ -10,7 +10,7 @@ from hillemu.kernel.profiles.registry import DEFAULT, all_profiles, profile_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hillemu.commands.options import CommandLine
+    from hillemu.commands.command_line import CommandLine
     from hillemu.kernel.profiles.profile import Profile
 
 

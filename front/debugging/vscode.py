@@ -19,7 +19,7 @@ from hillemu.debugging.server import SCRIPT
 from hillemu.emu.errors import UserMistake
 
 if TYPE_CHECKING:
-    from hillemu.commands.options import CommandLine
+    from hillemu.commands.command_line import CommandLine
 
 FOLDER = ".vscode"
 READY = "waiting for GDB before the first instruction"

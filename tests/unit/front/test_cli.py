@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from hillemu.cli import main
-from hillemu.commands.options import CPU_MODELS, IMAGE_FORMATS, CommandLine, make_parser
+from hillemu.commands.command_line import CommandLine
+from hillemu.commands.options import CPU_MODELS, IMAGE_FORMATS, make_parser
 from hillemu.emu.errors import ImageError, InternalError, OptionError
 
 Fake = Any
