@@ -43,7 +43,7 @@ def compare_run(machine: Machine, wanted: int) -> ComparedRun:
 def test_the_demos_events_are_answered_as_by_the_reference(model: str) -> None:
     machine = Machine(mem="8M", timing=model)
     machine.load_demo()
-    compare_run(machine, min(EVENTS, 60_000))  # it ends
+    compare_run(machine, min(EVENTS, 50_000))  # it ends
 
 
 @pytest.mark.parametrize("model", MODELS if IS_LONG else ["i486"])
