@@ -12,14 +12,15 @@ from typing import Never
 import guest_builder
 import guest_drives as guest_drive_images
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# No example is too slow: a host that does other things at the same time must not fail a test.
+settings.register_profile("home", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # At home hypothesis draws new examples in every run; CI must judge the change, not the dice.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI", "").lower() in ("1", "true"):
-    settings.load_profile("ci")
+settings.register_profile("ci", parent=settings.get_profile("home"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI", "").lower() in ("1", "true") else "home")
 
 
 def package_dirs() -> dict[str, Path]:
