@@ -54,9 +54,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "hillemu(kernel, kernel_module, mem, cpu, append, modules, initrds, disks, devices, format, until, at, "
-        "budget): what the fixtures `machine` and `hillemu_boot` boot; lists for kernel, kernel_module, mem, cpu and "
-        "append run the test with each",
+        "hillemu(kernel, kernel_module, mem, cpu, timing, append, modules, initrds, disks, devices, format, until, "
+        "at, budget): what the fixtures `machine` and `hillemu_boot` boot; lists for kernel, kernel_module, mem, cpu, "
+        "timing and append run the test with each",
     )
 
 
@@ -84,7 +84,7 @@ class BootFactory:
         `kernel`, `modules`, `initrds`, `disks`: files, from the test's folder or the root folder of the tests.
         `kernel="built-in"` is hillemu's own, `kernel_module` a file with parts for it; `kernel="bitmap"` is another
         profile of hillemu's.
-        `mem`, `cpu`, `append`, `devices`, `format`: as `hillemu.Machine` and its `load` take them.
+        `mem`, `cpu`, `timing`, `append`, `devices`, `format`: as `hillemu.Machine` and its `load` take them.
         `until` (text on the serial port or the screen) or `at` (address or symbol): where to boot to; else nothing has
         run.  `budget`: how far the boot, and each run after it, may go.
 
@@ -118,6 +118,8 @@ class BootFactory:
                 ("hillemu_kernel", machine.kernel_path),
                 ("hillemu_instructions", machine.cpu.instructions),
             ]
+            if machine.timing is not None:
+                self._request.node.user_properties.append(("hillemu_cycles", machine.cycles))
             self._pool.take_back(machine)
 
 

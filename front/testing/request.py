@@ -26,11 +26,11 @@ from hillemu.similar_names import alike_or_all
 from hillemu.testing.budget import Budget
 
 WORDS = (
-    "kernel", "kernel_module", "mem", "cpu", "append", "modules", "initrds", "disks", "devices", "format", "until",
-    "at", "budget",
+    "kernel", "kernel_module", "mem", "cpu", "timing", "append", "modules", "initrds", "disks", "devices", "format",
+    "until", "at", "budget",
 )  # fmt: skip
 """What a marker, a parameter and a call of `hillemu_boot` may say."""
-VARIED = ("kernel", "kernel_module", "mem", "cpu", "append")
+VARIED = ("kernel", "kernel_module", "mem", "cpu", "timing", "append")
 """Words for which a marker may give a list: the test runs once with each."""
 BUILT_IN = "built-in"
 """Names the kernel that comes with hillemu, where another would be a file; a file of that name is ``./built-in``."""
@@ -56,6 +56,7 @@ class BootRequest(NamedTuple):
     """Parts of the user's own for the built-in kernel."""
     mem: str | int = "64M"
     cpu: str = "max"
+    timing: str = "insn"
     append: str = ""
     modules: tuple[tuple[GuestFile, str], ...] = ()
     initrds: tuple[GuestFile, ...] = ()
@@ -116,8 +117,8 @@ def make_request(words: Mapping[str, Any], folders: Folders, default_budget: Bud
     is_built_in = is_built_in_name(words["kernel"])
     profile = words["kernel"] if is_built_in and words["kernel"] != BUILT_IN else None
     _refuse_what_is_not_read(words, is_built_in)
-    plain = {word: words[word] for word in ("mem", "cpu", "append", "format", "until", "at") if word in words}
-    for word in ("cpu", "append", "format"):
+    plain = {word: words[word] for word in ("mem", "cpu", "timing", "append", "format", "until", "at") if word in words}
+    for word in ("cpu", "timing", "append", "format"):
         if word in plain and not isinstance(plain[word], str):
             raise OptionError(word, f"{plain[word]!r} is no text")
     if isinstance(plain.get("mem", ""), bool) or not isinstance(plain.get("mem", ""), str | int):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hillemu.boot.image import BootOptions, Image, Module, read_file
 from hillemu.booting import DriveOptions
-from hillemu.emu.errors import UserMistake
+from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.emu.stop import Stop, StopReason
 from hillemu.machine import Machine
 from hillemu.testing.budget import Budget
@@ -50,7 +50,14 @@ class MachineUnderTest(Machine):
     def __init__(self, request: BootRequest) -> None:
         drives = DriveOptions(disks=tuple(str(disk.path) for disk in request.disks))
         self.notes: list[str] = []
-        super().__init__(request.mem, cpu=request.cpu, report=self.notes.append, drives=drives, devices=request.devices)
+        super().__init__(
+            request.mem,
+            cpu=request.cpu,
+            timing=request.timing,
+            report=self.notes.append,
+            drives=drives,
+            devices=request.devices,
+        )
         self.request = request
         self.kernel_path = (request.profile or BUILT_IN) if request.kernel is None else request.kernel.name
         """As the guest is told it: the same whatever folder the tests are run in."""
@@ -91,6 +98,10 @@ class MachineUnderTest(Machine):
         insns = max_insns
         if bounded and (max_insns is None or limit.instructions < max_insns):
             insns = limit.instructions
+        cycles = self._cycle_limit(limit) if bounded else None
+        if cycles is not None and (insns is None or cycles < insns):
+            insns = cycles  # an instruction takes a cycle at least
+        started = self.cycles
         clock = _VirtualLimit(self, limit.virtual_ns, between) if bounded else None
         added = self._add_breakpoint(at)
         try:
@@ -101,9 +112,12 @@ class MachineUnderTest(Machine):
         goal = _goal(until, at)
         out_of_time = clock is not None and clock.is_exceeded and stop.reason is StopReason.INTERRUPTED
         out_of_instructions = insns != max_insns and stop.reason is StopReason.MAX_INSNS
-        if out_of_time or out_of_instructions:
+        out_of_cycles = cycles is not None and self.cycles - started > cycles
+        if out_of_time or out_of_instructions or out_of_cycles:
             used = (
-                f"{limit.virtual_ns / 10**9:g} s of virtual time"
+                f"{cycles:,} cycles (it took {self.cycles - started:,})"
+                if out_of_cycles
+                else f"{limit.virtual_ns / 10**9:g} s of virtual time"
                 if out_of_time
                 else f"{limit.instructions:,} instructions"
             )
@@ -112,6 +126,11 @@ class MachineUnderTest(Machine):
             told = f"{stop.reason}" + (f" ({stop.detail})" if stop.detail else "")
             raise StoppedEarly(f"{goal}: the guest stopped before: {told}", self)
         return stop
+
+    def _cycle_limit(self, limit: Budget) -> int | None:
+        if limit.cycles is not None and self.timing is None:
+            raise OptionError("budget", "cycles are those of a processor; say which, as timing='i486'")
+        return limit.cycles
 
     def forget_observers(self) -> None:
         """Take away what a test has hung on to the machine: breakpoints, watches, callbacks."""

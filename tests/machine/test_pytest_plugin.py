@@ -90,6 +90,7 @@ def test_it(machine):
         ("", "kernel: which one? Say @pytest.mark.hillemu(kernel=FILE), *"),
         ('kernel="kernel.elf", mem="lots"', "mem: 'lots' is not a size; *"),
         ('kernel="kernel.elf", cpu="z80"', "*z80*"),
+        ('kernel="kernel.elf", timing="z80"', "*z80*"),
         ('kernel="kernel.elf", at="mian"', "no symbol 'mian' in kernel.elf*"),
         ('kernel="kernel.elf", until="ready("', "until: 'ready(' is not a regular expression: *"),
         ('kernel="test_a_mistake_is_told_in_one_line.py"', "*.py: *"),
@@ -103,6 +104,34 @@ def test_a_mistake_is_told_in_one_line(marker: str, message: str, run: Run) -> N
     at = next(number for number, line in enumerate(lines) if "ERROR at setup of test_it" in line)
     result.stdout.fnmatch_lines([f"{message}".replace("[", "[[]")])
     assert lines[at + 2].startswith(("----", "====")), "more than one line"
+
+
+def test_cycles_can_be_bounded_and_asserted(run: Run) -> None:
+    result = run(
+        """
+@pytest.mark.hillemu(kernel="kernel.elf", timing=["i486", "pentium-nomem"], budget="100M")
+def test_enough(machine):
+    machine.run(until="ready", budget="10M cycles")
+    assert machine.cycles > machine.cpu.instructions > 0
+
+@pytest.mark.hillemu(kernel="kernel.elf", timing="i486")
+def test_too_few(machine):
+    machine.run(until="ready", budget="5 cycles")
+
+@pytest.mark.hillemu(kernel="kernel.elf")
+def test_of_nobody(machine):
+    machine.run(until="ready", budget="5 cycles")
+""",
+        "-v",
+    )
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_enough[[]i486]*PASSED*",
+            "*BudgetExceeded: 'ready' did not appear within the budget of 5 cycles (it took *)",
+            "*OptionError: budget: cycles are those of a processor; say which, as timing='i486'",
+        ]
+    )
 
 
 def test_a_mistake_in_a_call_points_at_the_tests_own_line(run: Run) -> None:

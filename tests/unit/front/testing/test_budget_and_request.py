@@ -29,16 +29,24 @@ S = 10**9
     ],
 )
 def test_a_budget_bounds_what_it_says_and_leaves_the_rest(text: str | int, instructions: int, virtual_ns: int) -> None:
-    assert Budget.parse(text) == (instructions, virtual_ns)
+    assert Budget.parse(text) == (instructions, virtual_ns, None)
+
+
+def test_a_budget_may_be_one_of_cycles() -> None:
+    assert Budget.parse("2_000 cycles") == (10**9, 20 * S, 2000)
+    assert Budget.parse("1.5kcycles 3s") == (10**9, 3 * S, 1500)
+    assert Budget.parse("5M 20k Cycles") == (5_000_000, 20 * S, 20_000)
 
 
 def test_what_a_budget_does_not_say_is_the_default() -> None:
-    assert Budget.parse("1k", Budget(7, 8)) == (1000, 8 * 1000 // 7)
-    assert Budget.parse("3", Budget(7, 8)) == (3, 8)
-    assert Budget.parse("1s", Budget(7, 8)) == (7, S)
+    assert Budget.parse("1k", Budget(7, 8)) == (1000, 8 * 1000 // 7, None)
+    assert Budget.parse("3", Budget(7, 8)) == (3, 8, None)
+    assert Budget.parse("1s", Budget(7, 8)) == (7, S, None)
 
 
-@pytest.mark.parametrize("text", ["", "0", "lots", "1 2", "1s 2s", "-5", "1.5.2", "5x", "0s", "1 M"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "lots", "1 2", "1s 2s", "-5", "1.5.2", "5x", "0s", "1 M", "5s cycles", "cycles"]
+)
 def test_what_is_no_budget_is_refused_with_the_options_name(text: str) -> None:
     with pytest.raises(OptionError, match=r"^hillemu_budget: .* is no budget; write instructions"):
         Budget.parse(text, option="hillemu_budget")
