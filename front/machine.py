@@ -52,9 +52,7 @@ if TYPE_CHECKING:
 
 NO_DRIVES = DriveOptions()
 
-SLICE_TICKS = 1_000_000
 LONGEST_SLEEP_TICKS = 3600 * DEFAULT_FREQUENCY_HZ
-"""How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual."""
 
 
 class Machine(Looking, Rewinding, Watching, Timed):
@@ -288,7 +286,7 @@ class Machine(Looking, Rewinding, Watching, Timed):
         goals = [at for at in (end, self._keys_due[0][0] if self._keys_due else None) if at is not None]
         instructions = max(min(goals) - now, 0) if goals else None
         # To the next multiple: where we look must not depend on where this run, perhaps a debugger's step, began.
-        ticks = SLICE_TICKS - self.clock.now % SLICE_TICKS
+        ticks = self.slice_ticks - self.clock.now % self.slice_ticks
         if self._calls_due:
             ticks = min(ticks, self._calls_due[0][0] - self.clock.now)
         core_stop = self._pc.processor.run(instructions=instructions, ticks=ticks, over_breakpoint=over_breakpoint)

@@ -31,6 +31,11 @@ INSTRUCTIONS, WITHOUT_MEMORY = "insn", "-nomem"
 end whose memory always answers at once."""
 
 
+SLICE_TICKS, SLICE_CYCLES = 1_000_000, 4_000_000
+"""How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual, and so many
+cycles of a timing model, whose instructions take several."""
+
+
 class Timed:
     """The part of `hillemu.Machine` that knows about cycles.
 
@@ -47,6 +52,11 @@ class Timed:
         """What counts the cycles; None with ``--timing insn``."""
         counter = self._pc.cycles
         return counter.model if counter else None
+
+    @property
+    def slice_ticks(self) -> int:
+        """How many ticks lie between two looks at a run."""
+        return SLICE_CYCLES if self._pc.cycles else SLICE_TICKS
 
     @property
     def cycles(self) -> int:

@@ -30,7 +30,6 @@ from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import Ended, HostSignal, Motion, Resume, Stopped
 from hillemu.emu.reports import Report, unheard
 from hillemu.emu.stop import Stop, StopReason
-from hillemu.machine import SLICE_TICKS
 from hillemu.terminal.ctrl_c import DeferredCtrlC
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ class DebuggedRun:
             self._say("hillemu: registers or memory were changed, so what came after this is forgotten")
         self._target.was_changed = self._target.interrupted = self._held = False
         now = self._machine.clock.now
-        self._look_at, self._looked_at, self._slice = now + 1, -1, now // SLICE_TICKS
+        self._look_at, self._looked_at, self._slice = now + 1, -1, now // self._machine.slice_ticks
         self._target.points.insert_watchpoints()
         forwards = self._forwards
         stop = forwards.step(*how.stay_in) if how.motion is Motion.STEP else forwards.go_on()
@@ -186,8 +185,8 @@ class DebuggedRun:
             self._history.look()
             self._look_at = now + LOOK_EVERY_TICKS
         # At the ends of slices, and where time stands still: no other moments are the same when all this runs again.
-        if now // SLICE_TICKS != self._slice or waits:
-            self._slice = now // SLICE_TICKS
+        if now // self._machine.slice_ticks != self._slice or waits:
+            self._slice = now // self._machine.slice_ticks
             if not self._history.is_past:
                 self._let_people_type()
         if self._held or self._stopping:

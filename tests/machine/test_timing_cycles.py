@@ -102,6 +102,53 @@ def test_a_limit_of_instructions_is_exact(wanted: int, lab_of: Callable[..., Any
     assert machine.count == wanted
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_instructions_and_cycles_are_exact_far_beyond_the_counter_of_instructions(
+    model: str, lab_of: Callable[..., Any]
+) -> None:
+    rounds = 12_000_000
+    machine = lab_of("native", f"mov ecx, {rounds}; 1: dec ecx; jnz 1b; hlt", timing=model)
+    assert machine.processor.run() is CoreStop.HALT
+    assert machine.count == 1 + 2 * rounds + 1
+    halt = lab_of("native", "hlt", timing=model)
+    halt.run()
+    # MOV, DEC, Jcc taken (7+m on the i386, DEC is one component), not taken; on the Pentium MOV and DEC are no pair,
+    # since both write ECX, DEC and Jcc are one
+    wanted = {
+        "i386-nomem": 2 + rounds * 2 + (rounds - 1) * (7 + 1) + 3,
+        "i486-nomem": 1 + rounds * 1 + (rounds - 1) * 3 + 1,
+        "pentium-nomem": 1 + rounds,
+    }
+    assert machine.processor.ticks() - halt.processor.ticks() == wanted[model]
+
+
+def test_the_precision_control_decides_what_a_division_takes(lab_of: Callable[..., Any]) -> None:
+    found = {}
+    for name, word in (("24", 0x007F), ("53", 0x027F), ("64", 0x037F)):
+        machine = lab_of(
+            "native",
+            f"push {word}; fldcw [esp]; fld1; fld1; rdtsc; mov ebx, eax; fdivp; rdtsc; hlt",
+            timing="pentium-nomem",
+        )
+        machine.run()
+        found[name] = machine.get("eax") - machine.get("ebx")
+    assert found["53"] - found["24"] == 33 - 19
+    assert found["64"] - found["53"] == 39 - 33
+
+
+def test_a_port_access_waits_for_the_bus(lab_of: Callable[..., Any]) -> None:
+    from hillemu.emu.timing.model import timing_model
+
+    plain, slow = (timing_model("i486-nomem", io_wait_states=waits) for waits in (0, 6))
+    assert (plain.io_wait_states, slow.io_wait_states) == (0, 6)
+    source = "mov edx, 0x500; mov ecx, 3; mov esi, 0x5000; out dx, al; in al, dx; rep outsb; hlt"
+    fast, waiting = (lab_of("native", source, timing=model) for model in (plain, slow))
+    fast.run()
+    waiting.run()
+    assert waiting.processor.ticks() - fast.processor.ticks() == 5 * 6
+    assert waiting.pc.cycles.idle == 0
+
+
 def test_idle_time_is_apart(lab_of: Callable[..., Any]) -> None:
     machine = timed(lab_of, "sti; hlt; cli; hlt; vector_8: iretd")
     for port, value in (

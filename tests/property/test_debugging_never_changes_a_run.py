@@ -36,12 +36,7 @@ GUESTS = (
     "task_switch",
     "vm86",
 )
-TIMED = (
-    ("interrupt_window", "pentium-nomem"),
-    ("self_modifying", "pentium-nomem"),
-    ("strings", "i486"),
-    ("task_switch", "i386-nomem"),
-)
+TIMED = (("exceptions", "pentium-nomem"), ("strings", "i486"), ("task_switch", "i386-nomem"))
 """With cycles, which a debugger must not change either."""
 MOST = 20_000_000
 LOOKS = (b"g", b"m0,1000", monitor("info mem"), monitor("lint"), monitor("frames"), monitor("gdt"), b"?")

@@ -20,7 +20,7 @@ from hillemu.emu.cpu.models import model_named
 from hillemu.emu.guest import Segment
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.pc import Pc
-from hillemu.emu.timing.model import timing_model
+from hillemu.emu.timing.model import TimingModel, timing_model
 
 MIB = 1 << 20
 GDT, IDT, TSS, STUB = 0x1000, 0x2000, 0x3000, 0x7000
@@ -61,7 +61,7 @@ class Recorder:
 class Lab:
     """A PC with `source` in it; `pc.processor` is ready to run it."""
 
-    def __init__(self, source: str, cpu: str, size_bytes: int, base: int, timing: str = "") -> None:
+    def __init__(self, source: str, cpu: str, size_bytes: int, base: int, timing: str | TimingModel = "") -> None:
         self.exits: list[int] = []
         self.resets = self.power_offs = 0
         self.reports: list[str] = []
@@ -73,7 +73,7 @@ class Lab:
             on_reset=self._reset,
             on_power_off=self._power_off,
             report=self.reports.append,
-            timing=timing_model(timing) if timing else None,
+            timing=timing_model(timing) if isinstance(timing, str) and timing else timing or None,
         )
         self.pc.lapic.set_up_virtual_wire()  # as firmware does: the 8259A's interrupts come through
         self.processor, self.memory = self.pc.processor, self.pc.memory
@@ -173,5 +173,7 @@ class Lab:
         }
 
 
-def make_lab(source: str, *, cpu: str = "max", size_bytes: int = 16 * MIB, base: int = CODE, timing: str = "") -> Lab:
+def make_lab(
+    source: str, *, cpu: str = "max", size_bytes: int = 16 * MIB, base: int = CODE, timing: str | TimingModel = ""
+) -> Lab:
     return Lab(source, cpu, size_bytes, base, timing)

@@ -97,11 +97,21 @@ int timing_static_case(const Timing *timing, const Decoded *instruction, uint32_
     }
 }
 
+/* What a multiplier in the instruction itself takes beyond the cheapest. */
+static int of_immediate(const Timing *timing, const Decoded *instruction)
+{
+    const int16_t *figure = timing_figure(timing, instruction->entry, 0);
+    bool multiplies = figure && figure[WORD_FUNCTION] == FUNCTION_BITS && timing_multiplies_immediate(instruction);
+    int32_t multiplier = instruction->immediate;
+    return multiplies ? timing_of_operand(figure, OPERAND_MULTIPLIER, multiplier, 32) - timing_least(figure) : 0;
+}
+
 int timing_static_cycles(const Timing *timing, const Decoded *instruction, uint32_t flags)
 {
     int chosen = timing_static_case(timing, instruction, flags);
     int clocks = instruction->repeated ? timing_iteration(timing, instruction->entry, chosen)
-                                       : timing_clocks(timing, instruction->entry, chosen, instruction->level, 0);
+                                       : timing_clocks(timing, instruction->entry, chosen, instruction->level, 0) +
+                                             of_immediate(timing, instruction);
     return clocks > 0 ? clocks : 1;
 }
 

@@ -1,6 +1,6 @@
 /* Charges what an instruction takes beyond its cheapest operand, by its value, which translated code hands over.
  *
- *   MUL, IMUL        the multiplier's significant bits (of an immediate one at translation)
+ *   MUL, IMUL        the multiplier's significant bits; an immediate one's the prologue charges
  *   BSF, BSR         the bits skipped; 0 has a case of its own
  *   SETcc, CMPXCHG   true, and not equal
  *   LSL              a limit in pages
@@ -70,14 +70,7 @@ static uint32_t bits_of_entry(Entry entry) { return entry.size ? 4u << entry.siz
 
 static void translate_multiplication(Core *core, void *start, const Decoded *instruction, uint32_t info)
 {
-    bool by_immediate = instruction->opcode == 0x69 || instruction->opcode == 0x6b;
-    bool is_unsigned = !by_immediate && instruction->opcode != 0x1af && (instruction->modrm >> 3 & 7) == 4;
-    if (by_immediate) {
-        const int16_t *figure = timing_figure(core->timing, instruction->entry, 0);
-        timing_emit_charge(core, start,
-                           timing_of_operand(figure, OPERAND_MULTIPLIER, instruction->immediate, 32) - timing_least(figure));
-        return;
-    }
+    bool is_unsigned = instruction->opcode != 0x1af && (instruction->modrm >> 3 & 7) == 4;
     int kind = instruction->entry.size != 3 ? OPC_MUL_I64 : is_unsigned ? OPC_MULU2_I32 : OPC_MULS2_I32;
     void *op = op_of_kind(start, kind);
     if (op)
@@ -140,7 +133,7 @@ void timing_translate_operands(Core *core, void *start, const Decoded *instructi
         bool up = !(instruction->opcode & 1);
         translate_by_flags(core, start, source_is,
                            info | (uint32_t)(up ? OPERAND_SCANNED_UP : OPERAND_SCANNED_DOWN) << OPERAND_KIND);
-    } else if (figure[WORD_FUNCTION] == FUNCTION_BITS) {
+    } else if (figure[WORD_FUNCTION] == FUNCTION_BITS && !timing_multiplies_immediate(instruction)) {
         translate_multiplication(core, start, instruction, info);
     } else if (figure[WORD_FUNCTION] == FUNCTION_PRECISION) {
         void *last = last_op(core->tcg);

@@ -155,6 +155,7 @@ const int16_t *timing_figure(const Timing *timing, Entry entry, int chosen); /* 
 bool timing_is_listed(const Timing *timing, Entry entry);
 int timing_clocks(const Timing *timing, Entry entry, int chosen, int n, int task_switch); /* 0: absent */
 int timing_iteration(const Timing *timing, Entry entry, int chosen);
+static inline bool timing_multiplies_immediate(const Decoded *it) { return it->opcode == 0x69 || it->opcode == 0x6b; }
 int timing_of_operand(const int16_t *figure, OperandKind kind, int64_t value, int bits);
 int timing_least(const int16_t *figure);   /* the same, of the cheapest operand */
 bool timing_may_do_io(uint32_t flags);     /* a block's: whether CPL is at most IOPL */
