@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from hillemu.boot.assembler import assemble_file
-from hillemu.boot.images import IMAGES, SOURCES, build_image, image_folder, main
+from hillemu.boot.images import DISKS, DRAWN, IMAGES, SOURCES, build_image, image_folder, main
 
 LAST_LINE = "hillemu demo: all 6 checks passed"
 
 
-@pytest.mark.parametrize("name", sorted(IMAGES))
+@pytest.mark.parametrize("name", sorted([*IMAGES, *DRAWN]))
 def test_an_image_is_what_its_source_gives(name: str) -> None:
     assert (image_folder() / name).read_bytes() == build_image(name)
 
@@ -26,8 +26,15 @@ def test_every_program_in_the_source_folder_has_an_image() -> None:
     assert {path.name for path in SOURCES.glob("*.s")} == set(IMAGES.values())
 
 
-def test_the_command_rebuilds_and_notices_a_stale_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_rebuilds_and_notices_a_stale_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Of each kind of image one, and a disk's parts: other tests build all of them.
+    few = ("demo.elf", "orange_boot.bin", "orange.elf")
+    monkeypatch.setattr("hillemu.boot.images.IMAGES", {name: IMAGES[name] for name in few})
+    monkeypatch.setattr("hillemu.boot.images.DISKS", {"orange.img": DISKS["orange.img"]})
     assert main([], tmp_path) == 0
+    assert {file.name for file in tmp_path.iterdir()} == {*few, "orange.img", *DRAWN}
     assert main(["--check"], tmp_path) == 0
     (tmp_path / "demo.elf").write_bytes(b"old")
     assert main(["--check"], tmp_path) == 1
