@@ -23,7 +23,7 @@ PROCESSORS = ("i386", "i486", "pentium")
 STEPS = 60_000 if IS_LONG else 1_500
 """For each guest and processor."""
 LOOPS = ("sieve", "fib", "word_copy", "list_chase", "arithmetic", "rep_movsd")
-KERNELS = ("ring3", "vm86", "task_switch", "paging", "self_modifying", "strings", "fpu", "segments", "call_gate")
+KERNELS = ("ring3", "vm86", "task_switch", "paging", "self_modifying", "strings", "segments", "call_gate")
 
 
 def compare(machine: Machine, processor: str, steps: int = STEPS) -> int:

@@ -1,15 +1,18 @@
 """Cycles of random programs are those of the reference, for every single instruction.
 
-Two kinds of program: those of `random_programs`, under a timer, with faults, interrupts and code that changes itself;
-and pieces of the micro-benchmarks in any order, which have every kind of instruction beside every other.
+Three kinds of program: those of `random_programs`, under a timer, with faults, interrupts and code that changes itself;
+pieces of the micro-benchmarks in any order, which have every kind of instruction beside every other; and random
+encodings, with every kind of operand and prefix.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
+import random_encodings
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from random_programs import FRAME, bodies
@@ -65,4 +68,15 @@ def test_pieces_of_the_micro_benchmarks_in_any_order_take_the_cycles_of_the_refe
     lab_of: Callable[..., Any], processor: str, pieces: list[str], refreshed: list[bool]
 ) -> None:
     lab = lab_of("native", program_of(pieces, refreshed), timing=f"{processor}-nomem")
+    assert not difference(lab, processor, STEPS)
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+@settings(PROPERTY, max_examples=12)
+@given(seed=st.integers(0, 1 << 32))
+def test_random_encodings_take_the_cycles_of_the_reference(
+    lab_of: Callable[..., Any], processor: str, seed: int
+) -> None:
+    source = random_encodings.program(Random(seed), has_newer=processor == "pentium")
+    lab = lab_of("native", source, timing=f"{processor}-nomem")
     assert not difference(lab, processor, STEPS)

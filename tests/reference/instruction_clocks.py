@@ -63,12 +63,7 @@ class _Before(NamedTuple):
 
     def writes(self) -> set[str]:
         """What an address would have to wait for; ESP of stack instructions is known early."""
-        return {
-            name
-            for instruction in self.instructions
-            for name in instruction.writes
-            if not (name == "esp" and instruction.uses_stack)
-        }
+        return {name for instruction in self.instructions for name in instruction.writes_late}
 
 
 class _InU(NamedTuple):
@@ -121,11 +116,18 @@ class _Clock:
             # Its iterations only; what is not theirs comes with the rest.
             once, twice = (self._figure(step._replace(count=count), instruction) for count in (2, 3))
             return step.count * (twice - once)
-        if not self.tables.knows(instruction.mnemonic):
+        try:
+            return (
+                self._on_two_pipes(step, instruction)
+                if self.processor == "pentium"
+                else self._on_one(step, instruction)
+            )
+        except Absent:
+            clocks = UNKNOWN_CLOCKS + self._arrival(step, instruction)
             self.before, self.in_u, self.branched, self.refill = _Before((instruction,)), None, False, 0
-            return UNKNOWN_CLOCKS
-        if self.processor == "pentium":
-            return self._on_two_pipes(step, instruction)
+            return clocks
+
+    def _on_one(self, step: Step, instruction: Decoded) -> int:
         clocks = self._figure(step, instruction) + self._address(instruction) + self._arrival(step, instruction)
         if self.processor == "i486":
             clocks += self._penalties_of_i486(step, instruction)
@@ -147,23 +149,20 @@ class _Clock:
             by_name["BSF"] = lowest
         elif name == "BSR":
             by_name["BSR"] = instruction.size - 1 - highest
-        try:
-            return self.tables.clocks(
-                name,
-                form,
-                mode=step.mode,
-                case=case,
-                size=instruction.size,
-                n=by_name.get(name, step.count),
-                m=m,
-                ts=self._task_switch(switch, step.mode) if step.switched else 0,
-                p=highest,
-                source=source,
-                multiplier=multiplier_of(step, instruction),
-                precision_control=step.precision_control,
-            )
-        except Absent:
-            return 1
+        return self.tables.clocks(
+            name,
+            form,
+            mode=step.mode,
+            case=case,
+            size=instruction.size,
+            n=by_name.get(name, step.count),
+            m=m,
+            ts=self._task_switch(switch, step.mode) if step.switched else 0,
+            p=highest,
+            source=source,
+            multiplier=multiplier_of(step, instruction),
+            precision_control=step.precision_control,
+        )
 
     def _task_switch(self, by: str, mode: str) -> int:
         case = "V86 to 386" if mode == "v86" else "386 to 386"

@@ -43,7 +43,7 @@ _BY_OPCODE = (
     | dict.fromkeys(range(0x0F80, 0x0F90), "rel")
 )
 _FORM_WITHOUT_OPERANDS = frozenset((0xC3, 0xCB, 0xD4, 0xD5))
-# What capstone 5.0.7 leaves out; the manual's "Operation" sections have it.
+# What capstone 5.0.7 has otherwise; the manual's "Operation" sections have it.
 _STACK = ("PUSH", "POP", "PUSHF", "POPF", "CALL", "RET", "IRET")
 _ASCII = ("AAA", "AAS", "DAA", "DAS", "AAM", "AAD")
 _ALSO_READ = (
@@ -54,7 +54,7 @@ _ALSO_READ = (
 _ALSO_WRITTEN = (
     dict.fromkeys(_STACK, "esp")
     | dict.fromkeys(_ASCII, "al")
-    | {"XLAT": "al", "ENTER": "esp ebp", "LAHF": "ah", "CMPXCHG": "eax", "CMPXCHG8B": "eax edx"}
+    | {"XLAT": "al", "ENTER": "esp ebp", "LAHF": "ah", "CMPXCHG8B": "eax edx"}
 )
 _WRITES_NONE = frozenset(("CMP", "TEST", "BOUND"))
 
@@ -111,6 +111,12 @@ class Decoded(NamedTuple):
     def register_name(self, number: int) -> str:
         """Capstone's number of a register as a name, "" for none."""
         return _engine(32).reg_name(number) or ""
+
+    @property
+    def writes_late(self) -> frozenset[str]:
+        """What it writes, without ESP where that only counts down or up: addresses know it early."""
+        is_target = self.mnemonic == "POP" and bool({"esp", "sp"} & set(self.names))
+        return self.writes - ({"esp"} if self.uses_stack and not is_target else set())
 
     @property
     def modifies_memory(self) -> bool:
@@ -299,7 +305,13 @@ def _registers(found: Any, mnemonic: str) -> tuple[frozenset[str], ...]:
         targets = found.operands[: 2 if mnemonic == "XADD" else 1]
         names = [found.reg_name(operand.reg) for operand in targets if operand.type == X86_OP_REG]
         written += names
-        read += names if mnemonic == "CMPXCHG" else []
+        if mnemonic == "CMPXCHG":
+            read += names
+            written.append("al" if found.operands[0].size == 1 else "eax")
+    if mnemonic == "CWD":
+        written = ["edx"]
+    if mnemonic in ("CMP", "TEST"):
+        read += [found.reg_name(operand.reg) for operand in found.operands if operand.type == X86_OP_REG]
     read += _ALSO_READ.get(mnemonic, "").split()
     written += _ALSO_WRITTEN.get(mnemonic, "").split()
     wide = [name for name in read if name and name[-1] not in "lh"]

@@ -58,7 +58,7 @@ class _Recorder:
         self.entries: list[Step | Event] = []
         self.groups: list[tuple[int, int]] = []
         self.is_repeating = False
-        self.gdt = b""
+        self.tables = (b"", b"")  # GDT and LDT, before a segment register is loaded
         self.noted: list[Delivery] = []
         self.registers, self.busy = self.cpu.registers(), self._busy()
 
@@ -115,7 +115,11 @@ class _Recorder:
         except ValueError:
             return None
         if instruction.loads_segment:
-            self.gdt = self._bytes(before["gdtr_base"], before["gdtr_limit"] + 1)
+            local = self.cpu.segment("ldtr")
+            self.tables = (
+                self._bytes(before["gdtr_base"], before["gdtr_limit"] + 1),
+                self._bytes(local.base, local.limit + 1) if before["ldtr"] & ~3 else b"",
+            )
         control = int.from_bytes(self.cpu.fpu_get("fcw"), "little") >> 8 & 3 if instruction.mnemonic[0] == "F" else 3
         step = Step(
             code[: instruction.length],
@@ -148,7 +152,7 @@ class _Recorder:
             taken = instruction.is_branch
         loaded = instruction.loads_segment
         if loaded and step.mode == "protected" and after[loaded] & ~3:
-            step = step._replace(was_accessed=bool(self.gdt[(after[loaded] & ~7) + 5] & 1))
+            step = step._replace(was_accessed=bool(self.tables[after[loaded] >> 2 & 1][(after[loaded] & ~7) + 5] & 1))
         step = step._replace(
             taken=taken,
             outcome=self._outcome(step, instruction, before, after),
@@ -282,7 +286,8 @@ class _Recorder:
         return int.from_bytes(self._bytes(self.cpu.registers()["idtr_base"] + 8 * vector, 8), "little")
 
     def _descriptor(self, selector: int, before: Registers) -> int:
-        return int.from_bytes(self._bytes(before["gdtr_base"] + (selector & ~7), 8), "little")
+        base = self.cpu.segment("ldtr").base if selector & 4 else before["gdtr_base"]
+        return int.from_bytes(self._bytes(base + (selector & ~7), 8), "little")
 
     def _dpl(self, selector: int, before: Registers) -> int:
         return self._descriptor(selector, before) >> 45 & 3
@@ -293,9 +298,15 @@ class _Recorder:
         while size:
             part = min(size, PAGE - linear % PAGE)
             physical = self._physical(linear)
-            found += bytes(part) if physical is None else bytes(self.lab.memory.read(PhysAddr(physical), part))
+            found += bytes(part) if physical is None else self._read(physical, part)
             linear, size = linear + part & 0xFFFFFFFF, size - part
         return found
+
+    def _read(self, physical: int, size: int) -> bytes:
+        try:
+            return bytes(self.lab.memory.read(PhysAddr(physical), size))
+        except IndexError:  # an open bus
+            return b"\xff" * size
 
     def _physical(self, linear: int) -> int | None:
         if not self.cpu.get("cr0") & PG:

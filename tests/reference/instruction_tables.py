@@ -39,10 +39,6 @@ class Tables:
         self._penalties = {row["item"]: int(row["value"]) for row in _rows(f"penalties_{processor}.csv")}
         self._found: dict[tuple[str, str, str, str, int], dict[str, str]] = {}
 
-    def knows(self, mnemonic: str) -> bool:
-        """Whether there are rows about it: not about what is newer than the Pentium."""
-        return mnemonic in self._rows
-
     def penalty(self, item: str) -> int:
         """Clocks of a penalty; bus clocks are taken for clocks."""
         return self._penalties[item]
@@ -71,6 +67,8 @@ class Tables:
     def _row(self, mnemonic: str, form: str, mode: str, case: str, size: int) -> dict[str, str]:
         key = (mnemonic, form, mode, case, size)
         if key not in self._found:
+            if mnemonic not in self._rows:
+                raise Absent(f"{mnemonic} {form}: newer than the three processors")
             rows = [row for row in self._rows.get(mnemonic, []) if _is_about(row, form, mode, case, size)]
             if len(rows) != 1:
                 raise KeyError(f"{self.processor}: {len(rows)} rows for {key}")
