@@ -32,8 +32,8 @@ end whose memory always answers at once."""
 
 
 SLICE_TICKS, SLICE_CYCLES = 1_000_000, 4_000_000
-"""How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual, and so many
-cycles of a timing model, whose instructions take several."""
+"""How often a run is interrupted, invisibly to the guest, to look at the screen and for a hang: 10 ms virtual, and so
+many cycles of a timing model, whose instructions take several."""
 
 
 class Timed:
