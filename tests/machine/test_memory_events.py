@@ -65,7 +65,7 @@ def test_a_guests_events_are_answered_as_by_the_reference(
     need_tool("gcc")
     machine = Machine(mem="32M", timing=model)
     machine.load(str(guest_builder.build(guest, tmp_path)))
-    compare_run(machine, 100_000)
+    compare_run(machine, 30_000)
 
 
 # ---- the stream itself ----------------------------------------------------------------------------------------------
@@ -94,8 +94,20 @@ PROGRAMS = {
     "an interrupt": "int 0x80; jmp 1f; vector_128: mov eax, [0x5000]; iretd; 1: nop",
     "ring 3 and back": TO_RING_3 + "mov ax, 0x23; mov ds, ax; mov eax, [0x5000]; push eax; int 0x80;"
     "vector_128: mov [0x5004], eax",
+    "a port in ring 3": TO_RING_3 + "in al, 0x80; vector_13: mov eax, [esp]",
     "a fault": "xor ecx, ecx; div ecx; nop; jmp 1f; vector_0: add dword ptr [esp], 2; iretd; 1: nop",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_kind_of_access_is_answered_as_by_the_reference(
+    name: str, model: str, lab_of: Callable[..., Any]
+) -> None:
+    lab = lab_of("native", PROGRAMS[name] + "; hlt", timing=model)
+    run = ComparedRun(lab.processor, lab.pc.cycles.memory, 16 << 20)
+    assert lab.run() is CoreStop.HALT
+    run.check()
 
 
 class PublicHooks:

@@ -146,6 +146,8 @@ void memory_helper_access(Core *core, uint32_t linear, int size, bool writes, in
 {
     MemoryEvents *events = core->memory;
     void *tb = ra ? current_block(core) : NULL;
+    if (tb && ra != events->helper_ra && core->in_access && core->host_pc && instruction_at(tb, ra) < 0)
+        ra = core->host_pc; /* the I/O permission bitmap: QEMU's helper was called by ours */
     int64_t now = block_ticks(core);
     if (tb) {
         now -= helper_rest(core, tb, ra);
