@@ -149,6 +149,10 @@ void memory_helper_access(Core *core, uint32_t linear, int size, bool writes, in
     if (tb && ra != events->helper_ra && core->in_access && core->host_pc && instruction_at(tb, ra) < 0)
         ra = core->host_pc; /* the I/O permission bitmap: QEMU's helper was called by ours */
     int64_t now = block_ticks(core);
+    if (!ra && current_block(core)) { /* a task switch, by the block's last instruction */
+        int count = FIELD(uint16_t, current_block(core), TB_ICOUNT);
+        now -= ticks_between(core, current_block(core), count - 1, count);
+    }
     if (tb) {
         now -= helper_rest(core, tb, ra);
         bool begun = events->first_instructions == block_instructions(core) &&
