@@ -154,3 +154,17 @@ def test_memory_of_devices_is_in_no_cache(at: int, is_cached: bool, model: str, 
     lab = lab_of("native", f"mov eax, [{at:#x}]; mov eax, [{at:#x}]; mov eax, [{at:#x}]; hlt", timing=model)
     assert lab.run() is CoreStop.HALT
     assert any(line.at <= at < line.at + 32 for line in lab.pc.cycles.memory.lines()) is (is_cached and model != "i386")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_restored_snapshot_goes_on_with_the_same_misses(model: str) -> None:
+    machine = Machine(mem="8M", timing=model)
+    machine.load_demo()
+    machine.run(max_insns=9_000)
+    snapshot = machine.snapshot()
+    ends = []
+    for _ in range(2):
+        machine.run()
+        ends.append((machine.cycles, machine.tlb.as_dict(), machine.cache.as_dict(), machine.tlb.entries))
+        machine.restore(snapshot)
+    assert ends[0] == ends[1]
