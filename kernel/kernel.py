@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hillemu.boot.handoff import Handoff
-from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PAGE_MASK, PhysAddr, VirtAddr, page_up
 from hillemu.emu.i386.vectors import NM, PF
@@ -33,6 +32,7 @@ from hillemu.kernel.errno import Errno
 from hillemu.kernel.errors import InvalidParameters, KernelFault
 from hillemu.kernel.faults import Faults
 from hillemu.kernel.fpu import Fpu
+from hillemu.kernel.hosted_kernel import HostedKernel
 from hillemu.kernel.kernel_calls import KernelCalls
 from hillemu.kernel.kernel_stacks import KernelStacks
 from hillemu.kernel.layout import KERNEL_BASE, REACH_FRAMES_32BIT, REACH_FRAMES_PAE, STACKS_BASE
@@ -46,7 +46,6 @@ from hillemu.kernel.mm.statistics import buddyinfo, meminfo, slabinfo, vmstat
 from hillemu.kernel.mm.swap import HostSwap
 from hillemu.kernel.mm.virtual_memory import VirtualMemory
 from hillemu.kernel.options import CommandLine, KernelOptions
-from hillemu.kernel.power import FAILED, power_off, stop_with
 from hillemu.kernel.process import Process
 from hillemu.kernel.processes import Processes, exit_status
 from hillemu.kernel.program_file import looks_like_program
@@ -62,11 +61,10 @@ CPUID_PSE, CPUID_PAE, CPUID_NX = 1 << 3, 1 << 6, 1 << 20
 _IRQS = 16
 
 
-class Kernel:
-    """The kernel whose image `handoff` describes, on `guest`.  One for each boot of the machine.
+class Kernel(HostedKernel):
+    """The kernel of profile `hillson`."""
 
-    Whoever makes it has the machine call `trap` for writes to `TRAP_PORT`.
-    """
+    BEGINS = "mm_init"
 
     memory: KernelMemory
     """What manages memory without knowing of programs; there from `start` on, as all of these."""
@@ -79,17 +77,12 @@ class Kernel:
     system_calls: SystemCalls
 
     def __init__(self, guest: Guest, handoff: Handoff, options: KernelOptions = KernelOptions()) -> None:  # noqa: B008 - a tuple
-        self.guest, self.handoff, self.options = guest, handoff, options
-        self.symbols = handoff.symbols
-        self.symbolise = handoff.symbolise
+        super().__init__(guest, handoff, options)
         self.direct = DirectMap(guest.memory)
         self.words = self.direct.u32
         self.command_line = CommandLine()
         self.information = BootInformation("", (), ())
-        self.has_started = False
         self.ticks = 0
-        self.reports: list[str] = []
-        """Everything that went wrong, as it was printed."""
         self._regions: tuple[MemoryRegion, ...] = ()
         self._words_end = self.direct.end >> 2
         self._trap_frame = self.word_of("trap_frame")
@@ -104,7 +97,6 @@ class Kernel:
     # ---- traps ------------------------------------------------------------------------------------------------------
 
     def trap(self, guest: Guest, value: int) -> None:
-        """Handle the trap whose frame ``trap_frame`` names; `guest` is this kernel's, `value` says nothing."""
         words = self.words
         at = words[self._trap_frame]
         frame = self.stacks.word_index(at) if at >= STACKS_BASE else at - KERNEL_BASE >> 2
@@ -112,7 +104,7 @@ class Kernel:
             self.panic(f"a trap's frame at 0x{at:08X} is not in the direct map")
             return
         try:
-            self._vectors[words[frame + VECTOR]](frame)
+            self._vectors[words[frame + VECTOR] & 0xFF](frame)
         except KernelFault as fault:
             self.report(str(fault))
             self.panic(f"the kernel cannot go on: {fault}")
@@ -264,32 +256,9 @@ class Kernel:
         self.stacks.free_spares()
         for line in summary_lines(self.memory, self.vm, self.symbolise):
             self.log(line)
-        if self.options.check:
-            found = self.check()
-            for sentence in found:
-                self.report(f"check: {sentence}")
-            self.log(f"check: {f'{len(found)} contradictions' if found else 'all is well'}")
-            if found:
-                stop_with(self.guest, FAILED)
-                return
-        self.log("kernel: power off")
-        power_off(self.guest)
-
-    def panic(self, why: str) -> None:
-        """The kernel itself cannot go on: say so, and stop the machine with the exit code of a failure."""
-        self.report(f"kernel panic: {why}")
-        stop_with(self.guest, FAILED)
+        self.switch_off()
 
     # ---- for everybody ----------------------------------------------------------------------------------------------
-
-    def log(self, text: str) -> None:
-        """Print a line on the kernel's console."""
-        self.console.line(text)
-
-    def report(self, text: str) -> None:
-        """Print a line about something that went wrong, and remember it."""
-        self.reports.append(text)
-        self.console.line(text)
 
     def kmalloc(self, size: int) -> VirtAddr:
         """As the guest's `kmalloc`; 0 if there is no memory."""
@@ -332,12 +301,7 @@ class Kernel:
         return self.scheduler.current.pid if self.has_started and self.scheduler.current else 0
 
     def check(self) -> list[str]:
-        """Contradictions anywhere in the kernel's structures, as sentences; none if all is well.
-
-        Raises `UserMistake` before the guest has come to ``mm_init``: there are no structures yet.
-        """
-        if not self.has_started:
-            raise UserMistake("the kernel has nothing to check yet: let the machine run until mm_init is through")
+        self.require_started()
         return self.vm.check() + self.space.check() + self.processes.check()
 
     def _word(self, symbol: str) -> int:

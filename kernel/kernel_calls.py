@@ -6,14 +6,12 @@ says who calls, and the arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hillemu.emu.i386.address import PhysAddr, VirtAddr
+from hillemu.kernel.guest_calls import GuestCalls
 from hillemu.kernel.layout import KERNEL_BASE
 from hillemu.kernel.mm.vm_map import vm_alloc_map, vm_free_unmap
-from hillemu.kernel.printk import c_string, render
-from hillemu.kernel.trap_frame import EAX, KERNEL_FRAME_WORDS
 
 if TYPE_CHECKING:
     from hillemu.kernel.kernel import Kernel
@@ -27,36 +25,12 @@ FUNCTIONS = (
 )  # fmt: skip
 
 
-class KernelCalls:
-    """Carries the calls out; `None` from a function leaves EAX as it is, or means that another task goes on."""
+class KernelCalls(GuestCalls):
+    """Carries the calls out."""
 
     def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel, FUNCTIONS)
         self._kernel = kernel
-        self._words = kernel.words
-        self._frame = 0
-        self._functions: list[Callable[[], int | None]] = [getattr(self, f"_{name}") for name in FUNCTIONS]
-
-    def __call__(self, frame: int) -> None:
-        """Answer the call whose trap frame is at word `frame`."""
-        words = self._words
-        number = words[frame + EAX]
-        self._frame = frame
-        if number >= len(FUNCTIONS):
-            self._kernel.report(f"kernel call {number} does not exist; called by {self._caller_name()}")
-            return
-        result = self._functions[number]()
-        if result is not None:
-            words[frame + EAX] = result & 0xFFFFFFFF
-
-    def _argument(self, number: int) -> int:
-        return self._words[self._frame + KERNEL_FRAME_WORDS + 1 + number]
-
-    @property
-    def _caller(self) -> int:
-        return self._words[self._frame + KERNEL_FRAME_WORDS]
-
-    def _caller_name(self) -> str:
-        return self._kernel.symbolise(self._caller)
 
     # ---- the life of the kernel -----------------------------------------------------------------------------------
 
@@ -77,23 +51,6 @@ class KernelCalls:
 
     def _thread_yield(self) -> None:
         self._kernel.scheduler.yield_()
-
-    # ---- printing -------------------------------------------------------------------------------------------------
-
-    def _printk(self) -> int:
-        number = 0
-
-        def next_word() -> int:
-            nonlocal number
-            number += 1
-            return self._argument(number)
-
-        out = render(self._string(self._argument(0)), next_word, self._string)
-        self._kernel.console.write(out)
-        return len(out)
-
-    def _string(self, at: int) -> bytes:
-        return c_string(at, self._kernel.read_virtual)
 
     # ---- memory ---------------------------------------------------------------------------------------------------
 

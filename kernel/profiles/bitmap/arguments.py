@@ -14,6 +14,9 @@ LEAST_FRAMES = 6
 """What one instruction can need at the same time: itself, and two operands, each across the end of a page."""
 
 
+_VALUES = {"frames": f"{LEAST_FRAMES} or more", "policy": ", ".join(POLICIES), "pools": "on, off"}
+
+
 class Arguments(NamedTuple):
     """What the user wants."""
 
@@ -24,6 +27,7 @@ class Arguments(NamedTuple):
     pools: bool = True
     """Whether small blocks come from pools."""
     unknown: tuple[str, ...] = ()
+    """Words that say nothing; `fault_of` tells why."""
 
     @classmethod
     def parse(cls, text: str) -> Arguments:
@@ -44,3 +48,17 @@ class Arguments(NamedTuple):
             else:
                 unknown.append(word)
         return arguments._replace(unknown=tuple(unknown))
+
+
+def fault_of(word: str) -> str:
+    """What is wrong with a word that is `unknown`, as a sentence.
+
+    >>> fault_of("frames=5")
+    "'frames=5' is not known; values of frames are: 6 or more"
+    >>> fault_of("frob")
+    "'frob' is not known; words are frames=, policy=, pools="
+    """
+    key, equals, _ = word.partition("=")
+    if equals and key in _VALUES:
+        return f"{word!r} is not known; values of {key} are: {_VALUES[key]}"
+    return f"{word!r} is not known; words are {', '.join(f'{one}=' for one in _VALUES)}"

@@ -23,17 +23,16 @@ from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE, Frame, PhysAddr
 from hillemu.emu.i386.vectors import EXCEPTIONS, PF, describe
-from hillemu.kernel.console import Console
 from hillemu.kernel.errors import InvalidParameters, KernelFault
 from hillemu.kernel.faults import SIGNALS
+from hillemu.kernel.hosted_kernel import HostedKernel
 from hillemu.kernel.mm.files import BytesFile
 from hillemu.kernel.mm.frames import FrameRun
 from hillemu.kernel.mm.outcomes import SIGSEGV
 from hillemu.kernel.mm.swap import HostSwap
 from hillemu.kernel.mm.words import words_from_zero
 from hillemu.kernel.options import KernelOptions
-from hillemu.kernel.power import FAILED, power_off, stop_with
-from hillemu.kernel.profiles.bitmap.arguments import Arguments
+from hillemu.kernel.profiles.bitmap.arguments import Arguments, fault_of
 from hillemu.kernel.profiles.bitmap.boot_map import MapEntry, out_of_reach, read_memory_map, usable_pages
 from hillemu.kernel.profiles.bitmap.calls import Calls
 from hillemu.kernel.profiles.bitmap.checks import CHECKS
@@ -53,12 +52,13 @@ SWAP_BYTES = 64 << 20
 _IRQS = 16
 
 
-class BitmapKernel:
-    """One for each boot of the machine.  Whoever makes it has the machine call `trap` for writes to `TRAP_PORT`."""
+class BitmapKernel(HostedKernel):
+    """See the module."""
 
-    console: Console
-    """This and the rest are there from `begin` on."""
+    BEGINS = "memory_init"
+
     memory_map: tuple[MapEntry, ...]
+    """There from `begin` on, as what follows."""
     pages: PageBitmap
     paging: Paging
     heap: KernelHeap
@@ -67,14 +67,10 @@ class BitmapKernel:
     usage: Usage
 
     def __init__(self, guest: Guest, handoff: Handoff, options: KernelOptions = KernelOptions()) -> None:  # noqa: B008 - a tuple
-        self.guest, self.handoff, self.options = guest, handoff, options
-        self.symbols, self.symbolise = handoff.symbols, handoff.symbolise
+        super().__init__(guest, handoff, options)
         self.arguments = Arguments.parse(handoff.arguments)
         ram_end = max(run.end for run in guest.memory.ram_ranges if run.end <= 1 << 32)
         self.words = words_from_zero(guest.memory, ram_end, "I")
-        self.has_started = False
-        self.reports: list[str] = []
-        """Everything that went wrong, as it was printed."""
         self.given: set[PhysAddr] = set()
         """Pages that ring 0 has got by `alloc_page`."""
         self.calls = Calls(self)
@@ -89,13 +85,12 @@ class BitmapKernel:
     # ---- traps ------------------------------------------------------------------------------------------------------
 
     def trap(self, guest: Guest, value: int) -> None:
-        """Handle the trap whose frame ``trap_frame`` names; `guest` is this kernel's, `value` says nothing."""
         frame = self.words[self._trap_frame] >> 2
         if not 0 <= frame <= len(self.words) - USER_FRAME_WORDS:
             self.panic(f"a trap's frame at 0x{frame << 2:08X} is not in memory")
             return
         try:
-            self._vectors[self.words[frame + VECTOR]](frame)
+            self._vectors[self.words[frame + VECTOR] & 0xFF](frame)
         except KernelFault as fault:
             self.panic(f"the kernel cannot go on: {fault}")
         if self.has_started:
@@ -146,9 +141,8 @@ class BitmapKernel:
     def begin(self) -> None:
         """Take over memory."""
         guest, memory = self.guest, self.guest.memory
-        self.console = Console(guest, clear=False)
         for word in self.arguments.unknown:
-            self.report(f"command line: {word!r} is not known")
+            self.report(f"command line: {fault_of(word)}")
         self.memory_map = read_memory_map(memory)
         if beyond := out_of_reach(self.memory_map):
             self.log(f"memory_init: {beyond} pages beyond 4 GiB are out of reach of 32-bit paging")
@@ -222,33 +216,9 @@ class BitmapKernel:
         self.usage.keep(self.guest.now_ns)
         for line in summary_lines(self):
             self.log(line)
-        if self.options.check:
-            found = self.check()
-            for sentence in found:
-                self.report(f"check: {sentence}")
-            names = ", ".join(self.options.checks or CHECKS)
-            self.log(f"check: {names}: {f'{len(found)} contradictions' if found else 'all is well'}")
-            if found:
-                stop_with(self.guest, FAILED)
-                return
-        self.log("kernel: power off")
-        power_off(self.guest)
-
-    def panic(self, why: str) -> None:
-        """The kernel itself cannot go on: say so, and stop the machine with the exit code of a failure."""
-        self.report(f"kernel panic: {why}")
-        stop_with(self.guest, FAILED)
+        self.switch_off(", ".join(self.options.checks or CHECKS))
 
     # ---- for everybody ----------------------------------------------------------------------------------------------
-
-    def log(self, text: str) -> None:
-        """Print a line on the kernel's console."""
-        self.console.line(text)
-
-    def report(self, text: str) -> None:
-        """Print a line about something that went wrong, and remember it."""
-        self.reports.append(text)
-        self.console.line(text)
 
     def check(self, *names: str) -> list[str]:
         """Contradictions in what the checks of these names look at, as sentences; none if all is well.
@@ -256,8 +226,7 @@ class BitmapKernel:
         Without names, it is those of the options, or all: ``bitmap``, ``pagetables``, ``heap``, ``usage``.
         Raises `UserMistake` before there is anything to check, and for a name that does not exist.
         """
-        if not self.has_started:
-            raise UserMistake("the kernel has nothing to check yet: let the machine run until memory_init is through")
+        self.require_started()
         found: list[str] = []
         for name in names or self.options.checks or CHECKS:
             if name not in CHECKS:

@@ -12,19 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hillemu.boot.handoff import Handoff
-from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.emu.i386.vectors import EXCEPTIONS, NM, PF, describe
-from hillemu.kernel.console import Console
 from hillemu.kernel.errno import Errno
 from hillemu.kernel.errors import KernelFault
 from hillemu.kernel.faults import SIGNALS
+from hillemu.kernel.hosted_kernel import HostedKernel
 from hillemu.kernel.mm.files import BytesFile
 from hillemu.kernel.mm.outcomes import SIGSEGV
 from hillemu.kernel.mm.words import words_from_zero
 from hillemu.kernel.options import KernelOptions
-from hillemu.kernel.power import FAILED, power_off, stop_with
 from hillemu.kernel.profiles.orange.calls import Calls
 from hillemu.kernel.profiles.orange.check import check
 from hillemu.kernel.profiles.orange.document import count_lines, frame_lines, mapping_lines, page_table_lines
@@ -45,8 +43,10 @@ LOW_MEMORY_END = 0xA0000
 _IRQS = 16
 
 
-class OrangeKernel:
-    """The kernel whose image `handoff` describes, on `guest`.  One for each boot of the machine."""
+class OrangeKernel(HostedKernel):
+    """See the module."""
+
+    BEGINS = "init_mm"
 
     mm: MemoryManager
     """There from `init_mm` on, as what follows."""
@@ -55,16 +55,11 @@ class OrangeKernel:
     system_calls: SystemCalls
 
     def __init__(self, guest: Guest, handoff: Handoff, options: KernelOptions = KernelOptions()) -> None:  # noqa: B008 - a tuple
-        self.guest, self.handoff, self.options = guest, handoff, options
-        self.symbols, self.symbolise = handoff.symbols, handoff.symbolise
+        super().__init__(guest, handoff, options)
         self.words = words_from_zero(guest.memory, LOW_MEMORY_END, "I")
-        self.reports: list[str] = []
-        """Everything that went wrong, as it was printed."""
-        self.has_started = False
         self.ticks = 0
         self._free_before = 0
         self._trap_frame = self.symbols["trap_frame"] >> 2
-        self._console: Console | None = None
         self._vectors: list[Callable[[int], None]] = [self._exception] * 256
         self._vectors[KERNEL_CALL] = Calls(self)
         self._vectors[SYSTEM_CALL] = self._system_call
@@ -72,17 +67,9 @@ class OrangeKernel:
         for irq in range(_IRQS):
             self._vectors[FIRST_IRQ + irq] = self._interrupt
 
-    @property
-    def console(self) -> Console:
-        """It goes on where the boot code has written, so it is made when the first trap comes."""
-        if self._console is None:
-            self._console = Console(self.guest, clear=False)
-        return self._console
-
     # ---- traps ------------------------------------------------------------------------------------------------------
 
     def trap(self, guest: Guest, value: int) -> None:
-        """Handle the trap whose frame ``trap_frame`` names; `guest` is this kernel's, `value` says nothing."""
         at = self.words[self._trap_frame]
         if not self.handoff.base <= at < self.handoff.end:
             self.panic(f"a trap's frame at 0x{at:08X} is not in the kernel")
@@ -197,32 +184,9 @@ class OrangeKernel:
             self.report(f"kernel: {leaked} frames were not given back by processes")
         for line in count_lines(self.mm):
             self.log(line)
-        if self.options.check:
-            found = self.check()
-            for sentence in found:
-                self.report(f"check: {sentence}")
-            self.log(f"check: {f'{len(found)} contradictions' if found else 'all is well'}")
-            if found:
-                stop_with(self.guest, FAILED)
-                return
-        self.log("kernel: power off")
-        power_off(self.guest)
-
-    def panic(self, why: str) -> None:
-        """The kernel itself cannot go on: say so, and stop the machine with the exit code of a failure."""
-        self.report(f"kernel panic: {why}")
-        stop_with(self.guest, FAILED)
+        self.switch_off()
 
     # ---- for everybody ----------------------------------------------------------------------------------------------
-
-    def log(self, text: str) -> None:
-        """Print a line on the kernel's console."""
-        self.console.line(text)
-
-    def report(self, text: str) -> None:
-        """Print a line about something that went wrong, and remember it."""
-        self.reports.append(text)
-        self.console.line(text)
 
     def read_virtual(self, at: int, count: int) -> bytes | None:
         """`count` bytes of the kernel's own memory, all in one page; None if nothing is mapped there."""
@@ -235,10 +199,5 @@ class OrangeKernel:
         return self.scheduler.current.pid if self.has_started and self.scheduler.current else 0
 
     def check(self) -> list[str]:
-        """Contradictions anywhere in the kernel's structures, as sentences; none if all is well.
-
-        Raises `UserMistake` before there are structures.
-        """
-        if not self.has_started:
-            raise UserMistake("the kernel has nothing to check yet: let the machine run until init_mm is through")
+        self.require_started()
         return check(self.mm, self.processes.mappings()) + self.processes.check()

@@ -1,0 +1,100 @@
+"""What the kernels of all profiles have in common: how they print, what they report, how they end.
+
+::
+
+    log          a line on the console
+    report       the same, about something that went wrong; it is remembered
+    panic        report, and stop with the exit code of a failure
+    switch_off   check, if the user wants it; then power off, or the exit code of a failure
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+from hillemu.boot.handoff import Handoff
+from hillemu.emu.errors import UserMistake
+from hillemu.emu.guest import Guest
+from hillemu.kernel.console import Console
+from hillemu.kernel.options import KernelOptions
+from hillemu.kernel.power import FAILED, power_off, stop_with
+
+
+class HostedKernel(ABC):
+    """The kernel whose image `handoff` describes, on `guest`.  One for each boot of the machine.
+
+    Whoever makes it has the machine call `trap` for writes to `TRAP_PORT`.  What a kernel annotates without a value is
+    there when it `has_started`; before that, whoever asks is told so.
+    """
+
+    BEGINS: ClassVar[str]
+    """What the guest calls the function in which memory management takes over."""
+
+    def __init__(self, guest: Guest, handoff: Handoff, options: KernelOptions) -> None:
+        self.guest, self.handoff, self.options = guest, handoff, options
+        self.symbols, self.symbolise = handoff.symbols, handoff.symbolise
+        self.has_started = False
+        self.reports: list[str] = []
+        """Everything that went wrong, as it was printed."""
+
+    @cached_property
+    def console(self) -> Console:
+        """It goes on where the boot code has written, so it is made when it is first needed."""
+        return Console(self.guest, clear=False)
+
+    @abstractmethod
+    def trap(self, guest: Guest, value: int) -> None:
+        """Handle the trap whose frame ``trap_frame`` names; `guest` is this kernel's, `value` says nothing."""
+
+    @abstractmethod
+    def check(self) -> list[str]:
+        """Contradictions anywhere in the kernel's structures, as sentences; none if all is well.
+
+        Raises `UserMistake` before there are structures.
+        """
+
+    def require_started(self) -> None:
+        """Raises `UserMistake` while there is nothing to check."""
+        if not self.has_started:
+            raise UserMistake(
+                f"the kernel has nothing to check yet: let the machine run until {self.BEGINS} is through"
+            )
+
+    def log(self, text: str) -> None:
+        """Print a line on the kernel's console."""
+        self.console.line(text)
+
+    def report(self, text: str) -> None:
+        """Print a line about something that went wrong, and remember it."""
+        self.reports.append(text)
+        self.console.line(text)
+
+    def panic(self, why: str) -> None:
+        """The kernel itself cannot go on: say so, and stop the machine with the exit code of a failure."""
+        self.report(f"kernel panic: {why}")
+        stop_with(self.guest, FAILED)
+
+    def switch_off(self, checked: str = "") -> None:
+        """Check, if the user wants it, and switch the machine off; `checked` names what, if that is not everything."""
+        if self.options.check:
+            found = self.check()
+            for sentence in found:
+                self.report(f"check: {sentence}")
+            what = f"{checked}: " if checked else ""
+            self.log(f"check: {what}{f'{len(found)} contradictions' if found else 'all is well'}")
+            if found:
+                stop_with(self.guest, FAILED)
+                return
+        self.log("kernel: power off")
+        power_off(self.guest)
+
+    if not TYPE_CHECKING:  # to mypy, a class with this method has every attribute
+
+        def __getattr__(self, name: str) -> object:
+            if name in type(self).__annotations__:
+                why = f"the kernel has no {name} yet: let the machine run until {self.BEGINS} is through"
+            else:
+                why = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(why, name=name, obj=self)
