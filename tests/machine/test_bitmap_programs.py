@@ -54,6 +54,7 @@ def test_pages_that_left_come_back_as_they_were_under_every_policy(policy: str, 
     assert "paging: 16 pages are as they were written\n" in text
     assert "all is well" in text
     assert most <= frames
+    assert f", at most {frames} frames; " in text
     (faults, from_swap, evicted) = map(int, re.findall(r"(\d+) faults: .* (\d+) swap; (\d+) evicted", text)[0])
     assert (from_swap > 0, evicted > 0) == (True, True)
     assert faults > 24, "that many there are without a limit"

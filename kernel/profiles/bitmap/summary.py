@@ -36,8 +36,9 @@ def summary_lines(kernel: BitmapKernel) -> Iterator[str]:
         + (", ".join(f"{count} of {size} bytes" for size, count in used.items() if count) or "none in use")
     )
     faults = residents.counts
+    limit = f"at most {residents.limit} frames" if residents.limit else "no limit of frames"
     yield (
-        f"paging: {type(residents.policy).__name__}, {residents.limit or 'no'} limit of frames; "
+        f"paging: {type(residents.policy).__name__}, {limit}; "
         f"{faults[Count.FAULTS]} faults: {faults[Count.ZEROED]} zero, {faults[Count.FROM_FILE]} file, "
         f"{faults[Count.FROM_SWAP]} swap; {faults[Count.EVICTED]} evicted, {faults[Count.TO_SWAP]} written to swap"
     )
