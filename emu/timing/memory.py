@@ -61,7 +61,6 @@ class MemoryGeometry(NamedTuple):
     walk_hit_clocks: int
     first_update_bus_clocks: int
     second_update_bus_clocks: int
-    has_large_pages: int
     has_write_protect: int
     flushes_on_mode_change: int
     uncached_from: int
@@ -105,7 +104,6 @@ def memory_geometry(model: TimingModel, uncached: range = ADAPTER_MEMORY, uncach
         walk_hit_clocks=penalties.walk_hit,
         first_update_bus_clocks=penalties.walk_first_update,
         second_update_bus_clocks=penalties.walk_second_update,
-        has_large_pages=int(geometry.large_tlb is not None),
         has_write_protect=int(geometry.has_write_protect),
         flushes_on_mode_change=int(geometry.mode_change_flushes),
         uncached_from=uncached.start,

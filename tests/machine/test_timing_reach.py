@@ -182,3 +182,33 @@ def test_a_misaligned_operand_takes_more(code: str, processor: str, lab_of: Call
     # A store of the i386 goes into its write buffer, and what waits for that is the next that needs the bus.
     if processor != "i386" or not code.startswith("mov ["):
         assert found["stall_clocks"] - aligned["stall_clocks"] == 20 * wanted
+
+
+LARGE = """
+    mov eax, 0x10
+    mov cr4, eax
+    mov edx, 0x10000
+    mov cr3, edx
+    mov ebx, cr0
+    or ebx, 0x80000000
+    mov cr0, ebx
+    mov ecx, [0x400000]
+    mov ecx, [0x401000]
+    mov ecx, [0x402000]
+    mov ecx, [0x402004]
+    hlt
+"""
+
+
+@pytest.mark.parametrize(("processor", "misses"), [("i386", 4), ("i486", 4), ("pentium", 2)])
+def test_a_large_page_is_held_in_pieces_where_there_is_no_tlb_for_it(
+    lab_of: Callable[..., Any], processor: str, misses: int
+) -> None:
+    lab = lab_of("native", LARGE, timing=processor)
+    for number in range(2):
+        lab.memory.set_u32(PhysAddr(DIRECTORY + 4 * number), number << 22 | 0xE7)  # P, RW, US, A, D, PS
+    assert lab.run() is CoreStop.HALT
+    counters = lab.pc.cycles.memory.counters()
+    # The page of the code, and three pages of data; the Pentium's large page once, and its code in a piece.
+    assert counters["data_tlb_misses"] + counters["code_tlb_misses"] == misses
+    assert counters["faults"] == counters["updates"] == 0

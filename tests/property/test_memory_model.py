@@ -47,7 +47,6 @@ def test_random_programs_take_the_same_clocks_event_for_event(name: str) -> None
             "burst_bus_clocks": st.integers(1, 4),
             "write_bus_clocks": st.integers(1, 9),
             "flushes_on_mode_change": st.integers(0, 1),
-            "has_large_pages": st.integers(0, 1),
         }
     ),
 )

@@ -64,7 +64,6 @@ I386: dict[str, int] = {
     "walk_hit_clocks": 2,
     "first_update_bus_clocks": 0,
     "second_update_bus_clocks": 0,
-    "has_large_pages": 0,
     "has_write_protect": 0,
     "flushes_on_mode_change": 0,
     "uncached_from": 0xA0000,
@@ -106,7 +105,6 @@ PENTIUM: dict[str, int] = I486 | {
     "walks_in_cache": 0,
     "first_update_bus_clocks": 0,
     "second_update_bus_clocks": 0,
-    "has_large_pages": 1,
     "flushes_on_mode_change": 1,
 }
 """Source: P5 s2.5.1 (caches), s2.5.2 (TLBs), s2.6 (write buffers), s6.4.2 (bursts)."""

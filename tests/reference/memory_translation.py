@@ -106,7 +106,7 @@ class Translating(Caches):
         pde = self.load(pde_at)
         if not pde & P:
             return now, None
-        large = bool(pde & PS and self.cr4 & PSE and self.geometry["has_large_pages"])
+        large = bool(pde & PS and self.cr4 & PSE)
         wanted = A | D if kind == WRITE else A
         if large:
             bits = pde

@@ -75,7 +75,6 @@ enum {
     FIELD(walk_hit_clocks)        /* of each entry that the cache holds */                                            \
     FIELD(first_update_bus_clocks)  /* of setting A or D in one entry, besides the locked read and write */           \
     FIELD(second_update_bus_clocks) /* ... in the other entry too */                                                  \
-    FIELD(has_large_pages)                                                                                            \
     FIELD(has_write_protect)      /* CR0.WP and page-level cache control: from the i486 on */                         \
     FIELD(flushes_on_mode_change) /* changes of CR0.PG, CR0.PE, CR4.PSE flush the TLBs */                             \
     FIELD(uncached_from)          /* physical: KEN# is inactive from here ... */                                      \

@@ -108,7 +108,7 @@ static bool walk(MemoryModel *model, uint32_t linear, MemoryKind kind, bool user
     uint32_t pde = model->tables.read(model->tables.context, pde_at);
     if (!(pde & RIGHT_PRESENT))
         return false;
-    bool large = model->geometry.has_large_pages && model->cr4 & CR4_PSE && pde & LARGE;
+    bool large = model->cr4 & CR4_PSE && pde & LARGE;
     if (large) {
         pte = pde;
         *frame = (pde >> 12 & ~0x3FFu) | (linear >> 12 & 0x3FF);
