@@ -10,6 +10,7 @@ from hillemu.emu.errors import OptionError
 from hillemu.emu.timing.cases import EVENTS, TASK_SWITCHES
 from hillemu.emu.timing.opcodes import Form
 from hillemu.emu.timing.tables import Table, all_forms
+from hillemu.emu.timing.unmapped_opcodes import named
 from hillemu.emu.timing.upload import FlatTables, flatten
 
 if TYPE_CHECKING:
@@ -69,12 +70,12 @@ class CycleCounter:
         return self._core.idle()
 
     def untimed(self) -> dict[str, int]:
-        """How often each instruction without an entry was executed; an opcode that is not in the map as its bytes."""
+        """How often each instruction without an entry was executed; with its bytes, if it is not in the map."""
         forms, opcodes = self._core.unlisted()
         names = {number: str(form) for form, number in _numbers().items()}
         counts = {names[number]: count for number, count in forms}
         for opcode, count in opcodes:
-            counts[f"opcode {'0F ' if opcode >= 0x100 else ''}{opcode & 0xFF:02X}"] = count
+            counts[named(opcode)] = count
         return counts
 
 
