@@ -73,6 +73,11 @@ class Tlb:
         """That walks took, with their reads and with setting A and D."""
         return self._counters()["walk_clocks"]
 
+    @property
+    def accesses_under_pae(self) -> int:
+        """How many were not translated, as none of the modelled processors has PAE; they cost no walks."""
+        return self._counters()["unmodelled"]
+
     def as_dict(self) -> dict[str, Any]:
         """The counts, for JSON."""
         counters = self._counters()
@@ -87,7 +92,7 @@ class Tlb:
             "walks_that_faulted": counters["faults"],
             "flushes": counters["flushes_cr3"] + counters["flushes_task"] + counters["flushes_mode"],
             "invlpgs": counters["invlpgs"],
-            "untranslated_pae": counters["unmodelled"],
+            "untranslated_pae": self.accesses_under_pae,
         }
 
 

@@ -20,6 +20,7 @@ from hillemu.commands.boot import (
     written,
 )
 from hillemu.commands.exit_status import USER_MISTAKE, exit_status
+from hillemu.commands.run_summary import not_in_the_model
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.profiling.tables import by_function, by_line, summary
 from hillemu.symbols import SymbolTable
@@ -68,7 +69,7 @@ def profile(options: CommandLine) -> int:
         except UserMistake as fault:
             lost = fault
     _tell(machine, stop, measured, options)
-    _show(measured, stop, options)
+    _show(machine, measured, stop, options)
     _write(page, callgrind, measured, stop, options.image or "the built-in kernel")
     if lost is not None:
         say(str(lost))
@@ -108,6 +109,8 @@ def _tell(machine: Machine, stop: Stop, measured: RunProfile, options: CommandLi
     if options.quiet:
         return
     say(_ending(stop))
+    for line in not_in_the_model(machine):
+        say(line)
     if not measured.functions.has_symbols:
         say("the image has no symbols, so code goes by its page; --symbols FILE.elf brings some")
     elif options.by == "line" and not any(measured.functions.line(site.pc) for site in measured.measured.sites):
@@ -119,10 +122,11 @@ def _ending(stop: Stop) -> str:
     return f"stopped: {stop.reason.value}{code}{f' ({stop.detail})' if stop.detail else ''}"
 
 
-def _show(measured: RunProfile, stop: Stop, options: CommandLine) -> None:
+def _show(machine: Machine, measured: RunProfile, stop: Stop, options: CommandLine) -> None:
     if options.as_json:
         ended = {"reason": stop.reason.value, "detail": stop.detail, "exit_code": stop.exit_code}
-        json.dump({"schema": SCHEMA, "stop": ended, **measured.as_dict()}, sys.stdout, indent=2)
+        untimed = {"untimed": machine.untimed} if machine.timing else {}
+        json.dump({"schema": SCHEMA, "stop": ended, **untimed, **measured.as_dict()}, sys.stdout, indent=2)
         print()
         return
     from hillemu.inspection.views.terminal import show

@@ -32,7 +32,7 @@ def summary_lines(
         lines.append(f"--until {until!r} never matched")
     if live_note is not None:
         lines.append(live_note)
-    return lines + _untimed(machine) + _stale_uses(machine) + _unanswered(machine.unhandled)
+    return lines + _modelled(machine) + _stale_uses(machine) + _unanswered(machine.unhandled)
 
 
 def typed_live(json_name: str | None) -> str:
@@ -103,7 +103,7 @@ def _stale_uses(machine: Machine) -> list[str]:
     return told(machine.tlb_lint, machine.symbols.describe)
 
 
-def _untimed(machine: Machine) -> list[str]:
+def _modelled(machine: Machine) -> list[str]:
     """What the timing model made of the run, and what it has no figures for."""
     model = machine.timing
     if model is None:
@@ -117,6 +117,14 @@ def _untimed(machine: Machine) -> list[str]:
             f"TLB: {tlb.hits:,} hits, {tlb.misses:,} misses, {tlb.walk_cycles:,} cycles of walks; "
             f"cache: {cache.hits:,} hits, {cache.misses:,} misses"
         )
+    return lines + not_in_the_model(machine)
+
+
+def not_in_the_model(machine: Machine) -> list[str]:
+    """What the guest did and the timing model has no figures for, by name; nothing without a model."""
+    lines = []
+    if machine.modelled_memory is not None and (under_pae := machine.tlb.accesses_under_pae):
+        lines.append(f"{under_pae:,} accesses under PAE cost no walks: none of the modelled processors has PAE")
     if machine.untimed:
         counts = sorted(machine.untimed.items(), key=lambda item: (-item[1], item[0]))
         named = ", ".join(f"{name} ({count}x)" for name, count in counts)

@@ -164,3 +164,17 @@ def test_a_profile_in_python_is_of_the_runs_inside(c_kernel: Path) -> None:
     assert {one.function for one in profile.by_function()} >= {"count_to"}
     tree = profile.tree()
     assert tree.total == profile.total
+
+
+def test_instructions_without_figures_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", "--timing", "i486", "--top", "1"]) == 0
+    assert "no documented timing, 1 cycle each: CPUID (" in capsys.readouterr().err
+    assert profile_of(capsys, "--timing", "i486")["untimed"]["CPUID"] > 0
+
+
+def test_accesses_that_the_model_cannot_translate_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    pae = ["profile", "--append", "paging=pae tests=off", "--timing", "pentium", "--top", "1"]
+    assert main(pae) == 0
+    assert re.search(r"[1-9][\d,]* accesses under PAE cost no walks", capsys.readouterr().err)
+    assert main(["profile", "--timing", "pentium", "--top", "1"]) == 0
+    assert "PAE" not in capsys.readouterr().err
