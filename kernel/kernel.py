@@ -32,7 +32,7 @@ from hillemu.kernel.errno import Errno
 from hillemu.kernel.errors import InvalidParameters, KernelFault
 from hillemu.kernel.faults import Faults
 from hillemu.kernel.fpu import Fpu
-from hillemu.kernel.hosted_kernel import HostedKernel
+from hillemu.kernel.kernel_base import KernelBase
 from hillemu.kernel.kernel_calls import KernelCalls
 from hillemu.kernel.kernel_stacks import KernelStacks
 from hillemu.kernel.layout import KERNEL_BASE, REACH_FRAMES_32BIT, REACH_FRAMES_PAE, STACKS_BASE
@@ -61,7 +61,7 @@ CPUID_PSE, CPUID_PAE, CPUID_NX = 1 << 3, 1 << 6, 1 << 20
 _IRQS = 16
 
 
-class Kernel(HostedKernel):
+class Kernel(KernelBase):
     """The kernel of profile `hillson`."""
 
     BEGINS = "mm_init"

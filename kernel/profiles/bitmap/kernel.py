@@ -25,7 +25,7 @@ from hillemu.emu.i386.address import PAGE_SHIFT, PAGE_SIZE, Frame, PhysAddr
 from hillemu.emu.i386.vectors import EXCEPTIONS, PF, describe
 from hillemu.kernel.errors import InvalidParameters, KernelFault
 from hillemu.kernel.faults import SIGNALS
-from hillemu.kernel.hosted_kernel import HostedKernel
+from hillemu.kernel.kernel_base import KernelBase
 from hillemu.kernel.mm.files import BytesFile
 from hillemu.kernel.mm.frames import FrameRun
 from hillemu.kernel.mm.outcomes import SIGSEGV
@@ -52,7 +52,7 @@ SWAP_BYTES = 64 << 20
 _IRQS = 16
 
 
-class BitmapKernel(HostedKernel):
+class BitmapKernel(KernelBase):
     """See the module."""
 
     BEGINS = "memory_init"

@@ -18,7 +18,7 @@ from hillemu.emu.i386.vectors import EXCEPTIONS, NM, PF, describe
 from hillemu.kernel.errno import Errno
 from hillemu.kernel.errors import KernelFault
 from hillemu.kernel.faults import SIGNALS
-from hillemu.kernel.hosted_kernel import HostedKernel
+from hillemu.kernel.kernel_base import KernelBase
 from hillemu.kernel.mm.files import BytesFile
 from hillemu.kernel.mm.outcomes import SIGSEGV
 from hillemu.kernel.mm.words import words_from_zero
@@ -43,7 +43,7 @@ LOW_MEMORY_END = 0xA0000
 _IRQS = 16
 
 
-class OrangeKernel(HostedKernel):
+class OrangeKernel(KernelBase):
     """See the module."""
 
     BEGINS = "init_mm"

@@ -9,12 +9,12 @@ from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import FakeGuest, Guest
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.kernel.console import DATA, LINE_STATUS
-from hillemu.kernel.hosted_kernel import HostedKernel
+from hillemu.kernel.kernel_base import KernelBase
 from hillemu.kernel.options import KernelOptions
 from hillemu.kernel.power import DEBUG_EXIT, FAILED, PM1_CONTROL, SLEEP_ENABLE
 
 
-class SmallKernel(HostedKernel):
+class SmallKernel(KernelBase):
     """Has pages from its start on, and says what it is told to say."""
 
     BEGINS = "pages_init"

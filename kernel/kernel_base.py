@@ -22,7 +22,7 @@ from hillemu.kernel.options import KernelOptions
 from hillemu.kernel.power import FAILED, power_off, stop_with
 
 
-class HostedKernel(ABC):
+class KernelBase(ABC):
     """The kernel whose image `handoff` describes, on `guest`.  One for each boot of the machine.
 
     Whoever makes it has the machine call `trap` for writes to `TRAP_PORT`.  What a kernel annotates without a value is
