@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hillemu.emu.errors import OptionError
-from hillemu.similar_names import alike_or_all
+from hillemu.similar_names import alike_or_all, did_you_mean
 from hillemu.testing.budget import Budget
 
 WORDS = (
@@ -90,7 +90,8 @@ class Folders(NamedTuple):
         if os.path.isabs(given):
             raise OptionError(word, f"{os.fspath(given)}: no such file")
         looked = " and ".join(dict.fromkeys(str(path.parent) for path in candidates))
-        raise OptionError(word, f"{os.fspath(given)}: no such file (looked in {looked})")
+        hint = did_you_mean(os.fspath(given), built_in_names()) if word == "kernel" else ""
+        raise OptionError(word, f"{os.fspath(given)}: no such file (looked in {looked}){hint}")
 
 
 def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -102,6 +102,7 @@ def test_a_kernel_that_was_built_anew_is_another_request(project: Folders) -> No
     [
         ({}, "kernel: which one"),
         ({"kernel": "kernl.elf"}, "kernel: kernl.elf: no such file (looked in "),
+        ({"kernel": "orang"}, "); did you mean 'orange'?"),
         ({"kernel": "/nowhere/at/all"}, "kernel: /nowhere/at/all: no such file"),
         ({"kernel": 5}, "kernel: 5 is no file name"),
         ({"kernel": "kernel.elf", "modules": "initrd"}, "modules: 'initrd' is no list; write ['initrd']"),
