@@ -131,7 +131,7 @@ class DebuggedRun:
         """Set the machine in motion, and return why it stopped."""
         if self._target.was_changed and self._history.changed():
             self._say("hillemu: registers or memory were changed, so what came after this is forgotten")
-        self._target.was_changed = self._target.interrupted = self._held = False
+        self._target.was_changed = self._held = False
         now = self._machine.clock.now
         self._look_at, self._looked_at, self._slice = now + 1, -1, now // self._machine.slice_ticks
         self._target.points.insert_watchpoints()
@@ -156,7 +156,7 @@ class DebuggedRun:
         """Take the machine backwards, and tell the debugger where it stands."""
         if self._target.was_changed:
             self._history.changed()
-        self._target.was_changed = self._target.interrupted = self._held = False
+        self._target.was_changed = self._held = False
         going = self._backwards.step if how.motion is Motion.REVERSE_STEP else self._backwards.go_on
         self._target.outcome = outcome = going()
         self._final = None
@@ -189,7 +189,7 @@ class DebuggedRun:
             self._slice = now // self._machine.slice_ticks
             if not self._history.is_past:
                 self._let_people_type()
-        if self._held or self._stopping:
+        if self._target.interrupted or self._held or self._stopping:
             self._machine.stop()
         return self._input_may_come
 
@@ -204,6 +204,8 @@ class DebuggedRun:
 
     def _stand_still(self) -> Resume | None:
         """Do what the debugger wants until it sets the machine in motion: how, or `None` at the end of the run."""
+        # Here, not where the motion begins: a Ctrl-C may come in one piece with the command that begins it.
+        self._target.interrupted = False
         while not (self._stopping or self._target.killed):
             if self._session is not None and self._session.closed:
                 self._tell("the debugger has detached; the machine goes on")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from gdb_target import packet
 from scripted_debugger import debug, debug_and_interrupt, p, set_to, value
 
 from hillemu.debugging.server import Event
@@ -95,6 +96,22 @@ def test_a_range_of_steps_that_never_ends_can_be_interrupted(boot: Boot) -> None
     machine = boot("1: inc eax; jmp 1b")
     at = machine.cpu.eip
     assert debug_and_interrupt(machine, b"vCont;r%x,%x:1" % (at, at + 3))[-1].startswith(b"T02")
+
+
+@pytest.mark.parametrize("resume", [b"c", b"vCont;c", b"vCont;r0,ffffffff:1"])
+def test_ctrl_c_that_arrives_with_the_command_to_go_on_is_obeyed(boot: Boot, resume: bytes) -> None:
+    machine = boot("1: inc eax; jmp 1b")
+    before = machine.cpu.instructions
+    answers, _ = debug(machine, packet(resume) + b"\x03", max_insns=100_000)
+    assert answers[0].startswith(b"T02")
+    assert machine.cpu.instructions == before
+
+
+def test_a_ctrl_c_stops_one_motion_and_no_other(boot: Boot) -> None:
+    machine = boot("mov ecx, 1000; 1: loop 1b; " + EXIT + "hlt")
+    answers, stop = debug(machine, packet(b"c") + b"\x03", b"c")
+    assert [answer[:3] for answer in answers if not answer.startswith(b"O")] == [b"T02", b"T0f"]
+    assert stop.reason is StopReason.EXIT
 
 
 def test_a_breakpoint_that_the_debugger_leaves_at_the_program_counter_stops_at_once(boot: Boot) -> None:
