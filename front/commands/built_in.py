@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hillemu.commands.options import ALL_CHECKS
 from hillemu.emu.errors import OptionError
+from hillemu.kernel.profiles.profile import BootsFrom
 from hillemu.kernel.profiles.registry import DEFAULT, profile_named
 from hillemu.kernel_module import kernel_options
 
@@ -19,7 +20,7 @@ def load_built_in(machine: Machine, options: CommandLine) -> None:
     """Load the kernel of the profile that `options` name; raises `UserMistake`."""
     profile = profile_named(options.profile or DEFAULT)
     checks = checks_of(profile, options.check)
-    if options.disk_write:
+    if options.disk_write and profile.boots_from is BootsFrom.DISK:
         raise OptionError("--disk-write", "there is no disk of yours: the built-in kernels boot from their own")
     parts = kernel_options(options.kernel_module, check=options.check is not None)
     machine.load_kernel(
