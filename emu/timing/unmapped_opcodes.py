@@ -32,11 +32,12 @@ _NAMES = {
     TWO_BYTE + 0x34: "SYSENTER",
     TWO_BYTE + 0x35: "SYSEXIT",
     TWO_BYTE + 0x77: "EMMS",
-    TWO_BYTE + 0xAE: "FXSAVE, FXRSTOR or a fence",
+    TWO_BYTE + 0xAE: "FXSAVE or a fence",
     TWO_BYTE + 0xB8: "POPCNT",
     TWO_BYTE + 0xC3: "MOVNTI",
+    **dict.fromkeys(range(0xD8, 0xE0), "x87"),  # FCMOVcc, FCOMI, and the undocumented
     **{TWO_BYTE + 0x40 + number: f"CMOV{condition}" for number, condition in enumerate(CONDITIONS)},
-    **{TWO_BYTE + opcode: "PREFETCH or NOP" for opcode in range(0x18, 0x20)},
+    **dict.fromkeys(range(TWO_BYTE + 0x18, TWO_BYTE + 0x20), "PREFETCH or NOP"),
 }
 _EXTENSIONS = (
     (range(0x10, 0x18), "SSE"),

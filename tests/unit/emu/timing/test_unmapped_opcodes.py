@@ -5,7 +5,7 @@ from __future__ import annotations
 import capstone
 import pytest
 
-from hillemu.emu.timing.opcodes import decode
+from hillemu.emu.timing.opcodes import X87_ESCAPES, decode
 from hillemu.emu.timing.unmapped_opcodes import TWO_BYTE, named
 
 DISASSEMBLER = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_32)
@@ -42,7 +42,8 @@ def test_every_opcode_with_mmx_or_sse_registers_is_called_so() -> None:
 
 
 def test_no_opcode_of_the_map_has_a_name_here() -> None:
-    named_here = [opcode for opcode in range(2 * TWO_BYTE) if not named(opcode).startswith("opcode")]
+    whole = [opcode for opcode in range(2 * TWO_BYTE) if opcode not in X87_ESCAPES]
+    named_here = [opcode for opcode in whole if not named(opcode).startswith("opcode")]
     encodings = [bytes([0x0F, opcode - TWO_BYTE] if opcode >= TWO_BYTE else [opcode]) for opcode in named_here]
     assert len(named_here) > 100
     assert [code.hex() for code in encodings if decode(code + OPERANDS, bits=32) is not None] == []
