@@ -139,6 +139,11 @@ class Cache:
             return counters["reads"] + counters["writes"] + counters["fetches"]
         return counters["data_cache_misses"] + counters["code_cache_misses"] + counters["write_misses"]
 
+    @property
+    def wait_cycles(self) -> int:
+        """That the whole memory model added to the instructions' own: caches, bus, page walks, misalignment."""
+        return self._memory.counters()["stall_clocks"]
+
     def as_dict(self) -> dict[str, Any]:
         """The counts, for JSON."""
         counters = self._memory.counters()
@@ -152,5 +157,5 @@ class Cache:
             "write_backs": counters["write_backs"],
             "bus_writes": counters["bus_writes"],
             "uncached": counters["uncached"],
-            "wait_cycles": counters["stall_clocks"],
+            "wait_cycles": self.wait_cycles,
         }

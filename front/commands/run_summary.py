@@ -113,9 +113,11 @@ def _modelled(machine: Machine) -> list[str]:
     ]
     if machine.modelled_memory is not None:
         tlb, cache = machine.tlb, machine.cache
+        has_cache = model.geometry.data_cache is not None
+        cached = f"cache: {cache.hits:,} hits, {cache.misses:,} misses" if has_cache else "no cache"
         lines.append(
-            f"TLB: {tlb.hits:,} hits, {tlb.misses:,} misses, {tlb.walk_cycles:,} cycles of walks; "
-            f"cache: {cache.hits:,} hits, {cache.misses:,} misses"
+            f"TLB: {tlb.hits:,} hits, {tlb.misses:,} misses, {tlb.walk_cycles:,} cycles of walks; {cached}; "
+            f"{cache.wait_cycles:,} cycles for memory in all"
         )
     return lines + not_in_the_model(machine)
 

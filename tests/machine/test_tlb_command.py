@@ -98,3 +98,19 @@ def test_wait_states_and_a_slower_bus_cost_cycles(image: str) -> None:
         assert machine.tlb.hits > 0
         assert 0 < machine.cache.misses < machine.cache.hits
     assert cycles["slow"] > cycles["quick"]
+
+
+@pytest.mark.parametrize(("model", "told"), [("i386", "; no cache; "), ("i486", "; cache: ")])
+def test_the_end_of_a_run_tells_what_memory_took(
+    image: str, model: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = []
+    for timing in (model, f"{model}-nomem"):
+        machine = Machine(mem="16M", timing=timing)
+        machine.load(image)
+        machine.run()
+        taken.append(machine.cycles)
+    assert main(["boot", image, "--mem", "16M", "--timing", model, "--serial", "null"]) == 0
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert f"; {taken[0] - taken[1]:,} cycles for memory in all" in shown
