@@ -47,7 +47,7 @@ class ProcessMemory:
     def __init__(self, mm: MemoryManager, slot: int, areas: Sequence[Area], base: PhysAddr) -> None:
         self._mm, self.slot, self.areas, self.base = mm, slot, tuple(areas), base
         self._tables = _tables_of(areas)
-        self.pages = 1 + len(self._tables) + sum(area.pages for area in areas)
+        self.pages = bytes_for(areas) >> PAGE_SHIFT
         self._memory: GuestMemory = mm.memory
         self.directory = words(mm.memory, base, ENTRIES)
 
@@ -59,13 +59,13 @@ class ProcessMemory:
 
         None if there is not so much memory in a row, or the window is too small for it.
         """
-        at, pages = window_of(slot), 1 + len(_tables_of(areas)) + sum(area.pages for area in areas)
-        if pages << PAGE_SHIFT > WINDOW_BYTES or not mm.vm_alloc(at, pages << PAGE_SHIFT):
+        at, size = window_of(slot), bytes_for(areas)
+        if size > WINDOW_BYTES or not mm.vm_alloc(at, size):
             return None
         base = mm.physical(at)
         assert base is not None, "vm_alloc has mapped it"
         made = cls(mm, slot, areas, base)
-        mm.memory.fill(base, pages << PAGE_SHIFT)
+        mm.memory.fill(base, size)
         mm.tables.share_with(made.cr3, made.directory)
         fill(made)
         made._map()
@@ -204,6 +204,11 @@ class ProcessMemory:
         count = self.size_bytes - self._image
         image = self._memory.read(PhysAddr(self.base + self._image), count)
         self._memory.write(PhysAddr(child.base + child._image), image)
+
+
+def bytes_for(areas: Sequence[Area]) -> int:
+    """What a process with these areas takes: its page directory, page tables and pages."""
+    return 1 + len(_tables_of(areas)) + sum(area.pages for area in areas) << PAGE_SHIFT
 
 
 def window_of(slot: int) -> VirtAddr:

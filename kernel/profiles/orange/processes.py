@@ -11,7 +11,7 @@ from hillemu.kernel.mm.protection import PROT_WRITE
 from hillemu.kernel.mm.words import Words
 from hillemu.kernel.process import State
 from hillemu.kernel.processes import status_text
-from hillemu.kernel.profiles.orange.layout import PROCESSES, STACK_PAGES, USER_BASE, USER_END
+from hillemu.kernel.profiles.orange.layout import PROCESSES, STACK_PAGES, USER_BASE, USER_END, WINDOW_BYTES
 from hillemu.kernel.profiles.orange.memory_manager import MemoryManager
 from hillemu.kernel.profiles.orange.process import (
     ANY_CHILD,
@@ -24,7 +24,7 @@ from hillemu.kernel.profiles.orange.process import (
     WINDOW,
     Process,
 )
-from hillemu.kernel.profiles.orange.process_memory import Area, ProcessMemory
+from hillemu.kernel.profiles.orange.process_memory import Area, ProcessMemory, bytes_for
 from hillemu.kernel.profiles.orange.scheduler import Scheduler
 from hillemu.kernel.program_file import NotAProgram, ProgramFile, read_program
 from hillemu.kernel.program_loader import stack_image
@@ -67,12 +67,19 @@ class Processes:
         if len(stack) > STACK_PAGES << PAGE_SHIFT:
             return Errno.E2BIG
 
+        areas = areas_of(program)
+        if (size := bytes_for(areas)) > WINDOW_BYTES:
+            self._report(
+                f"exec: {file.name} takes {size >> 10} KB with its page tables; a process has {WINDOW_BYTES >> 10} KB"
+            )
+            return Errno.ENOMEM
+
         def fill(memory: ProcessMemory) -> None:
             for segment in program.segments:
                 memory.load(segment.start, file.read(segment.offset, segment.file_bytes))
             memory.load(USER_END - len(stack), stack)
 
-        made = self._create(file.name, 0, lambda slot: ProcessMemory.create(self._mm, slot, areas_of(program), fill))
+        made = self._create(file.name, 0, lambda slot: ProcessMemory.create(self._mm, slot, areas, fill))
         if not isinstance(made, Errno):
             make_user_frame(self._words, made.frame >> 2, program.entry, USER_END - len(stack))
             self.scheduler.add(made)
