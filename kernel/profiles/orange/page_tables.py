@@ -85,13 +85,6 @@ class PageTables:
                     return VirtAddr(start + (number << PAGE_SHIFT))
         return None
 
-    def first_unmapped(self, linear: int, pages: int) -> VirtAddr | None:
-        """The lowest address of `pages` pages from `linear` on that is not mapped; None if all are."""
-        for number, entry in enumerate(self.entries(linear, pages)):
-            if not entry & PRESENT:
-                return VirtAddr(linear + (number << PAGE_SHIFT))
-        return None
-
     def entries(self, linear: int, pages: int) -> array[int]:
         """A copy of the entries that map `pages` pages from `linear` on; 0 where a table is not in use."""
         found = array("I")
