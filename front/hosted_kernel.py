@@ -12,7 +12,7 @@ from hillemu.emu.errors import OptionError
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.kernel.options import PARTS, KernelOptions
 from hillemu.kernel.profiles.profile import BootsFrom, Profile, ProfileKernel
-from hillemu.kernel.profiles.registry import DEFAULT, profile_named
+from hillemu.kernel.profiles.registry import profile_named
 from hillemu.kernel.trap_frame import TRAP_PORT
 from hillemu.symbols import SymbolTable
 
@@ -43,7 +43,7 @@ class HostedKernel:
         Raises `OptionError` for a profile that does not exist, or that does not use a part among the `options`;
         `UserMistake` if its image is missing.
         """
-        chosen = profile_named(profile or DEFAULT)
+        chosen = profile_named(profile)
         _refuse_parts(chosen, options or self.options)
         self.profile = chosen
         self.symbols = SymbolTable(shipped_image(self.profile.symbols), name=self.profile.symbols)

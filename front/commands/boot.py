@@ -324,10 +324,10 @@ def _recording(machine: Machine, options: CommandLine) -> PageRecording | None:
     """Record the programs' pages from now on, if `options` want it."""
     if options.record_pages is None:
         return None
-    from hillemu.kernel.profiles.registry import DEFAULT, profile_named
+    from hillemu.kernel.profiles.registry import profile_named
     from hillemu.page_recording import PageRecording
 
-    return PageRecording(machine, profile_named(options.profile or DEFAULT))
+    return PageRecording(machine, profile_named(options.profile))
 
 
 def _connect_serial(machine: Machine, serial: SerialOutput | None, live: LiveScreen | None) -> None:

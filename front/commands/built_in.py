@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hillemu.commands.options import ALL_CHECKS
 from hillemu.emu.errors import OptionError
 from hillemu.kernel.profiles.profile import BootsFrom
-from hillemu.kernel.profiles.registry import DEFAULT, profile_named
+from hillemu.kernel.profiles.registry import profile_named
 from hillemu.kernel_module import kernel_options
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def load_built_in(machine: Machine, options: CommandLine) -> None:
     """Load the kernel of the profile that `options` name; raises `UserMistake`."""
-    profile = profile_named(options.profile or DEFAULT)
+    profile = profile_named(options.profile)
     checks = checks_of(profile, options.check)
     if options.disk_write and profile.boots_from is BootsFrom.DISK:
         raise OptionError("--disk-write", "there is no disk of yours: the built-in kernels boot from their own")

@@ -65,7 +65,7 @@ def kernel_trace(options: CommandLine) -> int:
 
 def _allocator(options: CommandLine, memory: PhysicalMemory) -> tuple[Replayed, Callable[[], list[str]]]:
     """The `kmalloc` of the profile that `options` name, and what finds its contradictions."""
-    profile = profile_named(options.profile or DEFAULT).name
+    profile = profile_named(options.profile).name
     regions = [MemoryRegion(entry.base, entry.end - entry.base, entry.kind) for entry in memory_map(memory)]
     aids = Options() if options.debug_aids else Options(red_zones=False, poison=False)
     if profile == DEFAULT:

@@ -92,14 +92,14 @@ def _symbols_of(name: str) -> SymbolTable:
 def _program_symbols(options: CommandLine) -> Iterator[SymbolTable]:
     """Those of boot modules, which are often programs, and of the built-in kernel's own programs."""
     from hillemu.boot.shipped import shipped_image
-    from hillemu.kernel.profiles.registry import DEFAULT, profile_named
+    from hillemu.kernel.profiles.registry import profile_named
 
     for name, _ in options.module:
         with suppress(OSError, ValueError), open(name, "rb") as file:  # who boots it tells what is wrong with it
             if (table := SymbolTable(file.read(), name=name.rpartition("/")[2])) and not table.fault:
                 yield table
     if boots_the_built_in_kernel(options) and not options.module:
-        for name in profile_named(options.profile or DEFAULT).programs:
+        for name in profile_named(options.profile).programs:
             yield SymbolTable(shipped_image(name), name=name)
 
 

@@ -24,8 +24,13 @@ MODULES = {
 """The module whose `PROFILE` each is, by name, in the order in which they are listed."""
 
 
-def profile_named(name: str, *, option: str = "--profile") -> Profile:
-    """The profile called `name`; raises `OptionError`, which names `option` and what is nearest."""
+def profile_named(name: str | None, *, option: str = "--profile") -> Profile:
+    """The profile called `name`; None is the default one.
+
+    Raises `OptionError` for any other name, which tells `option` and what is nearest.
+    """
+    if name is None:
+        name = DEFAULT
     if name not in MODULES:
         raise OptionError(option, f"there is no {name!r}; {_hint(name)}")
     found: Profile = import_module(MODULES[name]).PROFILE

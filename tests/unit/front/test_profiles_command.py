@@ -88,6 +88,7 @@ def test_a_profile_is_called_as_it_is_registered(profile: Profile) -> None:
     [
         (["--profile", "bitmab"], "--profile: there is no 'bitmab'; did you mean 'bitmap'?"),
         (["--profile", "xyz"], f"--profile: there is no 'xyz'; there are {', '.join(MODULES)}"),
+        (["--profile", ""], f"--profile: there is no ''; there are {', '.join(MODULES)}"),
         (["--check=heap"], "--check: profile hillson has no check 'heap'; --check without a name verifies everything"),
         (
             ["--profile=bitmap", "--check=bitmap,heep"],
