@@ -36,7 +36,8 @@ def told(lint: TlbLint, describe: Callable[[int], str]) -> list[str]:
 
 def _told(use: StaleUse, describe: Callable[[int], str]) -> list[str]:
     kind = "directory" if use.is_directory else "table"
-    times = "" if use.times == 1 else f", and {use.times - 1} times more"
+    again = use.times - 1
+    times = f", and {'once' if again == 1 else f'{again} times'} more" if again else ""
     who = "the host or a device, at" if use.by_host else "by"
     model = "; the modelled TLB had it still" if use.in_model else ""
     return [
