@@ -36,7 +36,7 @@ static bool is_misaligned(const MemoryModel *model, uint32_t linear, uint32_t si
     return size > 1 && (linear & 3) + size > 4;
 }
 
-static int64_t access_at(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
+int64_t access_model_any(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
                          int64_t now)
 {
     /* Without a cache an operand is split by pages only: one in two dwords takes two bus cycles, wherever it lies. */
@@ -76,27 +76,6 @@ static int64_t access_at(MemoryModel *model, uint32_t linear, uint32_t size, Mem
     if (first < size)
         now = cache_model_access(model, second, physical_2, size - first, kind, attributes_2, now);
     return now;
-}
-
-int64_t memory_model_look(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
-                          int64_t now)
-{
-    const PageKey *key = &model->page_keys[linear >> 12 & model->page_mask][2 * (uint32_t)kind + (flags & MEMORY_USER)];
-    bool is_simple = key->page == linear >> 12 && !(((linear | size) & (size - 1)) | (flags & MEMORY_LOCKED));
-    int64_t clocks;
-    model->outcome = model->physical = 0;
-    if (is_simple) { /* as access_at() would, for most of them */
-        way_touch(key->touch);
-        model->physical = key->frame << 12 | (linear & 0xFFF);
-        model->credit = model->table_clocks * ((size + 3) / 4);
-        clocks = cache_model_access(model, linear, model->physical, size, kind, key->rights, now) - now;
-    } else {
-        clocks = access_at(model, linear, size, kind, flags, now) - now;
-    }
-    if (!model->filters)
-        filter_forget(model);
-    model->counters.stall_clocks += (uint64_t)clocks;
-    return clocks;
 }
 
 int64_t memory_model_drain(MemoryModel *model, int64_t now)

@@ -3,9 +3,9 @@
  * It is told each access, and tells how many clocks the processor waits beyond what the instruction tables hold (they
  * assume that everything hits).  It holds no data: what is where, and until when the bus is busy.
  *
- *   memory_model.c       accesses: splitting, misalignment, control registers
- *   memory_model_tlb.c   translation, page walks, flushes
- *   memory_model_cache.c lines, replacement, MESI, snoops
+ *   memory_model.c       accesses of every kind: splitting, misalignment; geometry
+ *   memory_model_tlb.c   translation, page walks, flushes, control registers
+ *   memory_model_cache.c lines, replacement, MESI, snoops; accesses in pages that the filter knows
  *   memory_model_bus.c   bus cycles and write buffers
  *   memory_model_views.c geometry, counters and contents as Python sees them
  *   memory_model_type.c  the Python type that tests drive
@@ -219,15 +219,17 @@ static inline int64_t bus_write(MemoryModel *model, int64_t now, bool hit)
     return now;
 }
 
+int64_t bus_write_rest(MemoryModel *model, uint32_t size, bool hit, int64_t now); /* all but the first transfer */
+
 /* A write that the filter knows in a write-through cache, or not to be in it: only the write buffers change. */
 static inline int64_t memory_model_write_through(MemoryModel *model, uint32_t size, bool hit, int64_t now)
 {
-    int64_t then = now;
     model->outcome = hit ? 0 : OUTCOME_CACHE_MISS;
     model->physical = 0;
     model->counters.write_misses += !hit;
-    for (uint32_t sent = 0; sent < size; sent += model->geometry.bus_bytes)
-        then = bus_write(model, then, hit);
+    int64_t then = bus_write(model, now, hit);
+    if (__builtin_expect(size > model->geometry.bus_bytes, false))
+        then = bus_write_rest(model, size, hit, then);
     model->counters.stall_clocks += (uint64_t)(then - now);
     return then - now;
 }

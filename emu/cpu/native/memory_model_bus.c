@@ -10,12 +10,6 @@
  */
 #include "memory_model_internal.h"
 
-static void occupy(MemoryModel *model, int64_t until)
-{
-    if (until > model->bus_free)
-        model->bus_free = until;
-}
-
 enum { CANNOT_PASS = -1 };
 
 /* Lets the writes that have not begun wait for a read of so many clocks; the clock when the read begins.  The bus is
@@ -43,9 +37,10 @@ static int64_t pass_writes(MemoryModel *model, int64_t now, int64_t clocks)
     return start;
 }
 
-int64_t bus_read(MemoryModel *model, int64_t now, int64_t clocks)
+/* The bus is in use: the clock when a read begins. */
+int64_t bus_read_behind_writes(MemoryModel *model, int64_t now, int64_t clocks)
 {
-    if (model->geometry.reads_pass_writes && model->bus_free > now) {
+    if (model->geometry.reads_pass_writes) {
         int64_t start = pass_writes(model, now, clocks);
         if (start != CANNOT_PASS) {
             model->outcome |= OUTCOME_READ_AHEAD;
@@ -53,14 +48,20 @@ int64_t bus_read(MemoryModel *model, int64_t now, int64_t clocks)
             return start;
         }
     }
-    int64_t start = now > model->bus_free ? now : model->bus_free;
-    occupy(model, start + clocks);
+    int64_t start = model->bus_free;
+    model->bus_free += clocks;
     return start;
+}
+
+int64_t bus_write_rest(MemoryModel *model, uint32_t size, bool hit, int64_t now)
+{
+    for (uint32_t sent = model->geometry.bus_bytes; sent < size; sent += model->geometry.bus_bytes)
+        now = bus_write(model, now, hit);
+    return now;
 }
 
 int64_t bus_locked(MemoryModel *model, int64_t now, int64_t clocks)
 {
-    int64_t start = now > model->bus_free ? now : model->bus_free;
-    occupy(model, start + clocks);
-    return start + clocks;
+    model->bus_free = (now > model->bus_free ? now : model->bus_free) + clocks;
+    return model->bus_free;
 }

@@ -16,25 +16,44 @@
 
 static uint32_t set_of(const ModelCache *cache, uint32_t line) { return line & cache->set_mask; }
 
-static uint32_t find(const ModelCache *cache, uint32_t line) /* index of the line, or NO_KEY */
+/* The way of the set from `first` on with this tag; an invalid line's is NO_KEY.  Which of 4 ways it is cannot be
+ * predicted, so these are compared without branches. */
+static inline uint32_t way_with(const ModelCache *cache, uint32_t first, uint32_t tag)
 {
-    if (!cache->lines)
-        return NO_KEY;
-    uint32_t first = set_of(cache, line) * cache->ways;
-    for (uint32_t i = first; i < first + cache->ways; i++)
-        if (cache->tags[i] == line && cache->states[i] != LINE_INVALID)
-            return i;
+    const uint32_t *tags = cache->tags + first;
+    if (cache->ways == 4) {
+        uint32_t found = (uint32_t)(tags[0] == tag) | (uint32_t)(tags[1] == tag) << 1 |
+                         (uint32_t)(tags[2] == tag) << 2 | (uint32_t)(tags[3] == tag) << 3;
+        return found ? (uint32_t)__builtin_ctz(found) : NO_KEY;
+    }
+    for (uint32_t way = 0; way < cache->ways; way++)
+        if (tags[way] == tag)
+            return way;
     return NO_KEY;
 }
 
-static void forget(LineKey *key, uint32_t line)
+static inline uint32_t find(const ModelCache *cache, uint32_t line) /* index of the line, or NO_KEY */
+{
+    if (!cache->lines)
+        return NO_KEY;
+    uint32_t first = set_of(cache, line) * cache->ways, way = way_with(cache, first, line);
+    return way == NO_KEY ? NO_KEY : first + way;
+}
+
+static inline void invalidate(ModelCache *cache, uint32_t index)
+{
+    cache->states[index] = LINE_INVALID;
+    cache->tags[index] = NO_KEY;
+}
+
+static inline void forget(LineKey *key, uint32_t line)
 {
     if (key->physical == line)
         key->line = NO_KEY;
 }
 
 /* A line goes, or its state does not serve as before. */
-static void forget_key(MemoryModel *model, const ModelCache *cache, uint32_t line)
+static inline void forget_key(MemoryModel *model, const ModelCache *cache, uint32_t line)
 {
     uint32_t key = line & model->line_mask;
     if (!has_code_cache(model) || cache != &model->code_cache) {
@@ -45,20 +64,18 @@ static void forget_key(MemoryModel *model, const ModelCache *cache, uint32_t lin
         forget(&model->line_keys[MEMORY_FETCH][key], line);
 }
 
-static void touch(ModelCache *cache, uint32_t index)
+/* `line` is at `index`; how that way is touched again. */
+static inline WayTouch touch(ModelCache *cache, uint32_t line, uint32_t index)
 {
-    uint8_t *recent = &cache->recent[set_of(cache, cache->tags[index])];
-    *recent = replacement_touch(*recent, cache->ways, index & (cache->ways - 1));
+    WayTouch touch = touch_of(&cache->recent[set_of(cache, line)], cache->ways, index & (cache->ways - 1));
+    way_touch(touch);
+    return touch;
 }
 
-static void set_key(MemoryModel *model, ModelCache *cache, uint32_t index, uint32_t linear, MemoryKind kind)
+static inline void set_key(MemoryModel *model, uint32_t line, uint32_t linear, MemoryKind kind, WayTouch touch)
 {
-    uint32_t line = linear >> model->line_shift;
-    if (kind == MEMORY_WRITE && model->geometry.write_back && cache->states[index] != LINE_MODIFIED)
-        return;
-    uint8_t *recent = &cache->recent[set_of(cache, cache->tags[index])];
-    model->line_keys[kind][line & model->line_mask] =
-        (LineKey){line, cache->tags[index], touch_of(recent, cache->ways, index & (cache->ways - 1))};
+    uint32_t linear_line = linear >> model->line_shift;
+    model->line_keys[kind][linear_line & model->line_mask] = (LineKey){linear_line, line, touch};
 }
 
 /* ---- fills and write-backs --------------------------------------------------------------------------------------- */
@@ -70,7 +87,7 @@ static void write_line_back(MemoryModel *model, int64_t now)
     bus_locked(model, now, model->line_write_clocks);
 }
 
-static bool may_fill(const MemoryModel *model, uint32_t physical, uint32_t attributes)
+static inline bool may_fill(const MemoryModel *model, uint32_t physical, uint32_t attributes)
 {
     const MemoryGeometry *geometry = &model->geometry;
     return !(attributes & ATTRIBUTE_PCD) && !(model->cr0 & CR0_CD) &&
@@ -86,31 +103,30 @@ static void drop_data_line(MemoryModel *model, uint32_t line, int64_t now)
         return;
     if (model->data_cache.states[index] == LINE_MODIFIED)
         write_line_back(model, now);
-    model->data_cache.states[index] = LINE_INVALID;
+    invalidate(&model->data_cache, index);
     forget_key(model, &model->data_cache, line);
 }
 
 /* Self-modifying code: no line is in both caches, so this is due only where the data cache misses or writes through. */
-static void drop_code_line(MemoryModel *model, uint32_t line)
+static inline void drop_code_line(MemoryModel *model, uint32_t line)
 {
     uint32_t index = find(&model->code_cache, line);
     if (index == NO_KEY)
         return;
-    model->code_cache.states[index] = LINE_INVALID;
+    invalidate(&model->code_cache, index);
     forget_key(model, &model->code_cache, line);
     model->outcome |= OUTCOME_CODE_DROPPED;
     model->counters.code_dropped++;
 }
 
 /* The clock when the first transfer is there; the line is whole at `model->fill_ends`. */
-static int64_t fill(MemoryModel *model, ModelCache *cache, uint32_t line, uint32_t attributes, int64_t now)
+static inline int64_t fill(MemoryModel *model, ModelCache *cache, uint32_t line, uint32_t attributes, int64_t now)
 {
-    uint32_t first = set_of(cache, line) * cache->ways, index = first;
+    uint32_t set = set_of(cache, line), first = set * cache->ways, way = way_with(cache, first, NO_KEY);
+    uint32_t index = first + way;
     int64_t start = bus_read(model, now, model->fill_clocks);
-    while (index < first + cache->ways && cache->states[index] != LINE_INVALID)
-        index++;
-    if (index == first + cache->ways) {
-        index = first + replacement_victim(cache->recent[first / cache->ways], cache->ways);
+    if (way == NO_KEY) {
+        index = first + replacement_victim(cache->recent[set], cache->ways);
         model->outcome |= OUTCOME_CACHE_EVICTION;
         model->counters.cache_evictions++;
         if (cache->states[index] == LINE_MODIFIED)
@@ -120,7 +136,7 @@ static int64_t fill(MemoryModel *model, ModelCache *cache, uint32_t line, uint32
     cache->tags[index] = line;
     bool owned = model->geometry.write_back && cache != &model->code_cache && !(attributes & ATTRIBUTE_PWT);
     cache->states[index] = owned ? LINE_EXCLUSIVE : LINE_SHARED;
-    touch(cache, index);
+    touch(cache, line, index);
     forget(&model->absent_lines[line & model->line_mask], line);
     model->fill_line = line;
     model->fill_ends = start + model->fill_clocks;
@@ -143,7 +159,7 @@ static int64_t read_bus(MemoryModel *model, uint32_t physical, uint32_t size, in
     return start + take_credit(model, clocks) + model->geometry.miss_clocks;
 }
 
-static int64_t read(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, bool code,
+static inline int64_t read(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, bool code,
                     uint32_t attributes, int64_t now)
 {
     uint32_t line = physical >> model->line_shift;
@@ -153,8 +169,7 @@ static int64_t read(MemoryModel *model, uint32_t linear, uint32_t physical, uint
     uint32_t index = find(cache, line);
     if (index != NO_KEY) {
         now = wait_for_fill(model, line, now);
-        touch(cache, index);
-        set_key(model, cache, index, linear, code ? MEMORY_FETCH : MEMORY_READ);
+        set_key(model, line, linear, code ? MEMORY_FETCH : MEMORY_READ, touch(cache, line, index));
         return now;
     }
     model->outcome |= OUTCOME_CACHE_MISS;
@@ -172,12 +187,14 @@ static int64_t read(MemoryModel *model, uint32_t linear, uint32_t physical, uint
 
 static int64_t write_bus(MemoryModel *model, uint32_t physical, uint32_t size, bool hit, int64_t now)
 {
-    for (int64_t count = bus_transfers(model, physical, size); count > 0; count--)
+    int64_t count = bus_transfers(model, physical, size);
+    do
         now = bus_write(model, now, hit);
+    while (__builtin_expect(--count > 0, false));
     return now;
 }
 
-static int64_t write(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, uint32_t attributes,
+static inline int64_t write(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, uint32_t attributes,
                      int64_t now)
 {
     uint32_t line = physical >> model->line_shift;
@@ -204,8 +221,9 @@ static int64_t write(MemoryModel *model, uint32_t linear, uint32_t physical, uin
     } else {
         cache->states[index] = LINE_MODIFIED;
     }
-    touch(cache, index);
-    set_key(model, cache, index, linear, MEMORY_WRITE);
+    WayTouch again = touch(cache, line, index);
+    if (!model->geometry.write_back || cache->states[index] == LINE_MODIFIED)
+        set_key(model, line, linear, MEMORY_WRITE, again);
     return now;
 }
 
@@ -217,6 +235,29 @@ int64_t cache_model_access(MemoryModel *model, uint32_t linear, uint32_t physica
     if (kind == MEMORY_WRITE)
         return write(model, linear, physical, size, attributes, now);
     return read(model, linear, physical, size, kind == MEMORY_FETCH, attributes, now);
+}
+
+/* Most of what the filter lets by is a line that it does not know in a page that it knows: the TLB is not asked. */
+int64_t memory_model_look(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
+                          int64_t now)
+{
+    const PageKey *key = &model->page_keys[linear >> 12 & model->page_mask][2 * (uint32_t)kind + (flags & MEMORY_USER)];
+    bool is_simple = key->page == linear >> 12 && !(((linear | size) & (size - 1)) | (flags & MEMORY_LOCKED));
+    int64_t then;
+    model->outcome = model->physical = 0;
+    if (is_simple) { /* as access_model_any() would */
+        uint32_t physical = key->frame << 12 | (linear & 0xFFF);
+        way_touch(key->touch);
+        model->physical = physical;
+        model->credit = model->table_clocks * ((size + 3) / 4);
+        then = cache_model_access(model, linear, physical, size, kind, key->rights, now);
+    } else {
+        then = access_model_any(model, linear, size, kind, flags, now);
+    }
+    if (__builtin_expect(!model->filters, false))
+        filter_forget(model);
+    model->counters.stall_clocks += (uint64_t)(then - now);
+    return then - now;
 }
 
 /* Locked cycles go to the bus whatever the cache holds; a write-back cache lets go of the line first. */
@@ -242,7 +283,7 @@ int64_t cache_model_walk_read(MemoryModel *model, uint32_t physical, uint32_t at
     uint32_t index = find(cache, line);
     bool cached = model->geometry.walks_in_cache && cache->lines;
     if (cached && index != NO_KEY) {
-        touch(cache, index);
+        touch(cache, line, index);
         return wait_for_fill(model, line, now) + model->geometry.walk_hit_clocks;
     }
     model->outcome |= OUTCOME_WALK_MISS;
@@ -271,7 +312,7 @@ int64_t memory_model_flush_cache(MemoryModel *model, bool write_back, int64_t no
                 write_line_back(model, now);
                 end = model->bus_free;
             }
-            caches[c]->states[i] = LINE_INVALID;
+            invalidate(caches[c], i);
         }
     }
     filter_forget(model);
@@ -292,7 +333,10 @@ void memory_model_snoop(MemoryModel *model, uint32_t physical, uint32_t size, bo
                 continue;
             if (caches[c]->states[index] == LINE_MODIFIED)
                 write_line_back(model, now);
-            caches[c]->states[index] = writes ? LINE_INVALID : LINE_SHARED;
+            if (writes)
+                invalidate(caches[c], index);
+            else
+                caches[c]->states[index] = LINE_SHARED;
             forget_key(model, caches[c], line);
             model->counters.snooped_lines++;
         }
@@ -321,6 +365,7 @@ const char *cache_model_init(MemoryModel *model)
         cache->recent = calloc(sets, 1);
         if (!cache->tags || !cache->states || !cache->recent)
             return "there is no memory for the cache's model";
+        memset(cache->tags, 0xFF, lines * sizeof *cache->tags);
     }
     return NULL;
 }

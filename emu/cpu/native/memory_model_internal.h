@@ -11,21 +11,12 @@ enum { CR0_PE = 1, CR0_WP = 1 << 16, CR0_NW = 1 << 29, CR0_CD = 1 << 30, CR4_PSE
 
 /* Way replacement.  4 ways: a tree of three bits, as the i486's cache and all TLBs have it; 2 ways: one bit.
  * A bit says which half to replace next.  Source: P5 DevMan 1997, s2.5 and figure 2-7; Embedded Intel486 HRM s3.3.3. */
-static inline uint8_t replacement_touch(uint8_t bits, uint32_t ways, uint32_t way)
-{
-    if (ways == 2)
-        return way ^ 1;
-    if (ways == 1)
-        return 0;
-    if (way < 2)
-        return (bits & 4) | 1 | (way == 0 ? 2 : 0);
-    return (bits & 2) | (way == 2 ? 4 : 0);
-}
-
 static inline WayTouch touch_of(uint8_t *recent, uint32_t ways, uint32_t way)
 {
-    uint8_t keep = ways == 4 ? (way < 2 ? 4 : 2) : 0;
-    return (WayTouch){recent, keep, replacement_touch(0, ways, way)};
+    static const struct {
+        uint8_t keep, put;
+    } bits[5][4] = {[1] = {{0, 0}}, [2] = {{0, 1}, {0, 0}}, [4] = {{4, 3}, {4, 1}, {2, 4}, {2, 0}}};
+    return (WayTouch){recent, bits[ways][way].keep, bits[ways][way].put};
 }
 
 static inline uint32_t replacement_victim(uint8_t bits, uint32_t ways)
@@ -40,6 +31,9 @@ static inline uint32_t replacement_victim(uint8_t bits, uint32_t ways)
 static inline bool is_power_of_two(uint32_t number) { return number && !(number & (number - 1)); }
 
 /* memory_model.c */
+/* Any access, which may be split, misaligned or locked: the clock when the processor goes on. */
+int64_t access_model_any(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
+                         int64_t now);
 void filter_forget(MemoryModel *model);
 void filter_forget_lines(MemoryModel *model);
 static inline bool has_code_cache(const MemoryModel *model) { return model->code_cache.lines != 0; }
@@ -61,7 +55,14 @@ int64_t cache_model_walk_read(MemoryModel *model, uint32_t physical, uint32_t at
 int64_t cache_model_walk_update(MemoryModel *model, uint32_t physical, bool second, int64_t now);
 
 /* memory_model_bus.c */
-int64_t bus_read(MemoryModel *model, int64_t now, int64_t clocks); /* the clock when it begins */
+int64_t bus_read_behind_writes(MemoryModel *model, int64_t now, int64_t clocks);
+static inline int64_t bus_read(MemoryModel *model, int64_t now, int64_t clocks) /* the clock when it begins */
+{
+    if (model->bus_free > now)
+        return bus_read_behind_writes(model, now, clocks);
+    model->bus_free = now + clocks;
+    return now;
+}
 int64_t bus_locked(MemoryModel *model, int64_t now, int64_t clocks); /* the clock when it ends */
 static inline int64_t bus_transfers(const MemoryModel *model, uint32_t physical, uint32_t size)
 {

@@ -51,7 +51,7 @@ static void forget_pages(MemoryModel *model, const ModelTlb *tlb, uint32_t set)
 
 static void touch(ModelTlb *tlb, uint32_t set, uint32_t way)
 {
-    tlb->recent[set] = replacement_touch(tlb->recent[set], tlb->ways, way);
+    way_touch(touch_of(&tlb->recent[set], tlb->ways, way));
 }
 
 static void fill(MemoryModel *model, ModelTlb *tlb, uint32_t linear, uint32_t frame, uint32_t rights)
