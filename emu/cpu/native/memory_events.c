@@ -16,10 +16,13 @@ static int64_t rest_of_piece(const Core *core, uintptr_t ra, int64_t told)
     return tb ? ticks_to_end(core, tb, instruction_at(tb, ra), told) : told;
 }
 
+static inline int64_t now_in_block(const Core *core, uint32_t how) { return block_ticks(core) - (how >> HOW_REST); }
+
 static inline int64_t now_at(const Core *core, uint32_t how, uintptr_t ra)
 {
-    int64_t rest = how >> HOW_REST;
-    return block_ticks(core) - (__builtin_expect(core->hold != 0, false) ? rest_of_piece(core, ra, rest) : rest);
+    if (__builtin_expect(core->hold != 0, false))
+        return block_ticks(core) - rest_of_piece(core, ra, how >> HOW_REST);
+    return now_in_block(core, how);
 }
 
 static uint64_t data_events(const MemoryEvents *events)
@@ -41,21 +44,50 @@ static __attribute__((noinline)) void tell(MemoryEvents *events, uint32_t linear
 
 /* ---- data -------------------------------------------------------------------------------------------------------- */
 
-/* Behind the quick calls, which keep no register: what the filter does not know, ... */
-static __attribute__((noinline)) void look(MemoryEvents *events, uint32_t linear, uint32_t how, uint32_t size,
-                                           MemoryKind kind, uintptr_t ra)
+/* Behind the quick calls, which keep no register, and each in two: where no block was cut, nor do these keep many. */
+#define NOT_INLINE static __attribute__((noinline))
+
+static inline void look_at(MemoryEvents *events, uint32_t linear, uint32_t how, uint32_t size, MemoryKind kind,
+                           int64_t now)
 {
     uint32_t flags = how & HOW_USER ? MEMORY_USER : 0;
-    charge(events->core, memory_model_look(&events->model, linear, size, kind, flags, now_at(events->core, how, ra)));
+    charge(events->core, memory_model_look(&events->model, linear, size, kind, flags, now));
+}
+
+NOT_INLINE void look_in_piece(MemoryEvents *events, uint32_t linear, uint32_t how, uint32_t size, MemoryKind kind,
+                              uintptr_t ra)
+{
+    look_at(events, linear, how, size, kind, now_at(events->core, how, ra));
+}
+
+/* What the filter does not know, ... */
+NOT_INLINE void look(MemoryEvents *events, uint32_t linear, uint32_t how, uint32_t size, MemoryKind kind, uintptr_t ra)
+{
+    if (__builtin_expect(events->core->hold != 0, false))
+        look_in_piece(events, linear, how, size, kind, ra);
+    else
+        look_at(events, linear, how, size, kind, now_in_block(events->core, how));
+}
+
+static inline void write_to_bus_at(MemoryEvents *events, uint32_t size, bool hit, int64_t now)
+{
+    int64_t clocks = memory_model_write_through(&events->model, size, hit, now);
+    if (clocks)
+        charge(events->core, clocks);
+}
+
+NOT_INLINE void write_to_bus_in_piece(MemoryEvents *events, uint32_t how, uint32_t size, bool hit, uintptr_t ra)
+{
+    write_to_bus_at(events, size, hit, now_at(events->core, how, ra));
 }
 
 /* ... and a write that goes to the bus. */
-static __attribute__((noinline)) void write_to_bus(MemoryEvents *events, uint32_t how, uint32_t size, bool hit,
-                                                   uintptr_t ra)
+NOT_INLINE void write_to_bus(MemoryEvents *events, uint32_t how, uint32_t size, bool hit, uintptr_t ra)
 {
-    int64_t clocks = memory_model_write_through(&events->model, size, hit, now_at(events->core, how, ra));
-    if (clocks)
-        charge(events->core, clocks);
+    if (__builtin_expect(events->core->hold != 0, false))
+        write_to_bus_in_piece(events, how, size, hit, ra);
+    else
+        write_to_bus_at(events, size, hit, now_in_block(events->core, how));
 }
 
 /* Most calls: nothing but the access, and mostly the filter knows it. */
@@ -69,28 +101,6 @@ static inline __attribute__((always_inline)) void quick(MemoryEvents *events, ui
         look(events, linear, how, size, kind, ra);
     else if (kind == MEMORY_WRITE && (absent || model->writes_through))
         write_to_bus(events, how, size, !absent, ra);
-}
-
-#define QUICK(name, size, kind, user)                                                                                 \
-    static void name(MemoryEvents *events, uint64_t linear, uint32_t how)                                             \
-    {                                                                                                                 \
-        quick(events, (uint32_t)linear, how, size, kind, user, (uintptr_t)__builtin_return_address(0));               \
-    }
-#define QUICK_KINDS(size)                                                                                             \
-    QUICK(read_##size, size, MEMORY_READ, 0)                                                                          \
-    QUICK(user_read_##size, size, MEMORY_READ, MEMORY_USER)                                                           \
-    QUICK(write_##size, size, MEMORY_WRITE, 0)                                                                        \
-    QUICK(user_write_##size, size, MEMORY_WRITE, MEMORY_USER)
-QUICK_KINDS(1)
-QUICK_KINDS(2)
-QUICK_KINDS(4)
-QUICK_KINDS(8)
-
-MemoryCall memory_quick_call(uint32_t how)
-{
-#define CALLS(size) {read_##size, user_read_##size, write_##size, user_write_##size}
-    static const MemoryCall calls[4][4] = {CALLS(1), CALLS(2), CALLS(4), CALLS(8)};
-    return calls[__builtin_ctz(how & HOW_SIZE)][(how & HOW_WRITE ? 2 : 0) + (how & HOW_USER ? 1 : 0)];
 }
 
 static void begin_instruction(MemoryEvents *events, uintptr_t ra)
@@ -108,6 +118,35 @@ static bool was_made(MemoryEvents *events)
     events->skip--;
     events->first_events--; /* it counts as one of this execution's */
     return true;
+}
+
+#define QUICK(name, size, kind, user, first)                                                                          \
+    static void name(MemoryEvents *events, uint64_t linear, uint32_t how)                                             \
+    {                                                                                                                 \
+        uintptr_t ra = (uintptr_t)__builtin_return_address(0);                                                        \
+        if (first)                                                                                                    \
+            begin_instruction(events, ra);                                                                            \
+        if (!(first) || !was_made(events))                                                                            \
+            quick(events, (uint32_t)linear, how, size, kind, user, ra);                                               \
+    }
+#define QUICK_KINDS(size, order, first)                                                                               \
+    QUICK(order##_read_##size, size, MEMORY_READ, 0, first)                                                           \
+    QUICK(order##_user_read_##size, size, MEMORY_READ, MEMORY_USER, first)                                            \
+    QUICK(order##_write_##size, size, MEMORY_WRITE, 0, first)                                                         \
+    QUICK(order##_user_write_##size, size, MEMORY_WRITE, MEMORY_USER, first)
+#define QUICK_SIZES(order, first)                                                                                     \
+    QUICK_KINDS(1, order, first) QUICK_KINDS(2, order, first) QUICK_KINDS(4, order, first) QUICK_KINDS(8, order, first)
+QUICK_SIZES(next, false)
+QUICK_SIZES(first, true)
+
+MemoryCall memory_quick_call(uint32_t how)
+{
+#define CALLS(order, size)                                                                                            \
+    {order##_read_##size, order##_user_read_##size, order##_write_##size, order##_user_write_##size}
+#define CALLS_OF_SIZES(order) {CALLS(order, 1), CALLS(order, 2), CALLS(order, 4), CALLS(order, 8)}
+    static const MemoryCall calls[2][4][4] = {CALLS_OF_SIZES(next), CALLS_OF_SIZES(first)};
+    uint32_t kind = (how & HOW_WRITE ? 2 : 0) + (how & HOW_USER ? 1 : 0);
+    return calls[how & HOW_FIRST ? 1 : 0][__builtin_ctz(how & HOW_SIZE)][kind];
 }
 
 void memory_any_access(MemoryEvents *events, uint64_t linear, uint32_t how)

@@ -119,10 +119,11 @@ static void complete_accesses(Core *core, const void *tb, const Instruction *ins
         int32_t *number = &FIELD(int32_t, previous_op(core->tcg, op), OP_ARGS + 8);
         uint32_t how = (uint32_t)*number | instruction->rest << HOW_REST | (instruction->locked ? HOW_LOCKED : 0);
         bool notes = first && (several || again);
-        *number = (int32_t)(how | (notes ? HOW_FIRST : 0));
+        how |= notes ? HOW_FIRST : 0;
+        *number = (int32_t)how;
         if (drop)
             FIELD(uintptr_t, op, CALL_FUNCTION) = (uintptr_t)memory_no_access;
-        else if (!notes && !again && !instruction->locked && !core->memory->record)
+        else if (!again && !instruction->locked && !core->memory->record)
             FIELD(uintptr_t, op, CALL_FUNCTION) = (uintptr_t)memory_quick_call(how);
         first = first && drop;
         drop = false;
