@@ -46,6 +46,8 @@ def profile(options: CommandLine) -> int:
     check_input(options)
     if options.serial == "stdio":
         raise OptionError("--serial", "standard output is for the profile; name a FILE")
+    if options.html is not None and options.html == options.callgrind:
+        raise OptionError("--callgrind", f"{options.html} is the page of --html already; name another file")
     symbols = [*map(_symbols_of, options.symbols), *_program_symbols(options)]
     serial_input = read_serial_input(options.serial_input)
     serial = open_serial_output(options.serial)

@@ -137,6 +137,7 @@ def test_modules_and_named_files_bring_symbols(tmp_path: Path, capsys: pytest.Ca
         (["--symbols", "README.md"], "--symbols: README.md has none"),
         (["--serial", "stdio"], "--serial: standard output is for the profile"),
         (["--html", "nosuch/page.html"], "nosuch/page.html: cannot write the --html file"),
+        (["--html", "x", "--callgrind", "x"], "--callgrind: x is the page of --html already"),
         (["--top", "0"], "--top: '0' is not a number of rows"),
         (["--timing", "i468"], "i468"),
     ],
