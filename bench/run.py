@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import bochs
 import debugger
 import inspection
 import kernel_machine
@@ -30,8 +31,21 @@ import startup
 from machines import QEMU, qemu_path
 from processes import BenchError
 
-PARTS = ("loops", "start", "ports", "mm", "profiles", "kernel", "snapshot", "gdb", "inspection", "timing", "published")
-WITHOUT_QEMU = {"ports", "mm", "profiles", "kernel", "snapshot", "gdb", "inspection", "timing", "published"}
+PARTS = (
+    "loops",
+    "start",
+    "ports",
+    "mm",
+    "profiles",
+    "kernel",
+    "snapshot",
+    "gdb",
+    "inspection",
+    "timing",
+    "bochs",
+    "published",
+)
+WITHOUT_QEMU = {"ports", "mm", "profiles", "kernel", "snapshot", "gdb", "inspection", "timing", "bochs", "published"}
 
 
 def main() -> int:
@@ -95,6 +109,8 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if "timing" in options.part:
         measure("timing", memory_model, folder, rounds=rounds, shorter=shorter)
         measure("modelled", modelled, folder, rounds=rounds, shorter=shorter)
+    if "bochs" in options.part:
+        measure("bochs", bochs, folder, rounds=rounds, shorter=shorter)
     if "published" in options.part:
         measure("published", published)
     print(*goals, sep="\n")
