@@ -36,6 +36,8 @@ SECTOR_BYTES = 512
 DISK_BYTES = 16 * 63 * SECTOR_BYTES  # one cylinder
 RECORD_BYTES = len("<>1A2B3C4D")
 CLOCK_OF_PROCESS = 2  # CPUCLOCK_SCHED of Linux, which clock_getcpuclockid(3) puts below the inverted process number
+Run = Callable[[Path], tuple[float, bytes]]
+"""Runs an image: seconds of processor time between its marks, and its checksum."""
 CONFIGURATION = """\
 config_interface: textconfig
 display_library: term
@@ -69,14 +71,18 @@ def _measure_loop(
     image = build(name, folder, repeats=max(1, repeats // SHORTER // shorter))
     checksums: set[bytes] = set()
 
-    def seconds(run: Callable[[Path], tuple[float, bytes]]) -> float:
+    def seconds(run: Run) -> float:
         took, checksum = run(image)
         checksums.add(checksum)
         if len(checksums) > 1:
             raise BenchError(f"{name}: the machines' checksums differ: {sorted(checksums)}")
         return took
 
-    machines = {BOCHS: _bochs, PLAIN: partial(_hillemu, timing=PLAIN), MODEL: partial(_hillemu, timing=MODEL)}
+    machines: dict[str, Run] = {
+        BOCHS: _bochs,
+        PLAIN: partial(_hillemu, timing=PLAIN),
+        MODEL: partial(_hillemu, timing=MODEL),
+    }
     measures = {what: partial(seconds, run) for what, run in machines.items()}
     return interleaved(rounds, measures, lambda what: tell(f"{name}, {what}"))
 
