@@ -219,6 +219,7 @@ void op_move_behind(void *tcg, void *op, void *place);
 void move_emitted(void *tcg, void *last, void *place); /* all that are behind `last` */
 static inline void *next_op(const void *op) { return FIELD(void *, op, OP_LINK); }
 bool is_in_instruction(const void *op);       /* not at the next one, nor at the block's end */
+void *op_instruction_from(void *op);          /* the first instruction's OPC_INSN_START from `op` on; NULL: none */
 void *op_of_kind(const void *op, int kind);   /* the first one behind `op` in its instruction; NULL: none */
 
 /* fixups.c */

@@ -142,14 +142,10 @@ void timing_translate(Core *core, const void *tb)
     BlockCosts *block = timing_record(core, tb);
     uint32_t flags = FIELD(uint32_t, tb, TB_FLAGS);
     uint64_t end = FIELD(uint64_t, tb, TB_PC) + FIELD(uint16_t, tb, TB_SIZE);
-    void *op = FIELD(void *, core->tcg, TCG_OPS);
+    void *op = op_instruction_from(FIELD(void *, core->tcg, TCG_OPS));
     int icount = FIELD(uint16_t, tb, TB_ICOUNT);
-    while (op && FIELD(uint8_t, op, OP_OPCODE) != OPC_INSN_START)
-        op = next_op(op);
     for (int i = 0; block && op && i < icount; i++) {
-        void *next = next_op(op);
-        while (is_in_instruction(next))
-            next = next_op(next);
+        void *next = op_instruction_from(next_op(op));
         uint64_t pc = FIELD(uint64_t, op, OP_ARGS), behind = next ? FIELD(uint64_t, next, OP_ARGS) : end;
         Decoded instruction = timing_decode(core, pc, (uint32_t)(behind - pc), flags);
         Step step = timing_step(timing, &instruction, timing_static_cycles(timing, &instruction, flags));

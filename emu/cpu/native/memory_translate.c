@@ -59,13 +59,6 @@ typedef struct {
     bool locked, repeats, writes_port_first;
 } Instruction;
 
-static void *next_instruction(void *op)
-{
-    while (op && FIELD(uint8_t, op, OP_OPCODE) != OPC_INSN_START)
-        op = FIELD(void *, op, OP_LINK);
-    return op;
-}
-
 static bool is_string(uint8_t opcode)
 {
     return (opcode >= INS_BYTE && opcode <= OUTS) || (opcode >= MOVS_BYTE && opcode <= CMPS) ||
@@ -75,7 +68,7 @@ static bool is_string(uint8_t opcode)
 static Instruction instruction_from(Core *core, void *op, uint32_t end)
 {
     Instruction found = {.first_op = op, .pc = FIELD(uint32_t, op, OP_ARGS)};
-    void *next = next_instruction(FIELD(void *, op, OP_LINK));
+    void *next = op_instruction_from(next_op(op));
     found.length = (next ? FIELD(uint32_t, next, OP_ARGS) : end) - found.pc;
     bool rep = false;
     uint32_t at = found.pc;
@@ -103,7 +96,7 @@ static bool makes_several(const Instruction *instruction)
 {
     int calls = 0;
     void *op = FIELD(void *, instruction->first_op, OP_LINK);
-    for (; op && FIELD(uint8_t, op, OP_OPCODE) != OPC_INSN_START; op = FIELD(void *, op, OP_LINK))
+    for (; is_in_instruction(op); op = next_op(op))
         calls += is_call(op);
     return calls > 1;
 }
@@ -113,7 +106,7 @@ static void complete_accesses(Core *core, const void *tb, const Instruction *ins
     bool again = (FIELD(uint32_t, tb, TB_CFLAGS) & CF_COUNT_MASK) == 1; /* it may have made some of them already */
     bool several = makes_several(instruction), first = true, drop = instruction->writes_port_first;
     void *op = FIELD(void *, instruction->first_op, OP_LINK);
-    for (; op && FIELD(uint8_t, op, OP_OPCODE) != OPC_INSN_START; op = FIELD(void *, op, OP_LINK)) {
+    for (; is_in_instruction(op); op = next_op(op)) {
         if (!is_access(op))
             continue;
         int32_t *number = &FIELD(int32_t, previous_op(core->tcg, op), OP_ARGS + 8);
@@ -152,9 +145,9 @@ void memory_translate_block(Core *core, const void *tb)
     int icount = FIELD(uint16_t, tb, TB_ICOUNT);
     Instruction first = {0}, instruction = {0};
     uint32_t entered = 0; /* the line that the last byte was in */
-    void *op = next_instruction(FIELD(void *, core->tcg, TCG_OPS));
+    void *op = op_instruction_from(FIELD(void *, core->tcg, TCG_OPS));
     for (int i = 0; op && i < icount; i++) {
-        void *next = next_instruction(FIELD(void *, op, OP_LINK));
+        void *next = op_instruction_from(next_op(op));
         instruction = instruction_from(core, op, start + size);
         instruction.rest = (uint32_t)ticks_between(core, tb, i, icount);
         complete_accesses(core, tb, &instruction);

@@ -48,3 +48,10 @@ void *op_of_kind(const void *op, int kind)
     while (is_in_instruction(op) && FIELD(uint8_t, op, OP_OPCODE) != kind);
     return is_in_instruction(op) ? (void *)op : NULL;
 }
+
+void *op_instruction_from(void *op)
+{
+    while (is_in_instruction(op))
+        op = next_op(op);
+    return op;
+}

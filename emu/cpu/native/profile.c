@@ -108,13 +108,6 @@ static SiteKind kind_of(Core *core, uint32_t pc, uint32_t length)
     }
 }
 
-static void *next_instruction(void *op)
-{
-    while (op && FIELD(uint8_t, op, OP_OPCODE) != OPC_INSN_START)
-        op = FIELD(void *, op, OP_LINK);
-    return op;
-}
-
 /* Between two instructions no temporary is alive but the block's own. */
 static void emit_step(void *tcg, void *place, Site *site, uint32_t rest)
 {
@@ -130,9 +123,9 @@ void profile_translate_block(Core *core, const void *tb)
 {
     uint64_t end = FIELD(uint64_t, tb, TB_PC) + FIELD(uint16_t, tb, TB_SIZE);
     int icount = FIELD(uint16_t, tb, TB_ICOUNT);
-    void *op = next_instruction(FIELD(void *, core->tcg, TCG_OPS));
+    void *op = op_instruction_from(FIELD(void *, core->tcg, TCG_OPS));
     for (int i = 0; op && i < icount; i++) {
-        void *next = next_instruction(FIELD(void *, op, OP_LINK));
+        void *next = op_instruction_from(next_op(op));
         uint64_t pc = FIELD(uint64_t, op, OP_ARGS), behind = next ? FIELD(uint64_t, next, OP_ARGS) : end;
         Site *site = profile_site(core, (uint32_t)pc);
         if (!site)
