@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hillemu.emu.i386.address import PAGE_SHIFT
+from hillemu.kernel.call_table import CallTable
 from hillemu.kernel.errno import Errno
 from hillemu.kernel.mm.outcomes import Fault
 from hillemu.kernel.open_files import STDERR, STDIN, STDOUT
@@ -47,10 +48,8 @@ _SECOND_NS = 1_000_000_000
 _ANONYMOUS = 0x20
 _OLD_MMAP = struct.Struct("<IIIIiI")
 
-Call = Callable[[int], int | None]
 
-
-class SystemCalls:
+class SystemCalls(CallTable[Process]):
     """Answers them for whoever runs; `write` prints on the console."""
 
     def __init__(
@@ -61,36 +60,17 @@ class SystemCalls:
         write: Callable[[bytes], None],
         now_ns: Callable[[], int],
     ) -> None:
-        self._vm, self._processes, self._words = vm, processes, words
+        super().__init__(processes.scheduler, words)
+        self._vm, self._processes = vm, processes
         self._write_console, self._now_ns = write, now_ns
-        self._scheduler = processes.scheduler
-        self._calls: dict[int, Call] = {
+        self._calls = {
             1: self._exit, 2: self._fork, 3: self._read, 4: self._write, 5: self._open, 6: self._close,
             7: self._waitpid, 11: self._execve, 20: self._getpid, 45: self._brk, 64: self._getppid,
             90: self._old_mmap, 91: self._munmap, 125: self._mprotect, 158: self._yield, 162: self._nanosleep,
             192: self._mmap2, 252: self._exit,
         }  # fmt: skip
 
-    @property
-    def numbers(self) -> frozenset[int]:
-        """The calls that there are; all others are ENOSYS."""
-        return frozenset(self._calls)
-
-    def __call__(self, frame: int) -> None:
-        """Answer the call whose trap frame is at word `frame`."""
-        words = self._words
-        call = self._calls.get(words[frame + EAX])
-        result = Errno.ENOSYS if call is None else call(frame)
-        if result is not None:
-            words[frame + EAX] = result & 0xFFFFFFFF
-
     # ---- processes; None leaves EAX alone: somebody else runs from now on -------------------------------------------
-
-    @property
-    def _process(self) -> Process:
-        process = self._scheduler.current
-        assert process is not None, "int 0x80 comes from ring 3, where only processes are"
-        return process
 
     @property
     def _space(self) -> AddressSpace:
@@ -123,16 +103,6 @@ class SystemCalls:
         if isinstance(environment, Errno):
             return environment
         return self._processes.execute(self._process, frame, file, arguments, environment)
-
-    def _getpid(self, frame: int) -> int:
-        return self._process.pid
-
-    def _getppid(self, frame: int) -> int:
-        return self._process.parent
-
-    def _yield(self, frame: int) -> None:
-        self._words[frame + EAX] = 0
-        self._scheduler.yield_()
 
     def _nanosleep(self, frame: int) -> int | None:
         raw = self._space.copy_in(self._words[frame + EBX], 8)

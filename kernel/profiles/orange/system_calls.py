@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hillemu.kernel.call_table import CallTable
 from hillemu.kernel.errno import Errno
 from hillemu.kernel.mm.words import Words
 from hillemu.kernel.open_files import STDERR, STDOUT
@@ -25,7 +26,7 @@ from hillemu.kernel.process import ANY_CHILD
 from hillemu.kernel.processes import exit_status
 from hillemu.kernel.profiles.orange.process import Process
 from hillemu.kernel.profiles.orange.processes import Processes
-from hillemu.kernel.trap_frame import EAX, EBX, ECX, EDX
+from hillemu.kernel.trap_frame import EBX, ECX, EDX
 
 _WHOLE_GROUP = (0, ANY_CHILD)
 _WNOHANG = 1
@@ -33,37 +34,18 @@ _PIECE_BYTES = 4096
 _LARGEST_COUNT = 0x7FFFF000
 
 
-class SystemCalls:
+class SystemCalls(CallTable[Process]):
     """Answers them for whoever runs; `write` prints on the console."""
 
     def __init__(self, processes: Processes, words: Words, write: Callable[[bytes], None]) -> None:
-        self._processes, self._words, self._write_console = processes, words, write
-        self._scheduler = processes.scheduler
-        self._calls: dict[int, Callable[[int], int | None]] = {
+        super().__init__(processes.scheduler, words)
+        self._processes, self._write_console = processes, write
+        self._calls = {
             1: self._exit, 2: self._fork, 4: self._write, 7: self._waitpid, 20: self._getpid, 64: self._getppid,
             158: self._yield, 252: self._exit,
         }  # fmt: skip
 
-    @property
-    def numbers(self) -> frozenset[int]:
-        """The calls that there are; all others are ENOSYS."""
-        return frozenset(self._calls)
-
-    def __call__(self, frame: int) -> None:
-        """Answer the call whose trap frame is at word `frame`."""
-        words = self._words
-        call = self._calls.get(words[frame + EAX])
-        result = Errno.ENOSYS if call is None else call(frame)
-        if result is not None:
-            words[frame + EAX] = result & 0xFFFFFFFF
-
     # ---- None leaves EAX alone: somebody else runs from now on ------------------------------------------------------
-
-    @property
-    def _process(self) -> Process:
-        process = self._scheduler.current
-        assert process is not None, "int 0x80 comes from ring 3, where only processes are"
-        return process
 
     def _exit(self, frame: int) -> None:
         self._processes.end(self._process, exit_status(self._words[frame + EBX]))
@@ -93,13 +75,3 @@ class SystemCalls:
             return Errno.EINVAL
         pid = ANY_CHILD if pid in _WHOLE_GROUP else pid
         return self._processes.wait(self._process, pid, status_at, may_block=not options & _WNOHANG)
-
-    def _getpid(self, frame: int) -> int:
-        return self._process.pid
-
-    def _getppid(self, frame: int) -> int:
-        return self._process.parent
-
-    def _yield(self, frame: int) -> None:
-        self._words[frame + EAX] = 0
-        self._scheduler.yield_()

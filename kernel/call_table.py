@@ -1,0 +1,77 @@
+"""What answers ``int 0x80`` whatever a kernel's memory is like: the table of calls, and those about the process itself.
+
+A call gets the word at which the trap frame begins, and returns what EAX is to be; None leaves EAX alone, because
+somebody else runs from now on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+from hillemu.kernel.errno import Errno
+from hillemu.kernel.mm.words import Words
+from hillemu.kernel.process import State
+from hillemu.kernel.trap_frame import EAX
+
+Call = Callable[[int], int | None]
+
+
+class Caller(Protocol):
+    """What is asked of a process here."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def parent(self) -> int: ...
+
+
+Running = TypeVar("Running", bound=Caller)
+
+
+class Turns(Protocol[Running]):
+    """What is asked of a scheduler here."""
+
+    current: Running | None
+
+    def yield_(self) -> None: ...
+
+    def block(self, state: State) -> None: ...
+
+
+class CallTable(Generic[Running]):
+    """Calls by number, for whoever runs; a kernel adds its own, and says which there are."""
+
+    def __init__(self, scheduler: Turns[Running], words: Words) -> None:
+        self._scheduler, self._words = scheduler, words
+        self._calls: Mapping[int, Call] = {}
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """The calls that there are; all others are ENOSYS."""
+        return frozenset(self._calls)
+
+    def __call__(self, frame: int) -> None:
+        """Answer the call whose trap frame is at word `frame`."""
+        words = self._words
+        call = self._calls.get(words[frame + EAX])
+        result = Errno.ENOSYS if call is None else call(frame)
+        if result is not None:
+            words[frame + EAX] = result & 0xFFFFFFFF
+
+    @property
+    def _process(self) -> Running:
+        process = self._scheduler.current
+        assert process is not None, "int 0x80 comes from ring 3, where only processes are"
+        return process
+
+    def _getpid(self, frame: int) -> int:
+        return self._process.pid
+
+    def _getppid(self, frame: int) -> int:
+        return self._process.parent
+
+    def _yield(self, frame: int) -> None:
+        self._words[frame + EAX] = 0
+        self._scheduler.yield_()
