@@ -73,7 +73,7 @@ def _boot(options: CommandLine, server: Server | None) -> int:
             stop = run(typist.between if typist else None)
     finally:
         wall_s = time.perf_counter() - started
-        lost = [fault for fault in (_fault_of(serial), _fault_of(machine)) if fault]
+        lost = [fault for fault in (fault_of(serial), fault_of(machine)) if fault]
 
     if picture is not None:
         try:
@@ -364,7 +364,7 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _fault_of(output: SerialOutput | Machine | None) -> UserMistake | None:
+def fault_of(output: SerialOutput | Machine | None) -> UserMistake | None:
     """Close an output; what was lost is told after the summary, so it is returned."""
     try:
         if output is not None:

@@ -11,6 +11,7 @@ from hillemu.commands.boot import (
     blaming,
     boots_the_built_in_kernel,
     check_input,
+    fault_of,
     open_for_writing,
     power_on,
     prepare_input,
@@ -20,7 +21,7 @@ from hillemu.commands.boot import (
     written,
 )
 from hillemu.commands.exit_status import USER_MISTAKE, exit_status
-from hillemu.commands.run_summary import not_in_the_model
+from hillemu.commands.run_summary import ending_line, not_in_the_model
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.profiling.tables import by_function, by_line, summary
 from hillemu.symbols import SymbolTable
@@ -64,12 +65,7 @@ def profile(options: CommandLine) -> int:
         with stopping_on_signals(machine.stop), blaming(options.kernel_module), machine.profile(symbols) as measured:
             stop = machine.run(until=options.until, max_insns=options.max_insns)
 
-    lost = None
-    if serial is not None:
-        try:
-            serial.close()
-        except UserMistake as fault:
-            lost = fault
+    lost = fault_of(serial)
     _tell(machine, stop, measured, options)
     _show(machine, measured, stop, options)
     _write(page, callgrind, measured, stop, options.image or "the built-in kernel")
@@ -110,18 +106,13 @@ def _tell(machine: Machine, stop: Stop, measured: RunProfile, options: CommandLi
         print(machine.crash_report(), file=sys.stderr)
     if options.quiet:
         return
-    say(_ending(stop))
+    say(ending_line(stop))
     for line in not_in_the_model(machine):
         say(line)
     if not measured.functions.has_symbols:
         say("the image has no symbols, so code goes by its page; --symbols FILE.elf brings some")
     elif options.by == "line" and not any(measured.functions.line(site.pc) for site in measured.measured.sites):
         say("the image does not say which lines its code comes from; compile it with -g")
-
-
-def _ending(stop: Stop) -> str:
-    code = f", exit code {stop.exit_code}" if stop.exit_code is not None else ""
-    return f"stopped: {stop.reason.value}{code}{f' ({stop.detail})' if stop.detail else ''}"
 
 
 def _show(machine: Machine, measured: RunProfile, stop: Stop, options: CommandLine) -> None:
@@ -143,7 +134,7 @@ def _write(page: TextIO | None, callgrind: TextIO | None, measured: RunProfile, 
         from hillemu.profiling.page import write_page
 
         with written(page, "--html"):
-            write_page(page, measured, image=image, ending=_ending(stop))
+            write_page(page, measured, image=image, ending=ending_line(stop))
     if callgrind is not None:
         from hillemu.profiling.callgrind import write_callgrind
 

@@ -22,17 +22,18 @@ def summary_lines(
 
     `until` is the text that the caller waited for, if any; `live_note` is `typed_live`, if somebody typed.
     """
-    ending = f"stopped: {stop.reason.value}"
-    if stop.exit_code is not None:
-        ending += f", exit code {stop.exit_code}"
-    if stop.detail:
-        ending += f" ({stop.detail})"
-    lines = [ending, _pace(machine, wall_s)]
+    lines = [ending_line(stop), _pace(machine, wall_s)]
     if until is not None and stop.reason is not StopReason.UNTIL:
         lines.append(f"--until {until!r} never matched")
     if live_note is not None:
         lines.append(live_note)
     return lines + _modelled(machine) + _stale_uses(machine) + _unanswered(machine.unhandled)
+
+
+def ending_line(stop: Stop) -> str:
+    """Why a run stopped."""
+    code = "" if stop.exit_code is None else f", exit code {stop.exit_code}"
+    return f"stopped: {stop.reason.value}{code}" + (f" ({stop.detail})" if stop.detail else "")
 
 
 def typed_live(json_name: str | None) -> str:
