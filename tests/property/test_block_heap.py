@@ -68,6 +68,7 @@ class HeapModel(RuleBasedStateMachine):
         super().__init__()
         self.made = BitmapMemory(size_bytes=0x140000)
         self.made.scatter()
+        self.made.pages.reclaim = lambda: self.made.heap.trim()
         self.plain = PlainHeap()
         self.contents: dict[int, bytes] = {}
         self.stamp = 0
@@ -99,7 +100,19 @@ class HeapModel(RuleBasedStateMachine):
 
     @rule()
     def trim(self) -> None:
-        given = self.made.heap.trim()
+        self.given_back(self.made.heap.trim())
+
+    @rule()
+    def somebody_takes_every_page(self) -> None:
+        taken = self.made.exhaust()
+        while page := self.made.pages.alloc_page():
+            taken.append(page)
+        before = self.made.heap.window.top
+        for page in taken:
+            assert self.made.pages.free_page(page)
+        self.given_back((self.plain.end - before) // PAGE_SIZE)
+
+    def given_back(self, given: int) -> None:
         self.plain.end -= given * PAGE_SIZE
         if given:
             self.plain.blocks[-1][1] -= given * PAGE_SIZE

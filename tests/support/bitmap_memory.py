@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hillemu.emu.guest import FakeMemory
@@ -20,14 +21,18 @@ FIRST_PAGE = 0x101
 
 
 class DictMapper:
-    """`KernelMapper`; refuses what is mapped already, and everything once `left` pages were mapped."""
+    """`KernelMapper`; refuses what is mapped already, and everything once `left` pages were mapped.
+
+    `take_table` gives a page for a page table, with every page that is mapped; 0 if there is none.
+    """
 
     def __init__(self) -> None:
         self.mapped: dict[int, int] = {}
         self.left = 1 << 20
+        self.take_table: Callable[[], int] = lambda: 1
 
     def map_page(self, virt: VirtAddr, phys: PhysAddr, flags: int, /) -> int:
-        if virt in self.mapped or not self.left:
+        if virt in self.mapped or not self.left or not self.take_table():
             return -1
         self.left -= 1
         self.mapped[virt] = phys | flags

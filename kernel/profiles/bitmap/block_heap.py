@@ -97,6 +97,7 @@ class BlockHeap:
             raise Corruption(f"heap: {fault}") from fault
         self.make_room: Callable[[], bool] = lambda: False
         """Called when no block is large enough and no pages are free: whether it is worth to look again."""
+        self._grows = False
         self._lists = best_fit(self.index, window, self.verify)
         self.kmalloc, self.kfree = _functions(self, self._lists)
 
@@ -209,7 +210,10 @@ class BlockHeap:
         index, window = self.index, self.window
         old, last = window.top, index.last
         missing = need - last.size if last.is_free else need + HEADER_BYTES
-        if not window.grow(missing + PAGE_SIZE - 1 >> PAGE_SHIFT):
+        self._grows = True
+        grown = window.grow(missing + PAGE_SIZE - 1 >> PAGE_SHIFT)
+        self._grows = False
+        if not grown:
             return False
         if last.at:
             self.verify(last)
@@ -226,10 +230,13 @@ class BlockHeap:
         return True
 
     def trim(self) -> int:
-        """Give back the whole pages at the end that only a free block has; how many."""
+        """Give back the whole pages at the end that only a free block has; how many.
+
+        None while the heap grows: that they are wanted may be for its own sake.
+        """
         index, window = self.index, self.window
         last = index.last
-        if not last.is_free:
+        if not last.is_free or self._grows:
             return 0
         # The block stays, with at least 4 bytes, unless it is all there is.
         keep = window.base if last.at == window.base else last.at + LEAST_REST

@@ -7,7 +7,8 @@
     0x3C000000   guarded    allocations between guard pages           kmalloc_guarded
     0x3E000000
 
-Where a pool gets no page, the blocks serve.  An address says whose it is, so that `kfree` takes any of them.
+Where a pool gets no page, the blocks serve.  An address says whose it is, so that `kfree` takes any of them.  When no
+page is free, what blocks and pools can do without is given back, before anybody is told so.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class KernelHeap:
         self.guarded = GuardedBlocks(window(GUARDED_BASE, GUARDED_END), report)
         self.windows = {"heap": self.blocks.window, "pools": self.pools.window, "guarded": self.guarded.window}
         """All ranges of kernel space that are managed here, by the names of the parts."""
+        pages.reclaim = self.trim
 
     def kmalloc(self, size: int) -> VirtAddr:
         """`size` bytes, at a multiple of 4, content undefined; 0 (NULL) for no bytes, or if there is no memory."""
@@ -112,6 +114,10 @@ class KernelHeap:
             self._window_of(other).write(other, self._window_of(content).read(content, room))
             self.kfree(content)
         return other
+
+    def trim(self) -> int:
+        """Give back the pages that nothing allocated lies in, as far as blocks and pools can; how many."""
+        return self.blocks.trim() + self.pools.trim()
 
     def _window_of(self, content: int) -> PageWindow:
         return next(window for window in self.windows.values() if window.base <= content < window.end)

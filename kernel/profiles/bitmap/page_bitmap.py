@@ -82,7 +82,7 @@ class PageBitmap:
     """
 
     alloc_page: Callable[[], PhysAddr]
-    """The physical address of a page, its content undefined; 0 if no page is free."""
+    """The physical address of a page, its content undefined; 0 if no page is free, and none can be made free."""
 
     def __init__(self, memory: GuestMemory, at: PhysAddr, report: Report = unheard) -> None:
         self.memory, self.at, self.report = memory, at, report
@@ -94,6 +94,8 @@ class PageBitmap:
         count = self.total_pages + 63 >> 6
         self.used = words(memory, self.bitmap_at, count, "Q")
         self.reserved = words(memory, PhysAddr(self.bitmap_at + 8 * count), count, "Q")
+        self.reclaim: Callable[[], int] = lambda: 0
+        """Called when no page is free: has pages given back that nobody needs; how many."""
         self._open = [number for number in range(count) if self.used[number] != _FULL]
         self.alloc_page = _alloc_page_of(self, self._open)
 
@@ -247,6 +249,8 @@ def _alloc_page_of(pages: PageBitmap, open_: list[int]) -> Callable[[], PhysAddr
             manager[FREE_PAGES] = free - 1
             counts[allocated] = counts[allocated] + 1 & 0xFFFFFFFF
             return PhysAddr(number << _WORD_SHIFT | (after ^ word).bit_length() - 1 << PAGE_SHIFT)
+        if pages.reclaim():
+            return alloc_page()
         counts[exhausted] = counts[exhausted] + 1 & 0xFFFFFFFF
         return PhysAddr(0)
 

@@ -7,7 +7,7 @@
 What counts lies in guest memory: at the start of every page its `pool_page`, whose `used` has a bit for every object.
 The lowest free object of the lowest page of its size is given out; which pages have free objects, sorted lists outside
 guest memory know.  A page that becomes free is given back, unless it is the only one of its size with free objects:
-the next allocation would take it again.
+the next allocation would take it again.  `trim` gives that one back, too.
 
 A free that makes no sense is counted, reported and ignored.  A `pool_page` that contradicts itself was overwritten:
 this is reported, counted and put right, where the bits are what is believed: only they know what is in use.
@@ -105,11 +105,16 @@ class Pools:
         if free == 1:
             insort(pages, at)
         if free == _CAPACITY[size] and len(pages) > 1:
-            del pages[bisect_left(pages, at)]
-            del self._size_of[at]
-            insort(self._gaps, at)
-            self.window.unmap(VirtAddr(at))
+            self._give_back(at, size)
         return True
+
+    def trim(self) -> int:
+        """Give back the pages that have no object in use; how many."""
+        listed = [(at, size) for size, pages in self._open.items() for at in pages]
+        unused = [(at, size) for at, size in listed if self._look(at, size)[1] == _BEYOND[size]]
+        for at, size in unused:
+            self._give_back(at, size)
+        return len(unused)
 
     def size_of(self, content: int) -> int:
         """The size of the object at `content`; 0 if none is in use there."""
@@ -149,14 +154,21 @@ class Pools:
         at = self._gaps[0] if self._gaps else window.top
         if at >= window.end or not window.map(VirtAddr(at)):
             return False
-        if self._gaps:
-            del self._gaps[0]
-        else:
+        if at == window.top:
             window.top = VirtAddr(at + PAGE_SIZE)
+        else:  # not the first gap any more, if another size's page had to be given back for this one
+            del self._gaps[bisect_left(self._gaps, at)]
         self._size_of[at] = size
         self._write(at, size, _BEYOND[size])
         insort(self._open[size], at)
         return True
+
+    def _give_back(self, at: int, size: int) -> None:
+        pages = self._open[size]
+        del pages[bisect_left(pages, at)]
+        del self._size_of[at]
+        insort(self._gaps, at)
+        self.window.unmap(VirtAddr(at))
 
     def _write(self, at: int, size: int, bits: int) -> None:
         free = _ALL_BITS - bits.bit_count()

@@ -100,7 +100,7 @@ class Residents:
                 return PhysAddr(0)
         pages = self.paging.pages
         while not pages.free_pages:
-            if not self._evict():
+            if not pages.reclaim() and not self._evict():
                 return PhysAddr(0)
         return pages.alloc_page()
 

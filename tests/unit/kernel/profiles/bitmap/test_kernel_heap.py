@@ -11,6 +11,7 @@ from hillemu.emu.i386.address import PAGE_SIZE
 from hillemu.kernel.mm.debug_aids import Options
 from hillemu.kernel.profiles.bitmap.kernel_heap import SIZE_BYTES, KernelHeap
 from hillemu.kernel.profiles.bitmap.layout import GUARDED_BASE, GUARDED_END, HEAP_BASE, POOLS_BASE
+from hillemu.kernel.profiles.bitmap.page_bitmap import PageCount
 from hillemu.kernel.profiles.bitmap.pools import OBJECT_SIZES
 from hillemu.kernel.trace import parse
 from hillemu.kernel.trace_generator import KINDS, generate
@@ -50,6 +51,51 @@ def test_where_pools_get_no_page_the_blocks_serve(made: Made) -> None:
     made.all.kmalloc(1000)
     made.exhaust()
     assert made.all.kmalloc(16) & 0xFF000000 == HEAP_BASE
+
+
+def test_what_the_heap_holds_free_is_given_back_before_memory_runs_out(made: Made) -> None:
+    kept, at, small = made.all.kmalloc(1000), made.all.kmalloc(5 * PAGE_SIZE), made.all.kmalloc(100)
+    assert made.all.kfree(at)
+    assert made.all.kfree(small)
+    made.exhaust()
+    got = [made.pages.alloc_page() for _ in range(7)]
+    assert [bool(page) for page in got] == [True] * 6 + [False], "five of the blocks' pages, one of a pool"
+    assert made.pages.counts[PageCount.EXHAUSTED] == 1
+    assert made.all.size_of(kept)
+    assert not made.check_all()
+
+
+def test_pools_and_guarded_allocations_get_pages_that_the_blocks_hold_free(made: Made) -> None:
+    made.all.kfree(made.all.kmalloc(5 * PAGE_SIZE))
+    made.all.kmalloc(50)
+    made.exhaust()
+    small, guarded = made.all.kmalloc(20), made.all.kmalloc_guarded(2 * PAGE_SIZE)
+    assert small & 0xFF000000 == POOLS_BASE
+    assert made.all.size_of(guarded) == 2 * PAGE_SIZE
+    assert not made.check_all()
+
+
+def test_a_pool_gets_the_page_that_another_pool_does_not_need(made: Made) -> None:
+    made.all.kfree(made.all.kmalloc(128))
+    made.exhaust()
+    at = made.all.kmalloc(16)
+    assert at & 0xFF000000 == POOLS_BASE
+    assert made.all.size_of(at) == 16
+    assert made.all.kmalloc(128) == 0, "there was one page"
+    assert not made.check_all()
+
+
+def test_a_heap_that_grows_does_not_give_back_what_it_grows_from() -> None:
+    """The page tables of what is mapped come from the same pages, which run dry while the heap grows."""
+    made = Made(0x140000)
+    made.all.kmalloc(1000)
+    made.all.kfree(made.all.kmalloc(3 * PAGE_SIZE))
+    made.mapper.take_table = made.pages.alloc_page
+    before = made.all.blocks.size_bytes
+    wanted = made.pages.free_pages * PAGE_SIZE
+    assert made.all.kmalloc(wanted) == 0
+    assert made.all.blocks.size_bytes == before
+    assert not made.check_all()
 
 
 def test_a_guarded_allocation_is_freed_like_any_other(made: Made) -> None:

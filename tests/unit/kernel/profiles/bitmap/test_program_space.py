@@ -73,6 +73,16 @@ def test_no_page_is_there_before_it_is_touched(made: Made) -> None:
     assert [place.at for place in made.residents.places.values()] == [DATA]
 
 
+def test_what_the_kernel_can_do_without_goes_before_a_program_s_page() -> None:
+    made = Made()
+    assert made.space.fault(DATA + PAGE_SIZE, WRITE | USER) == ZERO
+    kept = [made.pages.alloc_page() for _ in range(made.pages.free_pages)]
+    made.pages.reclaim = lambda: made.pages.free_page(kept.pop())
+    assert made.space.fault(DATA + 2 * PAGE_SIZE, WRITE | USER) == ZERO
+    assert len(made.residents.places) == 2
+    assert made.counts() == {"faults": 2, "zeroed": 2}, "nothing was evicted"
+
+
 def test_what_lies_across_pages_is_read_and_written_as_one(made: Made) -> None:
     assert made.space.copy_out(DATA + PAGE_SIZE - 2, b"abcd") is None
     assert made.space.copy_in(DATA + PAGE_SIZE - 3, 6) == b"\0abcd\0"
