@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import selectors
 import socket
 from contextlib import suppress
 from enum import Enum
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from hillemu.debugging.listening import Address
+from hillemu.debugging.prompt_waiting import PromptWaiting
 from hillemu.emu.errors import OptionError
 from hillemu.emu.gdb.framing import frame
 
@@ -46,8 +48,11 @@ class Server:
         except (OSError, UnicodeError) as error:
             raise OptionError(option, f"cannot listen at {address}: {_why(error)}; choose another port") from None
         self._wake_end, self._woken_end = socket.socketpair()
-        for end in (self._listener, self._wake_end, self._woken_end):
-            end.setblocking(False)
+        self._sources = selectors.DefaultSelector()
+        self._waiting = PromptWaiting(self._sources.select)
+        self._wake_end.setblocking(False)
+        for source in (self._listener, self._woken_end):
+            self._listen_to(source)
         self.address = Address(*self._listener.getsockname()[:2])
 
     def __enter__(self) -> Self:
@@ -55,6 +60,7 @@ class Server:
 
     def __exit__(self, kind: type[BaseException] | None, value: object, traceback: TracebackType | None) -> None:
         self.hang_up()
+        self._sources.close()
         for end in (self._listener, self._wake_end, self._woken_end, *self._refused):
             end.close()
 
@@ -75,8 +81,7 @@ class Server:
         Another client that comes meanwhile is refused.
         """
         while True:
-            sources = [self._woken_end, self._listener, *([self._client] if self._client else []), *self._refused]
-            ready = select.select(sources, [], [], timeout_s)[0]
+            ready = [key.fileobj for key, _ in self._waiting.wait(timeout_s)]
             if self._woken_end in ready:
                 self._woken_end.recv(READ_BYTES)
                 return Event.WOKEN
@@ -96,11 +101,12 @@ class Server:
             # An end of file is what `next` shall see.
             with suppress(OSError):
                 self._client.shutdown(socket.SHUT_RDWR)
+        self._waiting.sent()
 
     def hang_up(self) -> None:
         """Close the connection, if there is one."""
         if self._client is not None:
-            self._client.close()
+            self._close(self._client)
             self._client = None
 
     def wake(self) -> None:
@@ -115,6 +121,7 @@ class Server:
             return b""
         except OSError:
             data = b""
+        self._waiting.received()
         if not data:
             self.hang_up()
         return data or Event.GONE
@@ -128,8 +135,7 @@ class Server:
         if self._client is not None:
             self._refuse(caller)
             return False
-        # A time-out would have the host asked twice for each packet.
-        caller.setblocking(False)
+        self._listen_to(caller)
         # Every packet is answered at once, and waited for.
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client = caller
@@ -137,10 +143,10 @@ class Server:
 
     def _refuse(self, caller: socket.socket) -> None:
         """Keep `caller` until it has asked something: GDB does not listen before."""
-        caller.setblocking(False)
+        self._listen_to(caller)
         self._refused.append(caller)
         if len(self._refused) > _MOST_REFUSED:
-            self._refused.pop(0).close()
+            self._close(self._refused.pop(0))
 
     def _answer_refused(self, caller: socket.socket) -> None:
         """Answer the first packet; close when the caller has understood."""
@@ -150,8 +156,17 @@ class Server:
                     caller.sendall(_BUSY)
                     caller.shutdown(socket.SHUT_WR)
                 return
-        caller.close()
+        self._close(caller)
         self._refused.remove(caller)
+
+    def _listen_to(self, source: socket.socket) -> None:
+        # A time-out would have the host asked twice for each packet.
+        source.setblocking(False)
+        self._sources.register(source, selectors.EVENT_READ)
+
+    def _close(self, source: socket.socket) -> None:
+        self._sources.unregister(source)
+        source.close()
 
 
 def _sent_all(client: socket.socket, data: bytes) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 import pytest
 
 from hillemu.cli import main
+from hillemu.debugging import prompt_waiting
 from hillemu.debugging.listening import Address, parse_address
 from hillemu.debugging.server import Event, Server
 from hillemu.emu.errors import OptionError
@@ -81,3 +83,31 @@ def test_waking_ends_the_waiting_and_sending_to_nobody_is_harmless() -> None:
         server.wake()
         assert server.next(None) is Event.WOKEN
         assert server.next(0) is None
+
+
+@pytest.fixture
+def always_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every client is a prompt one, and waited for awake until the test is over."""
+    monkeypatch.setattr(prompt_waiting, "AWAKE_S", 3600.0)
+    monkeypatch.setattr(prompt_waiting, "processors", lambda: 2)
+
+
+@pytest.mark.usefixtures("always_awake")
+def test_who_waits_awake_hears_the_client_and_everybody_else_as_well() -> None:
+    with Server(parse_address("0")) as server, socket.create_connection(server.address, 5) as client:
+        assert server.next(None) is Event.ATTACHED
+        for packet in (b"$g#67", b"$?#3f"):
+            server.send(b"+")
+            client.sendall(packet)
+            assert server.next(None) == packet
+        server.send(b"+")
+        threading.Timer(0.01, server.wake).start()
+        assert server.next(None) is Event.WOKEN
+        with socket.create_connection(server.address, 5) as second:
+            second.sendall(b"$?#3f")
+            answered = threading.Thread(target=lambda: (second.recv(200), client.sendall(b"\x03")))
+            answered.start()
+            assert server.next(None) == b"\x03"
+            answered.join()
+        client.close()
+        assert server.next(None) is Event.GONE

@@ -1,0 +1,73 @@
+"""Waiting for a client: awake as long as its answer is to be expected at once, else asleep.
+
+::
+
+    sent      received      sent                              received
+    |--- 80 us ---|         |--- AWAKE_S ---|- asleep ... ----|
+                            awake, because the last answer was prompt; the next one will be waited for asleep
+
+A debugger that steps asks for the next thing within 100 us, ten thousand times.  Who sleeps meanwhile has to be woken,
+which takes the host as long again, and longer where a virtual machine's processor has gone idle.
+
+So a client that was prompt is waited for awake.  One that was not (a person, a network, a busy host) is waited for
+asleep, and so is everybody where only one processor may be used: awake, we would keep the debugger from it.  Whoever
+else wants our processor has it between two looks.  What is lost in vain is `AWAKE_S` of a processor that is idle
+otherwise, once for each pause of the client's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from time import perf_counter
+from typing import Generic, TypeVar
+
+AWAKE_S = 500e-6
+"""What an answer takes at most that is prompt: five times GDB's own time for a step, half of that with being woken."""
+
+Source = TypeVar("Source")
+_let_others_run = getattr(os, "sched_yield", lambda: None)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class PromptWaiting(Generic[Source]):
+    """Waits for what `ready` finds: sources with something to read, after so many seconds at most.
+
+    (0: those that have it now; `None`: wait for ever.)  `clock` counts seconds.
+    """
+
+    def __init__(
+        self,
+        ready: Callable[[float | None], list[Source]],
+        *,
+        clock: Callable[[], float] = perf_counter,
+        may_stay_awake: bool | None = None,
+    ) -> None:
+        self._ready = ready
+        self._clock = clock
+        self._may_stay_awake = processors() > 1 if may_stay_awake is None else may_stay_awake
+        self._awake_until = clock()
+        self._was_prompt = False
+
+    def sent(self) -> None:
+        """The client was sent something, and may answer."""
+        self._awake_until = self._clock() + AWAKE_S
+
+    def received(self) -> None:
+        """The client has answered."""
+        self._was_prompt = self._clock() < self._awake_until
+
+    def wait(self, timeout_s: float | None) -> list[Source]:
+        """What is ready first; nothing after `timeout_s`."""
+        if timeout_s is None and self._was_prompt and self._may_stay_awake:
+            while self._clock() < self._awake_until:
+                if found := self._ready(0):
+                    return found
+                _let_others_run()
+        return self._ready(timeout_s)
