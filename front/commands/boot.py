@@ -67,10 +67,10 @@ def _boot(options: CommandLine, server: Server | None) -> int:
         with (
             _typing(machine, terminal, options.live, typed, live) as typist,
             stopping_on_signals(end),
-            live.redrawing() if live else nullcontext(),
-            blaming(options.kernel_module),
         ):
-            stop = run(typist.between if typist else None)
+            _greet(server, options)  # who reads that we listen may end us
+            with live.redrawing() if live else nullcontext(), blaming(options.kernel_module):
+                stop = run(typist.between if typist else None)
     finally:
         wall_s = time.perf_counter() - started
         lost = [fault for fault in (fault_of(serial), fault_of(machine)) if fault]
@@ -190,9 +190,14 @@ def _running(
         record=typed,
         tell=lambda text: say(f"gdb: {text}"),
     )
-    for line in server.greeting(wait=options.wait):
-        say(f"gdb: {line}")
     return lambda between: debugged.run(wait=options.wait, between=between), debugged.stop
+
+
+def _greet(server: Server | None, options: CommandLine) -> None:
+    """Tell where a debugger can attach, if there is such a place."""
+    if server is not None:
+        for line in server.greeting(wait=options.wait):
+            say(f"gdb: {line}")
 
 
 def blaming(kernel_module: str | None) -> AbstractContextManager[None]:

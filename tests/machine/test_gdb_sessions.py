@@ -62,10 +62,8 @@ def test_monitor_quit_and_sigterm_end_a_machine_that_stands_still(gdb: str, tmp_
     with DebuggedHillemu(gdb, image) as machine:
         machine.debug("monitor quit")
         assert machine.finish()["status"] == 0
-    with DebuggedHillemu(gdb, image) as machine, socket.create_connection(machine.address.split(":")):
-        # It listens before it handles signals, but notices who attaches only afterwards.
-        machine.wait_until_said("a debugger has attached")
-        machine.process.terminate()
+    with DebuggedHillemu(gdb, image) as machine:
+        machine.process.terminate()  # it has said no more than that it listens
         assert (machine.finish()["stop"], machine.finish()["instructions"]) == ("interrupted", 0)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from hillemu.cli import main
+from hillemu.commands import boot
 from hillemu.debugging import prompt_waiting
 from hillemu.debugging.listening import Address, parse_address
 from hillemu.debugging.server import Event, Server
@@ -111,3 +115,28 @@ def test_who_waits_awake_hears_the_client_and_everybody_else_as_well() -> None:
             answered.join()
         client.close()
         assert server.next(None) is Event.GONE
+
+
+@pytest.mark.parametrize("options", [[], ["--wait"]])
+def test_who_ends_us_as_soon_as_we_say_that_we_listen_gets_the_record_of_a_run_without_an_instruction(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "listening" in line:
+            signal.raise_signal(signal.SIGTERM)
+
+    def was_not_handled(number: int, frame: object) -> None:
+        raise AssertionError("SIGTERM would have ended us the hard way")
+
+    monkeypatch.setattr(boot, "say", say)
+    before = signal.signal(signal.SIGTERM, was_not_handled)
+    try:
+        assert main(["boot", "--gdb", "0", "--json", str(tmp_path / "run.json"), *options]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["stop"], run["instructions"]) == ("interrupted", 0)
+    assert any("listening" in line for line in said)
