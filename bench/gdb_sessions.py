@@ -21,6 +21,9 @@ from time import perf_counter
 from machines import QEMU
 from processes import BenchError, running
 
+from hillemu.debugging.listening import parse_address
+from hillemu.debugging.server import Event, Server
+
 TIMEOUT_S = 300
 _PACKET = re.compile(rb"\$[^#]*#..", re.DOTALL)
 _KILL = b"$k#6b"
@@ -90,19 +93,14 @@ def recorded(command: str, image: Path, *, before: Sequence[str] = ()) -> list[b
 
 @contextmanager
 def nobody_waiting(answers: Sequence[bytes]) -> Iterator[Address]:
-    """Where somebody without a machine says `answers`, in a process of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        player = subprocess.Popen(
-            [sys.executable, __file__, str(listener.fileno())], pass_fds=[listener.fileno()], stdin=subprocess.PIPE
-        )
-        try:
-            assert player.stdin is not None
-            player.stdin.write(b"\n".join(one.hex().encode() for one in answers))
-            player.stdin.close()
-            yield listener.getsockname()
-        finally:
-            player.kill()
-            player.wait()
+    """Where somebody without a machine says `answers`, in a process of its own; waits for GDB as hillemu does."""
+    with running([sys.executable, __file__], stdin=subprocess.PIPE) as player:
+        assert player.stdin is not None
+        assert player.stdout is not None
+        player.stdin.write(b"\n".join(one.hex().encode() for one in answers))
+        player.stdin.close()
+        host, port = player.stdout.readline().split()
+        yield host.decode(), int(port)
 
 
 def _relay(listener: socket.socket, machine: Address, answers: list[bytes]) -> None:
@@ -123,14 +121,20 @@ def _relay(listener: socket.socket, machine: Address, answers: list[bytes]) -> N
                 gdb.sendall(answer)
 
 
-def _play(listener: socket.socket, answers: Sequence[bytes]) -> None:
-    with _caller(listener) as gdb:
+def _play(answers: Sequence[bytes]) -> None:
+    with Server(parse_address("0")) as server:
+        print(*server.address, flush=True)
         for answer in answers:
-            while b"#" not in gdb.recv(1 << 16):  # acknowledgements
+            while b"#" not in _heard(server):  # acknowledgements
                 pass
-            gdb.sendall(answer)
-        while gdb.recv(1 << 16):
+            server.send(answer)
+        while server.next(None) is not Event.GONE:
             pass
+
+
+def _heard(server: Server) -> bytes:
+    event = server.next(None)
+    return event if isinstance(event, bytes) else b""
 
 
 def _caller(listener: socket.socket) -> socket.socket:
@@ -140,4 +144,4 @@ def _caller(listener: socket.socket) -> socket.socket:
 
 
 if __name__ == "__main__":
-    _play(socket.socket(fileno=int(sys.argv[1])), [bytes.fromhex(line) for line in sys.stdin])
+    _play([bytes.fromhex(line) for line in sys.stdin])
