@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 MAX_PACKET_BYTES = 0x20000
@@ -54,9 +55,8 @@ class Framer:
 
     def feed(self, data: bytes) -> Iterator[Signal | Packet]:
         """What `data` completes, in order."""
-        if self._body is None and (whole := _WHOLE.fullmatch(data)) and len(data) < MAX_PACKET_BYTES:
-            # What GDB sends by the ten thousand: one packet, and nothing else.
-            yield _packet(whole[1], whole[2])
+        if self._body is None and (packet := _usual(data) if len(data) <= _SHORT_BYTES else _only_packet(data)):
+            yield packet
             return
         at = 0
         while at < len(data):
@@ -103,6 +103,17 @@ class Framer:
         body, trailer = bytes(self._body), bytes(self._trailer)
         self._body = self._trailer = None
         return Packet(b"", False) if self._too_long else _packet(body, trailer)
+
+
+def _only_packet(data: bytes) -> Packet | None:
+    """The packet that `data` is, if it is one and nothing else: what a client sends that waits for each answer."""
+    whole = _WHOLE.fullmatch(data) if len(data) < MAX_PACKET_BYTES else None
+    return None if whole is None else _packet(whole[1], whole[2])
+
+
+_SHORT_BYTES = 64
+_usual = lru_cache(maxsize=256)(_only_packet)
+"""GDB sends the same few short packets by the ten thousand."""
 
 
 def _packet(body: bytes, trailer: bytes) -> Packet:

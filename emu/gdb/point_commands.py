@@ -15,23 +15,26 @@ Source: Debugging with GDB, "Packets", insert breakpoint or watchpoint.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from hillemu.emu.gdb.agent_expressions import Expression
 from hillemu.emu.gdb.context import OK, Command, Context, Reply
 from hillemu.emu.gdb.fields import Malformed, address, number, unhex
 from hillemu.emu.gdb.target import BREAKPOINTS, PointKind, Unsupported
 
+_KINDS = frozenset(PointKind)
 _LONGEST_WATCH = 1 << 20
 # GDB writes one condition behind the other, the manual separates them.
 _CONDITION = re.compile(rb";?X([0-9a-fA-F]{1,8}),([0-9a-fA-F]*)")
 
 
+@lru_cache(maxsize=64)  # GDB takes its breakpoints out and puts them back at every stop
 def _fields(arguments: bytes) -> tuple[PointKind, int, int]:
     parts = arguments.split(b",")
     if len(parts) != 3:
         raise Malformed("a point is type,address,kind")
     which, length = number(parts[0]), number(parts[2])
-    if which not in set(PointKind):
+    if which not in _KINDS:
         raise Unsupported(f"points of type {which}")
     if not 0 < length <= _LONGEST_WATCH:
         raise Malformed(f"a point of {length} bytes")

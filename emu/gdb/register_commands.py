@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from struct import Struct
+
 from hillemu.emu.gdb.context import OK, Command, Context, Reply
 from hillemu.emu.gdb.fields import Malformed, enhex, number, unhex
 from hillemu.emu.gdb.registers import EXPEDITED, G_BYTES, LAYOUT, Register
 from hillemu.emu.gdb.target import Target
 
-_EXPEDITED = ";".join(f"{register.number:02x}:%s" for register in EXPEDITED) + ";"
+_EXPEDITED = b"".join(b"%02x:%%08x;" % register.number for register in EXPEDITED)
+_EXPEDITED_VALUES = Struct(f">{len(EXPEDITED)}I")
 
 
 def hex_value(target: Target, register: Register) -> bytes:
@@ -18,10 +21,9 @@ def hex_value(target: Target, register: Register) -> bytes:
 
 def expedited(target: Target) -> bytes:
     """The registers that a stop reply carries along: ``number:value;``."""
-    read = target.read_register
-    # Quickly: GDB wants them after each of its steps, which come by the ten thousand.
-    values = [read(register) for register in EXPEDITED]
-    return (_EXPEDITED % tuple(["x" * 8 if value is None else value.hex() for value in values])).encode()
+    # Quickly: GDB wants them after each of its steps, which come by the ten thousand.  The digits of a number are those
+    # of its bytes, read as one that is big-endian.
+    return _EXPEDITED % _EXPEDITED_VALUES.unpack(target.read_expedited())
 
 
 def _read_all(context: Context, arguments: bytes) -> Reply:

@@ -71,4 +71,4 @@ BY_NAME = {register.name: register for register in LAYOUT}
 G_BYTES = sum(register.size_bytes for register in LAYOUT)
 """The length of a whole register file, in bytes."""
 EXPEDITED = LAYOUT[: BY_NAME["eflags"].number + 1]
-"""What GDB wants to know after every stop: frames, and what conditions of breakpoints are mostly about."""
+"""What GDB wants to know after every stop: frames, and what conditions are mostly about.  Each has 32 bits."""

@@ -143,6 +143,9 @@ class Target(Protocol):
     def read_register(self, register: Register) -> bytes | None:
         """A register's value, little-endian; `None` where it cannot be known."""
 
+    def read_expedited(self) -> bytes:
+        """The values of `EXPEDITED`, which are always known, one behind the other: every stop tells them."""
+
     def write_register(self, register: Register, value: bytes) -> None:
         """Set a register; `value` has its size."""
 

@@ -52,6 +52,9 @@ class MachineTarget:
     def read_register(self, register: Register) -> bytes | None:
         return register_access.READERS[register.number](self._cpu)
 
+    def read_expedited(self) -> bytes:
+        return register_access.read_expedited(self._cpu)
+
     def write_register(self, register: Register, value: bytes) -> None:
         self.was_changed = True
         register_access.write(self._cpu, self.machine.memory, register, value)

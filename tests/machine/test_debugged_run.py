@@ -9,7 +9,7 @@ from gdb_target import packet
 from scripted_debugger import debug, debug_and_interrupt, p, set_to, value
 
 from hillemu.debugging.server import Event
-from hillemu.emu.gdb.registers import LAYOUT
+from hillemu.emu.gdb.registers import EXPEDITED, LAYOUT
 from hillemu.emu.stop import StopReason
 from hillemu.machine import Machine
 
@@ -31,6 +31,16 @@ def test_every_register_of_the_description_can_be_read_and_shows_the_processor(b
     for name, number in machine.registers().items():
         if name in shown:
             assert value(shown[name]) == number, name
+
+
+def test_a_stop_tells_registers_as_they_are_when_each_is_asked_for(boot: Boot) -> None:
+    machine = boot("mov ebx, 0x80000001; sub eax, ebx; cli; hlt")
+    machine.cpu.set_segment("cs", machine.cpu.segment("cs")._replace(base=0x10))
+    machine.cpu.eip -= 0x10
+    answers, _ = debug(machine, b"s", b"s", *(p(register.name) for register in EXPEDITED))
+    told = dict(field.split(b":") for field in answers[1][3:].split(b";") if field)
+    assert [told[b"%02x" % register.number] for register in EXPEDITED] == answers[2:]
+    assert value(told[b"08"]) == machine.cpu.eip + 0x10
 
 
 @pytest.mark.parametrize("name", ["eax", "esp", "ip", "eflags", "cr2", "dr0", "fctrl", "fioff", "mxcsr", "idtr_base"])

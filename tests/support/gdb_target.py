@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hillemu.emu.gdb.agent_expressions import Expression
-from hillemu.emu.gdb.registers import LAYOUT, Register
+from hillemu.emu.gdb.registers import EXPEDITED, LAYOUT, Register
 from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import (
     ErrorNumber,
@@ -39,6 +39,9 @@ class FakeTarget:
 
     def read_register(self, register: Register) -> bytes | None:
         return self.values.get(register.name)
+
+    def read_expedited(self) -> bytes:
+        return b"".join(self.values[register.name] for register in EXPEDITED)
 
     def write_register(self, register: Register, value: bytes) -> None:
         assert len(value) == register.size_bytes

@@ -43,6 +43,13 @@ def test_packets_are_found_however_the_stream_is_cut(payloads: list[bytes], cuts
     assert found == [item for payload in payloads for item in (Signal.ACK, Packet(payload, True))]
 
 
+@given(st.binary(max_size=80), st.binary(min_size=2, max_size=2), st.booleans())
+def test_a_packet_in_one_piece_is_what_it_is_byte_by_byte(body: bytes, trailer: bytes, is_intact: bool) -> None:
+    data = packet(body) if is_intact else b"$" + body + b"#" + trailer
+    framer = Framer()
+    assert list(Framer().feed(data)) == [item for byte in data for item in framer.feed(bytes([byte]))]
+
+
 def test_a_new_start_in_mid_packet_means_that_the_rest_of_the_old_one_was_lost() -> None:
     assert list(Framer().feed(b"$gar" + packet(b"?"))) == [Packet(b"?", True)]
 
