@@ -1,7 +1,8 @@
 """Going backwards: a step, and to the last breakpoint or watchpoint before now.
 
 The past is run again, piece by piece from the newest, with observers that note where it would have stopped; nothing
-stops meanwhile.  The last place before now is gone to.
+stops meanwhile.  The last place before now is gone to.  Pieces are small where people look most often, just before now,
+and where a piece has many such places: what is noted there takes a hundred times as long as running.
 
 A breakpoint stops where the program counter arrives at it, and a condition that it has is true there.  A watchpoint
 stops **in front of** the instruction that made the access, so that its effect is undone: GDB then shows the value from
@@ -17,7 +18,7 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from hillemu.debugging.history import History, Kept, Moment
+from hillemu.debugging.history import History, Kept, Moment, is_far
 from hillemu.debugging.points import Points, Watchpoint
 from hillemu.debugging.spent_rep import is_spent_rep
 from hillemu.emu.gdb.target import HostSignal, StopCause, Stopped
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from hillemu.emu.cpu.observers import WatchHit
     from hillemu.machine import Machine
 
+MANY = 100_000
+"""Hits that are noted in a tenth of a second or two: where there are more, what is nearer is looked at first."""
 _HLT = b"\xf4"
 HISTORY_BEGINS = Stopped(HostSignal.TRAP, StopCause.HISTORY_BEGINS)
 _STEPPED = Stopped(HostSignal.TRAP)
@@ -50,10 +53,19 @@ class _Hit(NamedTuple):
     access: WatchHit | None = None
 
 
+class _Search(NamedTuple):
+    """What a piece of the past has: its last hit, or, not `is_over`, too many to look at all of them."""
+
+    is_over: bool
+    hit: _Hit | None = None
+
+
 class _Notes:
     """The last hit of each breakpoint and watchpoint."""
 
     def __init__(self) -> None:
+        self.count = 0
+        self.are_complete = True
         self.arrivals: dict[int, tuple[int, Stopped]] = {}
         """By address: after how many instructions."""
         self.accesses: dict[Watchpoint, WatchHit] = {}
@@ -109,25 +121,46 @@ class Backwards:
         past = history.before(now)
         if not past:
             return HISTORY_BEGINS
-        behind, end = history.keep(), now
-        for kept in reversed(past) if self._points.any else ():
-            hit = self._last_hit(kept, end)
+        first, behind, end = past[0], history.keep(), now
+        if self._points.any and is_far(now.instructions - past[-1].moment.instructions):
+            history.restore(past[-1])
+            past += history.keep_nearby(now, self._look)
+        whole: Kept | None = None
+        while past and self._points.any:
+            kept = past.pop()
+            search = self._search(kept, end, most=None if kept is whole else MANY)
+            if not search.is_over:
+                whole = kept
+                past += [kept, *self._pieces_up_to(end)]
             if self._look():
                 history.restore(behind)
                 return _INTERRUPTED
-            if hit is not None:
-                return self._arrive(hit, now)
-            behind, end = kept, kept.moment
-        history.restore(past[0])
+            if search.hit is not None:
+                return self._arrive(search.hit, now)
+            if search.is_over:
+                behind, end = kept, kept.moment
+        history.restore(first)
         return HISTORY_BEGINS
+
+    def _pieces_up_to(self, end: Moment) -> list[Kept]:
+        """Divide what is left of a piece in which a search was given up here, small pieces last."""
+        history = self._history
+        # One instruction on: at a moment that is kept here, nobody would be told of the arrival here a second time.
+        history.run_again(self._machine.cpu.instructions + 1, self._look)
+        return [history.keep(), *history.keep_nearby(end, self._look)]
 
     # ---- looking for the place ----------------------------------------------------------------------------------
 
-    def _last_hit(self, kept: Kept, end: Moment) -> _Hit | None:
-        """The last place from `kept` on and before `end`; leaves the machine anywhere."""
+    def _search(self, kept: Kept, end: Moment, *, most: int | None) -> _Search:
+        """Look for the last place from `kept` on and before `end`; leaves the machine anywhere.
+
+        Behind `most` hits it is given up where it stands, if most of the way is still to go.
+        """
         self._history.restore(kept)
-        with self._noting(end) as noted:
+        with self._noting(end, most) as noted:
             self._history.run_again(end.instructions, self._look)
+            if not noted.are_complete:
+                return _Search(is_over=False)
             # A run ends before a handler is entered: where `end` is in one, what was interrupted may be the place.
             at, now = self._machine.cpu.linear_eip, self._history.now
             is_interrupted = now.ticks == end.ticks and now < end
@@ -135,7 +168,9 @@ class Backwards:
             before_entry = noted.newest()
             self._enter_handler(end)
         newest = noted.newest()
-        return _Hit(stop, end.instructions, at) if stop is not None and newest == before_entry else newest
+        if stop is not None and newest == before_entry:
+            newest = _Hit(stop, end.instructions, at)
+        return _Search(is_over=True, hit=newest)
 
     def _enter_handler(self, end: Moment) -> None:
         """Go on into a handler, if `end` is in front of its first instruction; leaves the machine somewhere behind."""
@@ -143,16 +178,24 @@ class Backwards:
             self._machine.run(max_insns=1)
 
     @contextmanager
-    def _noting(self, end: Moment) -> Iterator[_Notes]:
-        """Note what is hit before `end`."""
+    def _noting(self, end: Moment, most: int | None = None) -> Iterator[_Notes]:
+        """Note what is hit before `end`; behind `most` hits, stop the machine if most of the way is still to go."""
         processor, points = self._machine.cpu.processor, self._points
         notes = _Notes()
+        start = processor.instructions
         came: dict[int, int] = {}
         always = {at: points.unconditional_stop(at) for at in points.breakpoints}
+
+        def note_count(count: int) -> None:
+            notes.count += 1
+            if notes.count == most and is_far(left := end.instructions - count) and left > count - start:
+                notes.are_complete = False
+                self._machine.stop()
 
         def arrived(at: int) -> None:
             # Quickly: a breakpoint in a loop is arrived at by the million.
             count = processor.instructions
+            note_count(count)
             before = came.get(at)
             came[at] = count
             if count >= end.instructions or (before == count - 1 and self._is_at_spent_rep()):
@@ -161,6 +204,7 @@ class Backwards:
                 notes.arrivals[at] = count, stop
 
         def accessed(point: Watchpoint, hit: WatchHit) -> None:
+            note_count(hit.at)
             if hit.at <= end.instructions and point.is_undone_by(hit):
                 notes.accesses.pop(point, None)
                 notes.accesses[point] = hit

@@ -4,7 +4,7 @@
 
     oldest kept            kept      kept                newest kept      now
     |----------------------|---------|-------------------|-----------------|
-              every 20 million instructions a snapshot; the older, the fewer
+                 a snapshot as often as it costs a hundredth; the older, the fewer
 
 A run is deterministic, so a moment between two snapshots is reached by running again from the one before it.  What is
 no consequence of the past is remembered: input that people typed is given again at its moment, and where registers or
@@ -26,6 +26,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from hillemu.debugging.pace import Pace
 from hillemu.emu.cpu.core import DeliveryKind
 from hillemu.emu.stop import StopReason
 from hillemu.input_record import Typed, type_now
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
     from hillemu.emu.snapshot import Snapshot
     from hillemu.machine import Machine
 
-INTERVAL = 20_000_000
-"""Instructions between two snapshots: a tenth of a second or two, of which a snapshot takes a hundredth."""
+INTERVAL = 1_000_000
+"""Instructions between two snapshots at least, however slowly the guest runs, and however long it halts."""
 FAR, NEAR = 1_000_000, 50_000
 """A moment that is `FAR` behind its snapshot gets another one, `NEAR` instructions before it: people go back in small
 steps."""
+FARTHER = 4
+"""How many times as far back as the one before each snapshot is, where one is looked for something nearby."""
 MOST_KEPT = 128
 MOST_BYTES = 512 << 20
 _PASSED = (StopReason.MAX_INSNS, StopReason.BREAKPOINT, StopReason.WATCHPOINT)
@@ -76,15 +79,22 @@ class _Input(NamedTuple):
     typed: Typed
 
 
+def is_far(instructions: int) -> bool:
+    """Whether people who often have so many run again would notice."""
+    return instructions > FAR
+
+
 class History:
     """The past of `machine`'s run, from `begin` on.
 
-    `record` is the list to which whoever types into the run adds what was typed (`hillemu.input_record.type_now`).
+    `record` is the list to which whoever types into the run adds what was typed (`hillemu.input_record.type_now`);
+    `pace` says how often a snapshot is worth its cost.
     """
 
-    def __init__(self, machine: Machine, record: list[Typed]) -> None:
+    def __init__(self, machine: Machine, record: list[Typed], pace: Pace | None = None) -> None:
         self._machine = machine
         self._record = record
+        self._pace = pace or Pace()
         self._kept: list[Kept] = []
         self._inputs: list[_Input] = []
         self._inputs_given = 0
@@ -130,7 +140,7 @@ class History:
         if not self._kept:
             return
         count = self._machine.cpu.instructions
-        if count >= self._keep_next_at:
+        if count >= self._keep_next_at and self._pace.is_due:
             before = self._kept[max(self._place(self.now) - 1, 0)].moment.instructions
             if count - before >= INTERVAL:
                 self.keep()
@@ -173,7 +183,9 @@ class History:
         at = self._place(now)
         if at and self._kept[at - 1].moment == now and not follows_change:
             return self._kept[at - 1]
-        kept = Kept(now, self._machine.snapshot(), self._inputs_given, tuple(self._record), follows_change)
+        take = self._machine.snapshot
+        snapshot = self._pace.timed(take) if self._kept else take()  # the first copies what no other will copy
+        kept = Kept(now, snapshot, self._inputs_given, tuple(self._record), follows_change)
         self._kept.insert(at, kept)
         self._keep_next_at = now.instructions + INTERVAL
         while len(self._kept) > 2 and (len(self._kept) > MOST_KEPT or self._machine.snapshot_bytes > MOST_BYTES):
@@ -205,12 +217,28 @@ class History:
             # A snapshot of a processor that had halted, or was entering a handler, is behind that moment.
             if kept.moment.instructions < instructions or (is_first and kept.moment.instructions == instructions):
                 self.restore(kept)
-                if instructions - kept.moment.instructions > FAR:
+                if is_far(instructions - kept.moment.instructions):
                     if not self.run_again(instructions - NEAR, look):
                         return False
                     self.keep()
                 return self.run_again(instructions, look)
         return False
+
+    def keep_nearby(self, end: Moment, look: Look) -> list[Kept]:
+        """Run on in the past towards `end`, and keep moments nearer and nearer to it; oldest first.
+
+        Whoever looks for the last of something before `end` has to run the last of these pieces again, and seldom more.
+        """
+        start, distance, places = self._machine.cpu.instructions, NEAR, []
+        while end.instructions - distance > start:
+            places.append(end.instructions - distance)
+            distance *= FARTHER
+        nearby = []
+        for place in reversed(places):
+            if not self.run_again(place, look):
+                break
+            nearby.append(self.keep())
+        return nearby
 
     def run_again(self, instructions: int, look: Look) -> bool:
         """Run on in the past until `instructions` have been executed; whether they were."""

@@ -10,8 +10,9 @@ import pytest
 from scripted_debugger import ScriptedServer, debug, debug_and_interrupt, monitor, p, set_to, value
 
 from hillemu.booting import DriveOptions
-from hillemu.debugging import history
+from hillemu.debugging import backwards, history, pace
 from hillemu.debugging.debugged_run import DebuggedRun
+from hillemu.debugging.points import Points
 from hillemu.emu.stop import StopReason
 from hillemu.input_record import Typed, type_now
 from hillemu.machine import Machine
@@ -316,12 +317,15 @@ def test_a_machine_that_writes_to_a_disks_file_cannot_go_back_and_says_so(tmp_pa
 # ---- far back
 
 
+LONG_LOOP = 13
+"""Bytes in front of its inner loop, of two instructions, behind one of two bytes."""
 LONG = "1: inc dword ptr [0x300000]; mov ecx, 1000; 2: inc eax; loop 2b; cmp dword ptr [0x300000], 500; jb 1b; " + EXIT
 
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Snapshots every 50,000 instructions, of which 8 are kept."""
+    """Snapshots every 50,000 instructions, whatever they cost, of which 8 are kept."""
+    monkeypatch.setattr(pace, "MOST_S", 0.0)
     for name, number in (("INTERVAL", 50_000), ("FAR", 5_000), ("NEAR", 500), ("MOST_KEPT", 8)):
         monkeypatch.setattr(history, name, number)
 
@@ -387,3 +391,34 @@ def test_ctrl_c_ends_the_way_back_at_a_moment_of_the_run_and_it_can_go_on(boot: 
     places = values(server.answers)
     assert places[0] == places[1] > start
     assert b"replaylog:begin" in server.answers[-1]
+
+
+@pytest.mark.usefixtures("often")
+def test_the_last_of_many_hits_is_found_without_a_look_at_all_of_them(
+    boot: Boot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "INTERVAL", 1 << 40)
+    monkeypatch.setattr(backwards, "MANY", 100)
+    reached, looks = Points.reached, count()
+    monkeypatch.setattr(Points, "reached", lambda points, at: (next(looks), reached(points, at))[1])
+    machine = boot("xor eax, eax; " + LONG)
+    at = machine.cpu.eip + LONG_LOOP
+    always = b"X3,220127"
+    answers, _ = debug(machine, b"c", b"Z0,%x,1;%b" % (at, always), *[b"bc", p("ecx"), p("eax")] * 2)
+    assert values(answers) == [1, 499_999, 2, 499_998]
+    assert 100 < next(looks) < 3_000
+
+
+@pytest.mark.parametrize("many", [1, 10, 1000])
+@pytest.mark.usefixtures("often")
+def test_a_place_behind_which_many_others_are_passed_is_found(
+    boot: Boot, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a loop's beginning: its later passes are looked at, and their conditions are false."""
+    monkeypatch.setattr(backwards, "MANY", many)
+    machine = boot("xor eax, eax; " + LONG.replace("500", "20"))
+    at = machine.cpu.eip + LONG_LOOP
+    third = b"X7,26000022031327"  # eax == 3
+    answers, _ = debug(machine, b"c", b"Z0,%x,1;%b" % (at, third), b"bc", p("ecx"), p("eax"), b"bc")
+    assert values(answers) == [997, 3]
+    assert b"replaylog:begin" in answers[-1]

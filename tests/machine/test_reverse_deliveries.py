@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from scripted_debugger import debug, p, value
 
-from hillemu.debugging import history
+from hillemu.debugging import history, pace
 from hillemu.machine import Machine
 
 Boot = Callable[..., Machine]
@@ -53,6 +53,7 @@ def test_the_way_back_stops_in_front_of_each_change_whoever_made_it(
     expected = changes(boot(source))
     assert len(expected) > 1
     monkeypatch.setattr(history, "INTERVAL", interval)
+    monkeypatch.setattr(pace, "MOST_S", 0.0)
     machine = boot(source)
     looks = [packet for _ in expected for packet in (b"bc", p("eip"))]
     answers, _ = debug(machine, b"c", b"Z2,%x,4" % SLOT, *looks, b"bc")

@@ -22,7 +22,7 @@ from machine_outcome import outcome
 from scripted_debugger import ScriptedServer, monitor
 
 from hillemu import Machine
-from hillemu.debugging import history
+from hillemu.debugging import backwards, history, pace
 from hillemu.debugging.debugged_run import DebuggedRun
 from hillemu.emu.gdb.registers import LAYOUT
 
@@ -171,6 +171,8 @@ def test_a_debugged_run_is_the_run_that_nobody_debugs(
     with pytest.MonkeyPatch.context() as patch:
         for name, number in (("INTERVAL", 3_000), ("FAR", 500), ("NEAR", 60), ("MOST_KEPT", 9)):
             patch.setattr(history, name, number)
+        patch.setattr(pace, "MOST_S", 0.0)
+        patch.setattr(backwards, "MANY", chance.choice([5, 50, 5000]))
         debugged = DebuggedRun(machine, server)  # type: ignore[arg-type]
         server.on_end = debugged.stop
         stop = debugged.run(wait=True)
