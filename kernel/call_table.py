@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from hillemu.kernel.errno import Errno
 from hillemu.kernel.mm.words import Words
-from hillemu.kernel.process import State
+from hillemu.kernel.process_base import State
 from hillemu.kernel.trap_frame import EAX
 
 Call = Callable[[int], int | None]

@@ -2,8 +2,8 @@
 
 =====================  ============================================================================
 from a program         a page fault is memory management's, and the first coprocessor instruction
-                       gets a save area (`hillemu.kernel.fpu`); what cannot be resolved, and every other
-                       exception, ends the program with the signal that Linux would send
+                       gets a save area (`hillemu.kernel.coprocessor`); what cannot be resolved, and
+                       every other exception, ends the program with the signal that Linux would send
 from a kernel thread   reported with registers; the thread ends
 from anything else     reported with registers; the kernel panics
 =====================  ============================================================================

@@ -47,7 +47,8 @@ from hillemu.kernel.mm.swap import HostSwap
 from hillemu.kernel.mm.virtual_memory import VirtualMemory
 from hillemu.kernel.options import CommandLine, KernelOptions
 from hillemu.kernel.process import Process
-from hillemu.kernel.processes import Processes, exit_status
+from hillemu.kernel.process_table import exit_status
+from hillemu.kernel.processes import Processes
 from hillemu.kernel.program_file import looks_like_program
 from hillemu.kernel.scheduler import Scheduler
 from hillemu.kernel.summary import summary_lines
@@ -64,6 +65,7 @@ _IRQS = 16
 class Kernel(KernelBase):
     """The kernel of profile `hillson`."""
 
+    BASE = KERNEL_BASE
     BEGINS = "mm_init"
 
     memory: KernelMemory
@@ -186,8 +188,9 @@ class Kernel(KernelBase):
         for module in self.information.modules:
             self.vm.add_module(module.name, module.base, module.end - module.base)
         self.stacks = KernelStacks(self.space)
-        self.scheduler = Scheduler(self.words, self.symbols, self.space.cr3, lambda: guest.now_ns)
-        self.fpu = Fpu(self.memory.caches, self.direct, self.words, self.symbols, self._reclaim)
+        resume = self.symbols["trap_resume"]
+        self.scheduler = Scheduler(self.words, self.word_of, self.space.cr3, resume, lambda: guest.now_ns)
+        self.fpu = Fpu(self.memory.caches, self.direct, self.word_of, self._reclaim)
         self.processes = Processes(
             self.vm, self.scheduler, self.stacks, self.fpu, self.words, self.log, self._leave_space
         )  # fmt: skip
@@ -306,10 +309,6 @@ class Kernel(KernelBase):
 
     def _word(self, symbol: str) -> int:
         return self.words[self.word_of(symbol)]
-
-    def word_of(self, symbol: str) -> int:
-        """Where the image's variable `symbol` lies: its index in `words`."""
-        return self.symbols[symbol] - KERNEL_BASE >> 2
 
     def _log_zones(self) -> None:
         for zone in self.memory.pmm.zones:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from hillemu.boot.handoff import Handoff
 from hillemu.emu.errors import UserMistake
@@ -29,6 +29,8 @@ class KernelBase(ABC):
     there when it `has_started`; before that, whoever asks is told so.
     """
 
+    BASE: ClassVar[int] = 0
+    """Where the kernel has physical address 0."""
     BEGINS: ClassVar[str]
     """What the guest calls the function in which memory management takes over."""
 
@@ -90,11 +92,25 @@ class KernelBase(ABC):
         self.log("kernel: power off")
         power_off(self.guest)
 
-    if not TYPE_CHECKING:  # to mypy, a class with this method has every attribute
+    def word_of(self, symbol: str) -> int:
+        """Where the image's variable `symbol` lies: its index among the words of physical memory."""
+        return self.symbols[symbol] - self.BASE >> 2
 
-        def __getattr__(self, name: str) -> object:
-            if name in type(self).__annotations__:
-                why = f"the kernel has no {name} yet: let the machine run until {self.BEGINS} is through"
-            else:
-                why = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(why, name=name, obj=self)
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in cls.__annotations__:
+            if name not in vars(cls):
+                setattr(cls, name, _NotYet(name, cls.BEGINS))
+
+
+class _NotYet:
+    """What a kernel's attribute is until it has a value: whoever asks is told so."""
+
+    def __init__(self, name: str, begins: str) -> None:
+        self.name, self.begins = name, begins
+
+    def __get__(self, kernel: object, owner: type) -> object:
+        if kernel is None:
+            return self
+        why = f"the kernel has no {self.name} yet: let the machine run until {self.begins} is through"
+        raise AttributeError(why, name=self.name, obj=kernel)

@@ -20,14 +20,13 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from hillemu.emu.i386.address import VirtAddr
 from hillemu.kernel.kernel_stacks import SLOT_BYTES
 from hillemu.kernel.mm.address_space import AddressSpace
 from hillemu.kernel.mm.direct_map import DirectMap
 from hillemu.kernel.mm.structure import Structure
 from hillemu.kernel.open_files import OpenFiles
+from hillemu.kernel.process_base import NAME_BYTES, Members, ProcessBase, State
 
 TASK = Structure(
     "task",
@@ -48,60 +47,25 @@ TASK = Structure(
 )
 PID, PARENT, STATE, FRAME, PAGE_DIRECTORY, MEMORY, KERNEL_STACK, EXIT_STATUS = range(8)
 WAITS_FOR, STATUS_AT, NEXT, FPU = 10, 11, 12, 13
-NAME_BYTES = 16
-ANY_CHILD = 0xFFFFFFFF
 
 
-class State(IntEnum):
-    """What a process is doing; the value is what `state` has."""
-
-    READY = 1
-    """It runs, or could."""
-    SLEEPING = 2
-    """Until `wake_ns`."""
-    WAITING = 3
-    """For a child's end."""
-    ZOMBIE = 4
-    """It has ended, and nobody has asked for its status yet."""
-
-
-class Process:
+class Process(ProcessBase[AddressSpace]):
     """The Python side of the record at `at`; `space` is None for a kernel thread."""
+
+    MEMBERS = Members(PARENT, STATE, EXIT_STATUS, WAITS_FOR, STATUS_AT, FPU)
 
     def __init__(
         self, direct: DirectMap, at: VirtAddr, pid: int, parent: int, name: str, stack: int, space: AddressSpace | None
     ) -> None:
-        self.at, self.pid, self.name, self.stack = at, pid, name, stack
-        self.record = direct.u32_array(at, TASK.size_bytes // 4)
-        self._direct = direct
+        super().__init__(direct.u32_array(at, TASK.size_bytes // 4), pid, name)
+        self.at, self.stack, self._direct = at, stack, direct
         self.files = OpenFiles()
         for number in range(len(self.record)):
             self.record[number] = 0
         self.record[PID], self.record[PARENT], self.record[KERNEL_STACK] = pid, parent, stack
         self.state = State.READY
-        self.space: AddressSpace | None = None
         self.set_space(space)
         self.rename(name)
-
-    def __str__(self) -> str:
-        return f"{self.name}[{self.pid}]"
-
-    @property
-    def state(self) -> State:
-        return State(self.record[STATE])
-
-    @state.setter
-    def state(self, value: State) -> None:
-        self.record[STATE] = value
-
-    @property
-    def parent(self) -> int:
-        """Its parent's pid; 0 for one that the kernel has started."""
-        return self.record[PARENT]
-
-    @parent.setter
-    def parent(self, pid: int) -> None:
-        self.record[PARENT] = pid
 
     @property
     def stack_top(self) -> int:
@@ -132,6 +96,12 @@ class Process:
         self.record[MEMORY] = space.at if space else 0
         if space is not None:
             space.name = str(self)
+
+    def drop_space(self) -> None:
+        space = self.space
+        if space is not None:
+            self.set_space(None)
+            space.destroy()
 
     def rename(self, name: str) -> None:
         """Call it by the program that it runs."""

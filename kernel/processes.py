@@ -1,4 +1,4 @@
-"""All processes: how they begin, have children, become other programs, and end."""
+"""The processes of profile `hillson`: how they begin, have children, and become other programs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hillemu.kernel.mm.files import File
 from hillemu.kernel.mm.frames import OutOfMemory
 from hillemu.kernel.mm.outcomes import SIGKILL
 from hillemu.kernel.mm.virtual_memory import VirtualMemory
-from hillemu.kernel.process import ANY_CHILD, EXIT_STATUS, NEXT, STATUS_AT, TASK, WAITS_FOR, Process, State
+from hillemu.kernel.process import NEXT, TASK, Process
+from hillemu.kernel.process_table import ProcessTable
 from hillemu.kernel.program_loader import load_program
 from hillemu.kernel.scheduler import Scheduler
 from hillemu.kernel.trap_frame import (
-    EAX,
     KERNEL_FRAME_WORDS,
     USER_FRAME_WORDS,
     make_kernel_frame,
@@ -28,12 +28,14 @@ from hillemu.kernel.trap_frame import (
 if TYPE_CHECKING:
     from hillemu.kernel.mm.words import Words
 
-MAX_PID = 32767
 _THREAD_ARGUMENT_WORDS = 16
 
 
-class Processes:
-    """Everything that has a number; `leave_space` has the processor use the kernel's page tables."""
+class Processes(ProcessTable[Process]):
+    """Programs and kernel threads, with a record and a kernel stack each."""
+
+    scheduler: Scheduler
+    fpu: Fpu
 
     def __init__(
         self,
@@ -45,13 +47,9 @@ class Processes:
         log: Callable[[str], None],
         leave_space: Callable[[], None],
     ) -> None:
-        self._vm, self.scheduler, self.stacks, self.fpu, self._words = vm, scheduler, stacks, fpu, words
-        self._log, self._leave_space = log, leave_space
+        super().__init__(scheduler, fpu, words, log, leave_space)
+        self._vm, self.stacks = vm, stacks
         self._records = vm.kernel_memory.caches.create("task", TASK.size_bytes)
-        self.by_pid: dict[int, Process] = {}
-        self._last_pid = 0
-        self.on_last_exit: Callable[[], None] = lambda: None
-        """Called when the last process has ended."""
         vm.kill = self._killed_for_memory
 
     # ---- beginnings -------------------------------------------------------------------------------------------------
@@ -66,7 +64,7 @@ class Processes:
             self._forget(process)
             return loaded
         process.set_space(loaded.space)
-        make_user_frame(self._words, self.stacks.word_index(process.frame), loaded.entry, loaded.stack)
+        make_user_frame(self._words, self._frame_word(process), loaded.entry, loaded.stack)
         self.scheduler.add(process)
         return process
 
@@ -77,7 +75,7 @@ class Processes:
             return process
         # Above the frame lies what the function finds on its stack: where to return to, and no arguments.
         process.frame = process.stack_top - 4 * (KERNEL_FRAME_WORDS + _THREAD_ARGUMENT_WORDS)
-        frame = self.stacks.word_index(process.frame)
+        frame = self._frame_word(process)
         make_kernel_frame(self._words, frame, entry)
         self._words[frame + KERNEL_FRAME_WORDS] = return_to
         self.scheduler.add(process)
@@ -95,10 +93,7 @@ class Processes:
             return Errno.ENOMEM
         child.set_space(space)
         child.files = parent.files.copy()
-        words, to = self._words, self.stacks.word_index(child.frame)
-        for number in range(USER_FRAME_WORDS):
-            words[to + number] = words[frame + number]
-        words[to + EAX] = 0
+        self._fork_frame(frame, child)
         self.scheduler.add(child)
         return child.pid
 
@@ -120,66 +115,6 @@ class Processes:
         make_user_frame(self._words, frame, loaded.entry, loaded.stack)
         return 0
 
-    # ---- ends -------------------------------------------------------------------------------------------------------
-
-    def end(self, process: Process, status: int) -> None:
-        """`process` ends with `status`, as waitpid gives it; if it runs, somebody else does from now on.
-
-        That may be its parent, which is told first.
-        """
-        scheduler = self.scheduler
-        was_running = process is scheduler.current
-        scheduler.remove(process)
-        process.state = State.ZOMBIE
-        process.record[EXIT_STATUS] = status
-        self.fpu.drop(process)
-        if was_running:
-            self._leave_space()
-        if process.space is not None:
-            space = process.space
-            process.set_space(None)
-            space.destroy()
-        for child in self._children(process.pid):
-            child.parent = 0
-            if child.state is State.ZOMBIE:
-                self._forget(child)
-        self._tell_parent(process)
-        if was_running:
-            scheduler.switch()
-        if not any(one.state is not State.ZOMBIE for one in self.by_pid.values()):
-            self.on_last_exit()
-
-    def wait(self, parent: Process, pid: int, status_at: int, *, may_block: bool) -> int | None:
-        """As waitpid: a child that has ended, 0 if `may_block` is false, an error, or None if `parent` waits now."""
-        children = [one for one in self._children(parent.pid) if pid in (ANY_CHILD, one.pid)]
-        if not children:
-            return Errno.ECHILD
-        for child in children:
-            if child.state is State.ZOMBIE:
-                return self._reap(parent, child, status_at)
-        if not may_block:
-            return 0
-        parent.record[WAITS_FOR], parent.record[STATUS_AT] = pid, status_at
-        self.scheduler.block(State.WAITING)
-        return None
-
-    def _tell_parent(self, process: Process) -> None:
-        parent = self.by_pid.get(process.parent)
-        if parent is None:
-            self._log(f"kernel: {process} {status_text(process.record[EXIT_STATUS])}")
-            self._forget(process)
-        elif parent.state is State.WAITING and parent.record[WAITS_FOR] in (ANY_CHILD, process.pid):
-            result = self._reap(parent, process, parent.record[STATUS_AT])
-            self._words[self.stacks.word_index(parent.frame) + EAX] = result & 0xFFFFFFFF
-            self.scheduler.add(parent)
-
-    def _reap(self, parent: Process, child: Process, status_at: int) -> int:
-        assert parent.space is not None
-        if status_at and not parent.space.copy_out(status_at, child.record[EXIT_STATUS].to_bytes(4, "little")):
-            return Errno.EFAULT
-        self._forget(child)
-        return child.pid
-
     def _killed_for_memory(self, space: AddressSpace, reason: str) -> None:
         for process in list(self.by_pid.values()):
             if process.space is space:
@@ -187,8 +122,8 @@ class Processes:
 
     # ---- the table --------------------------------------------------------------------------------------------------
 
-    def _children(self, pid: int) -> list[Process]:
-        return [one for one in self.by_pid.values() if one.parent == pid] if pid else []
+    def _frame_word(self, process: Process) -> int:
+        return self.stacks.word_index(process.frame)
 
     def _create(self, name: str, parent: int, space: AddressSpace | None) -> Process | Errno:
         pid = self._free_pid()
@@ -208,16 +143,7 @@ class Processes:
         self.by_pid[pid] = process
         return process
 
-    def _free_pid(self) -> int | None:
-        for step in range(1, MAX_PID + 1):
-            pid = (self._last_pid + step - 1) % MAX_PID + 1
-            if pid not in self.by_pid:
-                self._last_pid = pid
-                return pid
-        return None
-
     def _forget(self, process: Process) -> None:
-        """Its number, its record and its kernel stack are free again."""
         before = None
         for one in self.by_pid.values():
             if one is process:
@@ -245,21 +171,3 @@ class Processes:
         if used != self.stacks.in_use:
             found.append(f"process: {len(self.stacks.in_use)} kernel stacks in use, {len(used)} known to processes")
         return found
-
-
-def exit_status(code: int) -> int:
-    """The status of a program that has called exit with `code`."""
-    return (code & 0xFF) << 8
-
-
-def status_text(status: int) -> str:
-    """As people read a status.
-
-    >>> status_text(exit_status(3)), status_text(11)
-    ('exited with code 3', 'was killed by signal 11 (SIGSEGV)')
-    """
-    signal = status & 0x7F
-    if not signal:
-        return f"exited with code {status >> 8}"
-    names = {4: "SIGILL", 5: "SIGTRAP", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV"}
-    return f"was killed by signal {signal}" + (f" ({names[signal]})" if signal in names else "")

@@ -27,8 +27,9 @@ from hillemu.kernel.call_table import CallTable
 from hillemu.kernel.errno import Errno
 from hillemu.kernel.mm.outcomes import Fault
 from hillemu.kernel.open_files import STDERR, STDIN, STDOUT
-from hillemu.kernel.process import ANY_CHILD, Process, State
-from hillemu.kernel.processes import exit_status
+from hillemu.kernel.process import Process
+from hillemu.kernel.process_base import ANY_CHILD, State
+from hillemu.kernel.process_table import exit_status
 from hillemu.kernel.program_loader import MAX_ARGUMENT_BYTES
 from hillemu.kernel.trap_frame import EAX, EBP, EBX, ECX, EDI, EDX, ESI
 

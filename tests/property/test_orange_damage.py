@@ -45,8 +45,8 @@ def use(mm: MemoryManager, linear: int, damage: Damage) -> None:
     if space is not None:
         spoil(mm, damage)
         check(mm, space.mappings())
-        space.write(0x40000FF0, b"over two pages" * 2)
-        space.read(0x40000000, 0x3000)
+        space.copy_out(0x40000FF0, b"over two pages" * 2)
+        space.copy_in(0x40000000, 0x3000)
         child = space.fork(2)
         if child is not None:
             child.destroy()

@@ -140,17 +140,17 @@ class OrangeModel(RuleBasedStateMachine):
             self.note_text(child)
             self.processes[slot] = (child, text)
             top = 0xC0000000 - len(note)
-            before = parent.read(top, len(note))
-            assert child.read(top, len(note)) == before
-            assert child.write(top, note)
-            assert (parent.read(top, len(note)), child.read(top, len(note))) == (before, note)
+            before = parent.copy_in(top, len(note))
+            assert child.copy_in(top, len(note)) == before
+            assert child.copy_out(top, note)
+            assert (parent.copy_in(top, len(note)), child.copy_in(top, len(note))) == (before, note)
 
     @precondition(lambda self: self.processes)
     @rule(data=st.data())
     def end_process(self, data: st.DataObject) -> None:
         space, text = self.processes.pop(data.draw(st.sampled_from(sorted(self.processes))))
-        assert space.read(space.areas[0].start, len(text)) == text
-        assert not space.write(space.areas[0].start, b"x"), "its code is read-only"
+        assert space.copy_in(space.areas[0].start, len(text)) == text
+        assert not space.copy_out(space.areas[0].start, b"x"), "its code is read-only"
         space.destroy()
         self.expected[MmCount.FREED] += 1
         first = space.window // PAGE_SIZE
@@ -195,7 +195,7 @@ class OrangeModel(RuleBasedStateMachine):
             kernel = translate(self.mm.memory, VirtAddr(0x501000), theirs)
             assert isinstance(kernel, Mapped)
             assert (kernel.phys, kernel.rights.user) == (0x501000, False)
-            assert space.read(space.areas[0].start, len(text)) == text
+            assert space.copy_in(space.areas[0].start, len(text)) == text
 
 
 TestOrange = OrangeModel.TestCase

@@ -74,7 +74,7 @@ class BitmapKernel(KernelBase):
         self.given: set[PhysAddr] = set()
         """Pages that ring 0 has got by `alloc_page`."""
         self.calls = Calls(self)
-        self._trap_frame = self.symbols["trap_frame"] >> 2
+        self._trap_frame = self.word_of("trap_frame")
         self._vectors: list[Callable[[int], None]] = [self._exception] * 256
         self._vectors[KERNEL_CALL] = self.calls
         self._vectors[SYSTEM_CALL] = self._system_call
@@ -192,7 +192,7 @@ class BitmapKernel(KernelBase):
             limit=arguments.frames,
             statistics_at=PhysAddr(self.symbols["paging_statistics"]),
         )
-        places = tuple(self.symbols[name] >> 2 for name in ("trap_frame", "trap_cr3", "tss"))
+        places = tuple(self.word_of(name) for name in ("trap_frame", "trap_cr3", "tss"))
         self.programs = Programs(
             self.guest,
             self.words,
@@ -251,4 +251,4 @@ class BitmapKernel(KernelBase):
         return Sample(now_ns, self.pages.free_pages, *figures)
 
     def _word(self, symbol: str) -> int:
-        return self.words[self.symbols[symbol] >> 2]
+        return self.words[self.word_of(symbol)]

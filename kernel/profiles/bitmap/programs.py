@@ -23,7 +23,7 @@ from hillemu.kernel.errno import Errno
 from hillemu.kernel.mm.files import File
 from hillemu.kernel.mm.outcomes import Fault, Killed
 from hillemu.kernel.mm.words import Words
-from hillemu.kernel.processes import exit_status, status_text
+from hillemu.kernel.process_table import exit_status, status_text
 from hillemu.kernel.profiles.bitmap.layout import STACK_BYTES, STACK_END, USER_BASE
 from hillemu.kernel.profiles.bitmap.paging import PageDirectory
 from hillemu.kernel.profiles.bitmap.program_space import ProgramSpace

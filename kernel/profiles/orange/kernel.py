@@ -26,14 +26,15 @@ from hillemu.kernel.options import KernelOptions
 from hillemu.kernel.profiles.orange.calls import Calls
 from hillemu.kernel.profiles.orange.check import check
 from hillemu.kernel.profiles.orange.document import count_lines, frame_lines, mapping_lines, page_table_lines
+from hillemu.kernel.profiles.orange.fpu import Fpu
 from hillemu.kernel.profiles.orange.layout import PAGE_DIRECTORY
 from hillemu.kernel.profiles.orange.memory_info import read_memory_info
 from hillemu.kernel.profiles.orange.memory_manager import MemoryManager
 from hillemu.kernel.profiles.orange.page_tables import tables_for
 from hillemu.kernel.profiles.orange.process import Process
 from hillemu.kernel.profiles.orange.processes import Processes
-from hillemu.kernel.profiles.orange.scheduler import Scheduler
 from hillemu.kernel.profiles.orange.system_calls import SystemCalls
+from hillemu.kernel.round_robin import RoundRobin
 from hillemu.kernel.timer import TIMER, end_of_interrupt, set_up_interrupts, start_timer
 from hillemu.kernel.trap_frame import CS, EIP, ERROR_CODE, FIRST_IRQ, KERNEL_CALL, SYSTEM_CALL, VECTOR
 from hillemu.kernel.trap_frame import describe as registers_of
@@ -50,7 +51,8 @@ class OrangeKernel(KernelBase):
 
     mm: MemoryManager
     """There from `init_mm` on, as what follows."""
-    scheduler: Scheduler
+    scheduler: RoundRobin[Process]
+    fpu: Fpu
     processes: Processes
     system_calls: SystemCalls
 
@@ -59,7 +61,7 @@ class OrangeKernel(KernelBase):
         self.words = words_from_zero(guest.memory, LOW_MEMORY_END, "I")
         self.ticks = 0
         self._free_before = 0
-        self._trap_frame = self.symbols["trap_frame"] >> 2
+        self._trap_frame = self.word_of("trap_frame")
         self._vectors: list[Callable[[int], None]] = [self._exception] * 256
         self._vectors[KERNEL_CALL] = Calls(self)
         self._vectors[SYSTEM_CALL] = self._system_call
@@ -94,8 +96,8 @@ class OrangeKernel(KernelBase):
 
     def _no_coprocessor(self, frame: int) -> None:
         process = self._program_at(frame)
-        if process is not None and self.scheduler.has_coprocessor:
-            self.scheduler.first_use(process)
+        if process is not None and self.fpu.kind:
+            self.fpu.first_use(process)
         else:
             self._exception(frame)
 
@@ -138,9 +140,10 @@ class OrangeKernel(KernelBase):
         )
         for line in (*page_table_lines(tables), *frame_lines(mm)):
             self.log(line)
-        self.scheduler = Scheduler(guest.memory, self.words, self.symbols)
+        self.scheduler = RoundRobin(self.words, self.word_of, PAGE_DIRECTORY)
+        self.fpu = Fpu(guest.memory, self.words, self.word_of)
         self.processes = Processes(
-            mm, self.scheduler, self.words, self.symbols["proc_table"],
+            mm, self.scheduler, self.fpu, self.words, self.symbols["proc_table"],
             log=self.log, report=self.report, leave_space=self._leave_space,
         )  # fmt: skip
         self.processes.on_last_exit = self.finish

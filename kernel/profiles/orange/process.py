@@ -29,8 +29,7 @@ from hillemu.emu.guest import GuestMemory
 from hillemu.emu.i386.address import PhysAddr
 from hillemu.kernel.mm.structure import Structure
 from hillemu.kernel.mm.words import words
-from hillemu.kernel.process import ANY_CHILD as ANY_CHILD
-from hillemu.kernel.process import NAME_BYTES, State
+from hillemu.kernel.process_base import NAME_BYTES, Members, ProcessBase, State
 from hillemu.kernel.profiles.orange.process_memory import ProcessMemory
 from hillemu.kernel.trap_frame import USER_FRAME_WORDS
 
@@ -51,52 +50,31 @@ FRAME, PID, PARENT, STATE, PAGE_DIRECTORY, WINDOW, PAGES = (
 EXIT_STATUS, WAITS_FOR, STATUS_AT, FPU = (_word(name) for name in ("exit_status", "waits_for", "status_at", "fpu"))
 
 
-class Process:
+class Process(ProcessBase[ProcessMemory]):
     """The process in place `slot` of the table at `table`, whose entry becomes its own."""
+
+    MEMBERS = Members(PARENT, STATE, EXIT_STATUS, WAITS_FOR, STATUS_AT, FPU)
 
     def __init__(
         self, memory: GuestMemory, table: int, slot: int, pid: int, parent: int, name: str, space: ProcessMemory
     ) -> None:
-        self.slot, self.pid, self.name = slot, pid, name
-        self.at = PhysAddr(table + slot * PROC.size_bytes)
-        self.space: ProcessMemory | None = space
+        self.slot, self.at = slot, PhysAddr(table + slot * PROC.size_bytes)
         memory.fill(self.at, PROC.size_bytes)
         raw = name.encode("utf-8", "replace")[: NAME_BYTES - 1]
         PROC.write(
             memory, self.at, pid=pid, parent=parent, page_directory=space.cr3, window=space.window, pages=space.pages,
             name=raw,
         )  # fmt: skip
-        self.record = words(memory, self.at, PROC.size_bytes // 4)
+        super().__init__(words(memory, self.at, PROC.size_bytes // 4), pid, name)
+        self.space = space
         self.state = State.READY
-
-    def __str__(self) -> str:
-        return f"{self.name}[{self.pid}]"
-
-    @property
-    def state(self) -> State:
-        return State(self.record[STATE])
-
-    @state.setter
-    def state(self, value: State) -> None:
-        self.record[STATE] = value
-
-    @property
-    def parent(self) -> int:
-        """Its parent's pid; 0 for one that the kernel has started."""
-        return self.record[PARENT]
-
-    @parent.setter
-    def parent(self, pid: int) -> None:
-        self.record[PARENT] = pid
 
     @property
     def frame(self) -> int:
-        """Where its trap frame lies."""
         return self.at + PROC.offset("frame")
 
     @property
     def stack_top(self) -> int:
-        """ESP0 while it runs."""
         return self.at + PROC.offset("pid")
 
     @property
@@ -104,7 +82,9 @@ class Process:
         return PhysAddr(self.at + PROC.offset("fpu_area"))
 
     def drop_space(self) -> None:
-        """It has no memory any more."""
-        self.space = None
-        for member in (PAGE_DIRECTORY, WINDOW, PAGES):
-            self.record[member] = 0
+        space = self.space
+        if space is not None:
+            self.space = None
+            for member in (PAGE_DIRECTORY, WINDOW, PAGES):
+                self.record[member] = 0
+            space.destroy()

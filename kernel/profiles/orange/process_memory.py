@@ -102,7 +102,7 @@ class ProcessMemory:
         mm.release(first, self.pages - (self._image >> PAGE_SHIFT))
         mm.vm_free(self.window, self.size_bytes)
 
-    def read(self, at: int, count: int) -> bytes | None:
+    def copy_in(self, at: int, count: int) -> bytes | None:
         """What the program has at `at`; None if it may not read all of that."""
         pieces = []
         for place, length in self._pieces(at, count, PRESENT | USER):
@@ -111,7 +111,7 @@ class ProcessMemory:
             pieces.append(self._memory.read(place, length))
         return b"".join(pieces)
 
-    def write(self, at: int, data: bytes) -> bool:
+    def copy_out(self, at: int, data: bytes) -> bool:
         """Write to the program's memory; False, and nothing is written, if it may not write to all of that."""
         done, pieces = 0, []
         for place, length in self._pieces(at, len(data), PRESENT | USER | WRITABLE):

@@ -22,8 +22,8 @@ from hillemu.kernel.call_table import CallTable
 from hillemu.kernel.errno import Errno
 from hillemu.kernel.mm.words import Words
 from hillemu.kernel.open_files import STDERR, STDOUT
-from hillemu.kernel.process import ANY_CHILD
-from hillemu.kernel.processes import exit_status
+from hillemu.kernel.process_base import ANY_CHILD
+from hillemu.kernel.process_table import exit_status
 from hillemu.kernel.profiles.orange.process import Process
 from hillemu.kernel.profiles.orange.processes import Processes
 from hillemu.kernel.trap_frame import EBX, ECX, EDX
@@ -61,7 +61,7 @@ class SystemCalls(CallTable[Process]):
         at, count = words[frame + ECX], min(words[frame + EDX], _LARGEST_COUNT)
         done = 0
         while done < count:
-            data = space.read(at + done, min(count - done, _PIECE_BYTES))
+            data = space.copy_in(at + done, min(count - done, _PIECE_BYTES))
             if data is None:
                 return done or Errno.EFAULT
             self._write_console(data)

@@ -9,8 +9,8 @@ import pytest
 from fake_kernel import FakeKernel, program
 
 from hillemu.emu.i386.vectors import NM
+from hillemu.kernel.coprocessor import FNSAVE, FXSAVE, NONE
 from hillemu.kernel.errno import Errno
-from hillemu.kernel.fpu import FNSAVE, FXSAVE, NONE
 from hillemu.kernel.process import FPU, Process
 from hillemu.kernel.trap_frame import CS, USER_CODE
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from fake_kernel import FakeKernel, program
 
-from hillemu.kernel.process import TASK, State
+from hillemu.kernel.process import TASK
+from hillemu.kernel.process_base import State
 
 EXIT, FORK, WRITE, WAITPID, EXECVE, GETPID, BRK, GETPPID = 1, 2, 4, 7, 11, 20, 45, 64
 MUNMAP, MPROTECT, YIELD, SLEEP, MMAP2 = 91, 125, 158, 162, 192

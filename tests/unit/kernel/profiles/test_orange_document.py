@@ -13,7 +13,7 @@ import pytest
 from hillemu.boot.assembler import assemble_file
 from hillemu.boot.images import SOURCES
 from hillemu.kernel.mm.structure import Structure
-from hillemu.kernel.process import State
+from hillemu.kernel.process_base import State
 from hillemu.kernel.profiles.orange.layout import MEMORY_INFO, PROCESSES
 from hillemu.kernel.profiles.orange.memory_info import MAX_RANGES
 from hillemu.kernel.profiles.orange.memory_manager import MM
