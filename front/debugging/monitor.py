@@ -28,6 +28,12 @@ class Entry(NamedTuple):
     help: str
     run: Callable[[list[str]], str]
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many words it takes at least and at most; those in brackets may be left out."""
+        names = self.arguments.split()
+        return sum(not name.startswith("[") for name in names), len(names)
+
 
 class Monitor:
     """The commands for `machine`.
@@ -75,16 +81,35 @@ class Monitor:
     def run(self, line: str) -> str:
         """Carry out `line`; a mistake in it is told, not raised."""
         words = line.split()
+        try:
+            return _ended(self._run(words)) if words else self._help([])
+        except UserMistake as error:
+            return f"{error}\n"
+
+    def _run(self, words: list[str]) -> str:
         for length in (2, 1):
-            entry = self.commands.get(" ".join(words[:length]))
-            if entry is not None and len(words) >= length:
-                try:
-                    return _ended(entry.run(words[length:]))
-                except UserMistake as error:
-                    return f"{error}\n"
-        return (
-            f"there is no command {line.strip()!r}; 'monitor help' lists what there is\n" if words else self._help([])
+            name = " ".join(words[:length])
+            entry = self.commands.get(name)
+            if entry is None or len(words) < length:
+                continue
+            rest = words[length:]
+            least, most = entry.counts
+            if least <= len(rest) <= most:
+                return entry.run(rest)
+            if most > 0 or not self._family(name):
+                takes = f"wants {entry.arguments}" if most else "takes nothing else"
+                raise UserMistake(f"'monitor {name}' {takes}" + (f", not {' '.join(rest)!r}" if rest else ""))
+        family = ", ".join(repr(one) for one in self._family(words[0]))
+        name = " ".join(words[:2] if family else words)
+        raise UserMistake(
+            f"there is no command {name!r}; "
+            + (f"there are {family}" if family else "'monitor help' lists what there is")
         )
+
+    def _family(self, word: str) -> list[str]:
+        """The commands that begin with `word`, if there are longer ones than that."""
+        names = [name for name in self.commands if name.split()[0] == word]
+        return names if names != [word] else []
 
     # ---- looking ------------------------------------------------------------------------------------------------
 
@@ -130,7 +155,7 @@ class Monitor:
         from hillemu.emu.i386.address import VirtAddr
         from hillemu.emu.i386.paging import translate
 
-        at = self._number(words, 0) & 0xFFFFFFFF
+        at = self._number(words[0]) & 0xFFFFFFFF
         return translate(
             self._machine.memory, VirtAddr(at), ControlState.read(self._machine.cpu.processor), PEEK
         ).explain()
@@ -154,8 +179,8 @@ class Monitor:
         return str(Frames().show(Scene(self._machine, {})))
 
     def _physical(self, words: list[str]) -> str:
-        at = self._number(words, 0)
-        count = self._number(words, 1) if len(words) > 1 else 4 * _BYTES_PER_LINE
+        at = self._number(words[0])
+        count = self._number(words[1]) if len(words) > 1 else 4 * _BYTES_PER_LINE
         if count <= 0:
             raise UserMistake(f"{count} bytes cannot be shown")
         data = memory_access.read_physical(self._machine.memory, at, min(count, _MOST_BYTES))
@@ -204,22 +229,17 @@ class Monitor:
         return "\n".join(self._snapshots) or "none; 'monitor snapshot save NAME' makes one"
 
     def _save_snapshot(self, words: list[str]) -> str:
-        name = self._name(words)
+        (name,) = words
         self._snapshots[name] = self._machine.snapshot()
         return f"saved {name!r} at {self._machine.cpu.instructions:,} instructions"
 
     def _load_snapshot(self, words: list[str]) -> str:
-        name = self._name(words)
+        (name,) = words
         if name not in self._snapshots:
             raise UserMistake(f"there is no snapshot {name!r}; 'monitor snapshot' lists what there is")
         self._machine.restore(self._snapshots[name])
         self._was_moved()
         return f"the machine is at {self._machine.cpu.instructions:,} instructions; {_FLUSH}"
-
-    def _name(self, words: list[str]) -> str:
-        if len(words) != 1:
-            raise UserMistake("a snapshot needs a name of one word")
-        return words[0]
 
     def _system_reset(self, words: list[str]) -> str:
         self._restart()
@@ -229,15 +249,16 @@ class Monitor:
         self._quit()
         return "the run ends"
 
-    def _number(self, words: list[str], index: int) -> int:
+    def _number(self, word: str) -> int:
         """A number in C's notation, or a symbol; `UnknownSymbol` is a `UserMistake`."""
-        if len(words) <= index:
-            raise UserMistake("an address is missing; 'monitor help' shows what the command wants")
-        word = words[index]
         try:
             return int(word, 0)
         except ValueError:
-            return self._machine.symbols[word]
+            if len(self._machine.symbols):
+                return self._machine.symbols[word]
+            raise UserMistake(
+                f"{word!r} is no number; the script's commands pt and xp take what GDB's 'print' does"
+            ) from None
 
 
 def _ended(text: str) -> str:

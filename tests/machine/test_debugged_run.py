@@ -236,7 +236,7 @@ def test_monitor_commands_show_the_machine_and_a_mistake_is_told_in_a_line(boot:
     assert monitor(machine, "info registers").startswith("protected mode, ring 0, 32-bit code, paging is off\n")
     assert monitor(machine, "instructions") == "0\n"
     assert "'nonsense'" in monitor(machine, "nonsense")
-    assert "an address is missing" in monitor(machine, "pt")
+    assert "wants ADDR" in monitor(machine, "pt")
     assert "no symbol 'mian'" in monitor(machine, "pt mian")
 
 
