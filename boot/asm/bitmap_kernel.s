@@ -6,16 +6,9 @@
 
 .layout base=0x10000
 
-.equ KERNEL_MAGIC, 0x6E6B6D68               # as in disk_kernel.inc
 .equ BOOT_STACK_SIZE, 8192
-.equ BIOS_CURSOR,  0x450                    # column and row, a byte each
 
-.section .boot, "ax"
-.global kernel_image
-kernel_image:
-    .long KERNEL_MAGIC
-    .long kernel_file_end
-    .long _start
+.include "disk_kernel_start.inc"
 
 .data
 .global kernel_data
@@ -44,7 +37,6 @@ heap:             .space 256
 paging_statistics: .space 64
 .text
 
-.include "console.inc"
 .include "bitmap_paging.inc"
 .include "kernel_features.inc"
 .include "kernel_descriptors.inc"
@@ -53,40 +45,20 @@ paging_statistics: .space 64
 .include "kernel_function.inc"
 .include "bitmap_examples.inc"
 
-# The loader leaves KERNEL_MAGIC in EAX, the memory map's address in EBX, flat segments, and paging off.
-.section .boot, "ax"
-.global _start
-.type _start, @function
-_start:
-    cld
-    mov edi, offset kernel_bss              # the disk has no zeros for it
-    mov ecx, offset kernel_bss_end
-    sub ecx, edi
-    mov edx, eax
-    xor eax, eax
-    rep stosb
-    mov esp, offset boot_stack_top
-    mov [memory_map], ebx
-    call kernel_main
-
 .text
+# The loader leaves the memory map's address in EBX, and paging off.
 kernel_main:
-    call serial_init
-    movzx eax, byte ptr [BIOS_CURSOR + 1]   # go on where the BIOS has written
-    imul eax, eax, COLUMNS
-    movzx ecx, byte ptr [BIOS_CURSOR]
-    add eax, ecx
-    mov [screen_cell], eax
-    print "bitmap: kernel at 0x"
-    print_hex (offset kernel_image)
-    print "-0x"
-    print_hex (offset kernel_bss_end - 1)
-    print "\n"
+    mov [memory_map], ebx
     cmp edx, KERNEL_MAGIC
     je 1f
     print "bitmap: this is not the loader that was expected\n"
     jmp rest
-1:  call paging_init
+1:  print "bitmap: kernel at 0x"
+    print_hex (offset kernel_image)
+    print "-0x"
+    print_hex (offset kernel_bss_end - 1)
+    print "\n"
+    call paging_init
     print "bitmap: page directory at 0x"
     print_hex [page_directory]
     print ", 0x00001000-0x"
@@ -102,19 +74,7 @@ kernel_main:
     jz rest
     call memory_examples
     call start_programs
-
-# What runs when nobody else can.
-.global idle
-.type idle, @function
-idle:
-    sti
-    hlt
     jmp idle
-
-rest:
-    cli
-    hlt
-    jmp rest
 
 .irp name, kernel_begin, start_programs, double_fault, printk
     kernel_function \name
@@ -126,9 +86,4 @@ rest:
     kernel_function \name
 .endr
 
-.data
-.balign 4
-kernel_file_end:
-.bss
-.balign 4
-kernel_bss_end:
+kernel_ends

@@ -6,20 +6,13 @@
 
 .layout base=0x10000
 
-.equ KERNEL_MAGIC, 0x6E6B6D68               # as in disk_kernel.inc
 .equ BOOT_STACK_SIZE, 8192
-.equ BIOS_CURSOR,  0x450                    # column and row, a byte each
 .equ CR0_WRITE_PROTECT, 1 << 16             # WP: ring 0 respects read-only pages as well
 
 .equ PROCESSES,     16
 .equ PROCESS_BYTES, 720                     # struct proc in docs/profiles.md
 
-.section .boot, "ax"
-.global kernel_image
-kernel_image:
-    .long KERNEL_MAGIC
-    .long kernel_file_end
-    .long _start
+.include "disk_kernel_start.inc"
 
 .bss
 .balign 16
@@ -32,7 +25,6 @@ proc_table:     .space PROCESSES * PROCESS_BYTES
 mm:             .space 44                   # struct mm in docs/profiles.md
 .text
 
-.include "console.inc"
 .include "kernel_features.inc"
 .include "kernel_descriptors.inc"
 .include "kernel_fpu.inc"
@@ -41,29 +33,9 @@ mm:             .space 44                   # struct mm in docs/profiles.md
 .include "printk.inc"
 .include "orange_task_c.inc"
 
-# The loader leaves KERNEL_MAGIC in EAX, flat segments, and paging on.
-.section .boot, "ax"
-.global _start
-.type _start, @function
-_start:
-    cld
-    mov edi, offset kernel_bss              # the disk has no zeros for it
-    mov ecx, offset kernel_bss_end
-    sub ecx, edi
-    mov edx, eax
-    xor eax, eax
-    rep stosb
-    mov esp, offset boot_stack_top
-    call kernel_main
-
 .text
+# The loader leaves paging on.
 kernel_main:
-    call serial_init
-    movzx eax, byte ptr [BIOS_CURSOR + 1]   # go on where the BIOS has written
-    imul eax, eax, COLUMNS
-    movzx ecx, byte ptr [BIOS_CURSOR]
-    add eax, ecx
-    mov [screen_cell], eax
     cmp edx, KERNEL_MAGIC
     je 1f
     print "orange: this is not the loader that was expected\n"
@@ -87,28 +59,10 @@ kernel_main:
     jz rest
     call task_c
     call start_processes
-
-# What runs when nobody else can.
-.global idle
-.type idle, @function
-idle:
-    sti
-    hlt
     jmp idle
-
-.global rest
-rest:
-    cli
-    hlt
-    jmp rest
 
 .irp name, init_mm, start_processes, double_fault, printk, vm_alloc, vm_free
     kernel_function \name
 .endr
 
-.data
-.balign 4
-kernel_file_end:
-.bss
-.balign 4
-kernel_bss_end:
+kernel_ends
