@@ -4,7 +4,7 @@ Nobody attached: the machine runs as always.  A debugger attaches: it stands sti
 It vanishes: the machine stands still until another comes.
 
 Where the run would end, it stops for the debugger instead, with everything still there to look at; to continue from
-there ends it.  (A guest that halted or hangs goes on if something was changed.)
+there ends it, and a step stays there.  (A guest that halted or hangs goes on if something was changed.)
 
 While a debugger is attached, the run's past is remembered (`hillemu.debugging.history`), so that it can go backwards.
 
@@ -97,7 +97,14 @@ class DebuggedRun:
         ctrl_c = DeferredCtrlC(self.stop)
         try:
             how = self._stand_still() if wait else _ON
-            while how is not None and not self._is_over(how):
+            while how is not None:
+                if (over := self._over(how)) is not None:
+                    if how.motion is not Motion.STEP:
+                        break
+                    # One step too many would end it, and with it all that there is to look at and to go back to.
+                    self._show(over)
+                    how = self._stand_still()
+                    continue
                 if how.motion in _BACKWARDS:
                     self._go_back(how)
                     how = self._stand_still()
@@ -271,13 +278,13 @@ class DebuggedRun:
             self._matched = self._machine.cpu.instructions, stop
         return as_stopped(stop)
 
-    def _is_over(self, how: Resume) -> bool:
-        """Whether the run ended before, and nothing has been done to a guest that might go on."""
+    def _over(self, how: Resume) -> Stop | None:
+        """Why the run has ended before, unless something has been done to a guest that might go on."""
         if how.motion in _BACKWARDS:
-            return False
+            return None
         if self._final is not None and self._final.reason in RESUMABLE and self._target.was_changed:
             self._final = None
-        return self._final is not None
+        return self._final
 
     def _interrupted(self) -> Stop:
         return Stop(StopReason.INTERRUPTED, "the debugger ended the run" if self._target.killed else "")

@@ -6,8 +6,8 @@
 set $hillemu_code_size = 0
 
 define hook-stop
-  # Another target than hillemu has no such register.
-  if !$_isvoid($code_size)
+  # At the end of a run there is no thread and there are no registers; another target than hillemu has no such one.
+  if $_thread != 0 && !$_isvoid($code_size)
     if $code_size != $hillemu_code_size
       set $hillemu_code_size = $code_size
       if $code_size == 16

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gdb_session import DebuggedHillemu, in_order, kernel_of
 
+from hillemu.debugging.server import SCRIPT
 from hillemu.machine import Machine
 
 LIST = "x/i $pc"
@@ -31,6 +32,21 @@ def test_a_triple_fault_leaves_everything_to_look_at_and_then_the_crash_status(g
     in_order(text, "hillemu: triple-fault", "SIGSEGV", "= 0x1234", "ud2")
     assert "#UD" in text
     assert "exited with code 0176" in text
+
+
+def test_a_step_too_many_stays_at_the_end_from_where_it_goes_back(gdb: str, tmp_path: Path) -> None:
+    image = kernel_of(tmp_path, "mov ebx, 7; mov al, 0x20; out 0xF4, al; cli; hlt")
+    with DebuggedHillemu(gdb, image) as machine:
+        text = machine.debug("continue", "stepi", "stepi 3", "reverse-stepi", "p $al", "continue", "continue")
+        assert machine.finish()["stop"] == "exit"
+    in_order(text, *["hillemu: exit", "SIGTERM"] * 3, "= 32", "hillemu: exit", r"exited with code 0101")
+
+
+def test_the_script_says_nothing_where_a_run_ends(gdb: str, tmp_path: Path) -> None:
+    with DebuggedHillemu(gdb, kernel_of(tmp_path, "cli; hlt")) as machine:
+        text = machine.debug("continue", "continue", scripts=(SCRIPT,))
+    assert "exited normally" in text
+    assert "hook_stop" not in text
 
 
 def test_a_debugger_can_detach_and_another_attach_while_the_machine_runs(gdb: str, tmp_path: Path) -> None:
