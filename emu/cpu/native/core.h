@@ -23,6 +23,7 @@
  *   registers.c   the register file, segments, reset
  *   fpu.c         the registers of the x87 and of SSE
  *   tlb.c         fast stores, ROM, taking memory away
+ *   soft_tlb.c    how large QEMU's soft TLB is
  *   reclaim.c     fast stores again, where code was once (native mode only)
  *   run.c         the run loop: HLT, limits
  *   snapshot.c    gives the state of the processor, and takes it back
@@ -168,6 +169,7 @@ typedef struct Core {
     uint32_t cr4_valid, eflags_fixed;
     bool has_cpuid, has_cr4, has_sysenter;
 
+    uint32_t tlb_flushes[TLB_MODES]; /* of the soft TLB's tables that held something */
     uint8_t *executed;     /* one bit a frame: there may be translated code of it */
     uint32_t *slow_stores; /* for each frame, since it was reclaimed */
     uint8_t *doublings;    /* for each frame: how often the number of stores that it takes was doubled */
@@ -349,11 +351,22 @@ PyObject *core_fpu_set(Core *core, PyObject *args);
 
 /* tlb.c */
 bool tlb_install(Core *core);
-bool soft_tlb_address(Core *core, uint64_t at, int mmu, uint64_t *physical); /* false: stores do not go there */
+void tlb_frame_has_code(Core *core, uint64_t frame, bool code);
+void tlb_watches_changed(Core *core); /* or the frames that the lint watches */
 const MemoryArea *area_at(const Core *core, uint64_t at);
 void tlb_host_wrote(Core *core, uint64_t at, uint64_t size);
 PyObject *core_flush_tlb(Core *core, PyObject *unused); /* method of the Python type: as a load of CR3 would */
 int tlb_unmap(Core *core, uint64_t at, uint64_t size); /* Unicorn's error number */
+
+/* soft_tlb.c */
+void *soft_tlb_entry(const Core *core, uint64_t at, int mmu); /* where `at` has its place */
+bool soft_tlb_address(Core *core, uint64_t at, int mmu, uint64_t *physical); /* false: stores do not go there */
+void soft_tlb_each(Core *core, void (*visit)(Core *, void *entry, uint64_t at, uint64_t number), uint64_t number);
+void soft_tlb_before_fill(Core *core, int mmu);
+void soft_tlb_behind_flush(Core *core); /* of a page, by QEMU */
+void soft_tlb_flush_page(Core *core, uint64_t at);
+void soft_tlb_forget(Core *core);
+bool soft_tlb_is_laid_out(const Core *core); /* on a fresh engine */
 
 /* reclaim.c */
 bool reclaim_install(Core *core);

@@ -100,6 +100,7 @@ static void invlpg(void *env, uint64_t linear)
 {
     Core *core = core_of_env(env);
     ((void (*)(void *, uint64_t))lib.helper_invlpg)(env, linear);
+    soft_tlb_behind_flush(core);
     if (core->lint)
         tlb_lint_invlpg(core, (uint32_t)linear);
     if (core->memory)

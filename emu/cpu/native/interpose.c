@@ -12,6 +12,9 @@
  *   cpu_ldub_code           reads a byte of code: ours makes some instructions undefined, see refuse.c
  *   tb_invalidate_phys_page_fast
  *                           a store to a frame with code: ours counts it, see reclaim.c
+ *   tlb_reset_dirty_by_vaddr
+ *                           looks through the whole soft TLB for each block that is translated: ours does nothing,
+ *                           since stores to frames with code are slow already, see tlb.c
  *   cpu_x86_update_cr3      loads CR3: ours tells observers and the memory model
  *   cpu_x86_update_cr0, cpu_x86_update_cr4
  *                           ours tell the memory model
@@ -242,6 +245,13 @@ static void store_to_code(void *uc, void *pages, uint64_t ram, int size, uintptr
         reclaim_count_store(core, ram);
 }
 
+static void reset_dirty(void *cpu, uint64_t at, uint64_t size)
+{
+    Core *core = core_of_cpu(cpu);
+    if (!core || !core->native)
+        lib.reset_dirty(cpu, at, size);
+}
+
 static uint32_t read_code(void *env, uint64_t at)
 {
     Core *core = core_of_env(env);
@@ -291,7 +301,7 @@ bool interpose_install(void)
     Replacement replacements[] = {
         REPLACED(check_exit_request), REPLACED(gen_call),      REPLACED(gen_block),  REPLACED(loop_exit_noexc),
         REPLACED(read_code),          REPLACED(store_to_code), REPLACED(update_cr3), REPLACED(update_dr7),
-        REPLACED(update_cr0),         REPLACED(update_cr4),
+        REPLACED(update_cr0),         REPLACED(update_cr4),    REPLACED(reset_dirty),
     };
     installed = installed ||
                 (slots_redirect(replacements, Py_ARRAY_LENGTH(replacements)) && memory_access_install());

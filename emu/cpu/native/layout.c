@@ -35,6 +35,8 @@ static const char *first_mismatch(Core *core)
         if (base == 0 || base > TCG_OPS || FIELD(uintptr_t, core->tcg, TCG_REGISTERS + 8 * i) >= base)
             return "the translator's registers and segment bases are not among its temporaries";
     }
+    if (!soft_tlb_is_laid_out(core))
+        return "the soft TLB is not in front of the processor's state, or not empty";
     if (!reads_back(core, UC_X86_REG_EBX, 0x5EED1234, &FIELD(uint64_t, env, ENV_REGS + 8 * 3)))
         return "EBX is not where expected";
     if (!reads_back(core, UC_X86_REG_CR2, 0x5EED5678, &FIELD(uint64_t, env, ENV_CR + 8 * 2)))

@@ -151,8 +151,22 @@ enum {
 };
 enum { CF_COUNT_MASK = 0x7fff, CF_INVALID = 0x40000 };
 
-/* The soft TLB: one CPUTLBDescFast per MMU index lies before env */
+/* The soft TLB: its CPUTLBCommon, one CPUTLBDesc and one CPUTLBDescFast per MMU index lie before env */
 enum {
+    TLB_MODES = 3,
+    TLB_COMMON_FROM_ENV = -2192,
+    TLB_COMMON_DIRTY = 0, /* 16 bits: which modes' tables were filled since their last flush */
+    TLB_DESC_FROM_ENV = -2160,
+    TLB_DESC_SIZE = 696,
+    TLB_DESC_LARGE_PAGES = 0, /* address and mask */
+    TLB_DESC_WINDOW_BEGIN = 16,
+    TLB_DESC_WINDOW_MAX = 24,
+    TLB_DESC_USED = 32,
+    TLB_DESC_EVICTED = 40, /* how many entries went to the victims since the last flush */
+    TLB_DESC_VICTIMS = 48, /* entries, and their other halves */
+    TLB_VICTIMS = 8,
+    TLB_DESC_OTHER_HALVES = 688,
+    TLB_OTHER_HALF_SIZE = 16, /* struct CPUIOTLBEntry */
     TLB_FAST_FROM_ENV = -64,
     TLB_FAST_SIZE = 16,
     TLB_FAST_MASK = 0,
@@ -163,6 +177,8 @@ enum {
     TLB_ENTRY_PADDR = 24,
     TLB_ENTRY_READ = 0,
     TLB_DISCARD_WRITE = 64,
+    TLB_NOT_DIRTY = 1024,
+    TLB_INVALID = 2048,
     TLB_WATCHPOINT = 256,
 };
 

@@ -34,9 +34,11 @@ typedef struct {
     void *(*probe_access)(void *env, uint64_t at, int size, int access, int mmu, uintptr_t ra);
     void (*tlb_flush)(void *cpu);
     void (*tlb_flush_page)(void *cpu, uint64_t at);
+    void (*tlb_flush_by_mode)(void *cpu, uint16_t modes);
     void (*tb_flush)(void *cpu);
     void (*tb_invalidate)(void *uc, uint64_t start, uint64_t end);
     void (*store_to_code)(void *uc, void *pages, uint64_t ram, int size, uintptr_t ra);
+    void (*reset_dirty)(void *cpu, uint64_t at, uint64_t size);
     uint64_t (*ram_address)(void *uc, void *host); /* what translated code is filed under */
     bool (*physical_address)(void *env, uint64_t at, int access, int mmu, uint64_t *physical);
     void (*set_a20)(void *cpu, int on);

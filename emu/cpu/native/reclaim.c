@@ -60,6 +60,5 @@ void reclaim_frame(Core *core)
 {
     core->reclaiming = false;
     lib.tb_invalidate(core->uc, core->reclaim_ram, core->reclaim_ram + 0x1000);
-    core->executed[core->reclaim_frame >> 3] &= ~(1 << (core->reclaim_frame & 7));
-    lib.tlb_flush(core->cpu);
+    tlb_frame_has_code(core, core->reclaim_frame, false);
 }

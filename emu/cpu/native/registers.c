@@ -254,7 +254,7 @@ void registers_reset(Core *core, uint32_t signature)
     FIELD(uint32_t, core->cpu, CPU_INTERRUPT_REQUEST) = 0;
     FIELD(uint32_t, core->cpu, CPU_CFLAGS_NEXT_TB) = UINT32_MAX;
     lib.set_a20(core->cpu, 1);
-    lib.tlb_flush(core->cpu);
+    soft_tlb_forget(core);
     core->halted = false;
     core->nmi_pending = false;
     core->replaying = false;

@@ -188,7 +188,7 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     core->check = state->ticks;
     *core->left = 0;
     rearm(core);
-    lib.tlb_flush(core->cpu);
+    soft_tlb_forget(core);
     if (core->lint)
         tlb_lint_forget(core);
     memory_state_load(core, (const uint8_t *)(state + 1));

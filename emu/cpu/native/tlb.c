@@ -2,27 +2,14 @@
  *
  * On i386 every page is executable unless NX is in use, so Unicorn keeps all stores on its slow path, in case they
  * change code.  Here an entry is made non-executable until its frame has been fetched from for the first time; that
- * fetch marks the frame and flushes the TLB.  Stores to frames with code keep the exact slow path, also through
+ * fetch marks the frame, and all entries for it.  Stores to frames with code keep the exact slow path, also through
  * other addresses of the same frame.
+ *
+ * Entries are marked where they are, and never flushed for it: a flush could be seen, see soft_tlb.c.
  */
 #include "core.h"
 
 enum { CR0_PG = 1u << 31, CR4_PAE = 1 << 5, ENTRY_PRESENT = 1, ENTRY_ACCESSED = 1 << 5, PAGE_FAULT = 14 };
-
-static void *tlb_entry(Core *core, uint64_t at, int mmu)
-{
-    char *fast = (char *)core->env + TLB_FAST_FROM_ENV + mmu * TLB_FAST_SIZE;
-    return FIELD(char *, fast, TLB_FAST_TABLE) + ((at >> 12) * TLB_ENTRY_SIZE & FIELD(uint64_t, fast, TLB_FAST_MASK));
-}
-
-bool soft_tlb_address(Core *core, uint64_t at, int mmu, uint64_t *physical)
-{
-    enum { OF_PAGE = ~0xfff, NOT_VALID = 1 << 11 };
-    const void *entry = tlb_entry(core, at, mmu);
-    uint64_t page = (uint32_t)at & (uint32_t)OF_PAGE;
-    *physical = (FIELD(uint64_t, entry, TLB_ENTRY_PADDR) & ~(uint64_t)0xfff) | (at & 0xfff);
-    return (FIELD(uint64_t, entry, TLB_ENTRY_WRITE) & ((uint64_t)(int64_t)OF_PAGE | NOT_VALID)) == page;
-}
 
 static bool was_executed(const Core *core, uint64_t frame)
 {
@@ -36,6 +23,71 @@ const MemoryArea *area_at(const Core *core, uint64_t at)
             return &core->areas[i];
     return NULL;
 }
+
+/* ---- what an entry says of its frame ----------------------------------------------------------------------------- */
+
+/* Unicorn takes a page off its slow path for stores where `addr_code` is empty.  No fetch hits an invalid one. */
+static void keep_stores_slow(void *entry)
+{
+    uint64_t *code = &FIELD(uint64_t, entry, TLB_ENTRY_CODE), *write = &FIELD(uint64_t, entry, TLB_ENTRY_WRITE);
+    if (*code == UINT64_MAX)
+        *code = TLB_INVALID;
+    if (*write != UINT64_MAX)
+        *write |= TLB_NOT_DIRTY;
+}
+
+/* There is no code that a store could change. */
+static void make_stores_fast(void *entry)
+{
+    uint64_t *write = &FIELD(uint64_t, entry, TLB_ENTRY_WRITE);
+    FIELD(uint64_t, entry, TLB_ENTRY_CODE) = UINT64_MAX;
+    if (*write != UINT64_MAX)
+        *write &= ~(uint64_t)TLB_NOT_DIRTY;
+}
+
+static uint64_t frame_of(const void *entry) { return FIELD(uint64_t, entry, TLB_ENTRY_PADDR) >> 12; }
+
+static void has_code(Core *core, void *entry, uint64_t at, uint64_t frame)
+{
+    if (frame_of(entry) == frame)
+        keep_stores_slow(entry);
+}
+
+static void has_no_code(Core *core, void *entry, uint64_t at, uint64_t frame)
+{
+    if (frame_of(entry) == frame)
+        make_stores_fast(entry);
+}
+
+void tlb_frame_has_code(Core *core, uint64_t frame, bool code)
+{
+    if (code)
+        core->executed[frame >> 3] |= 1 << (frame & 7);
+    else
+        core->executed[frame >> 3] &= ~(1 << (frame & 7));
+    soft_tlb_each(core, code ? has_code : has_no_code, frame);
+}
+
+/* Whether accesses are looked at: by watches, and stores by the lint. */
+static void set_watched(Core *core, void *entry, uint64_t at, uint64_t unused)
+{
+    uint64_t *read = &FIELD(uint64_t, entry, TLB_ENTRY_READ), *write = &FIELD(uint64_t, entry, TLB_ENTRY_WRITE);
+    uint64_t frame = frame_of(entry), of_read = 0, of_write = 0;
+    if (core->lint && tlb_lint_is_table(core->lint, frame))
+        of_write = TLB_WATCHPOINT;
+    if (core->seen.watching) {
+        of_read |= watch_tlb_flags(core, at, frame << 12, WATCH_READ);
+        of_write |= watch_tlb_flags(core, at, frame << 12, WATCH_WRITE);
+    }
+    if (*read != UINT64_MAX)
+        *read = (*read & ~(uint64_t)TLB_WATCHPOINT) | of_read;
+    if (*write != UINT64_MAX)
+        *write = (*write & ~(uint64_t)TLB_WATCHPOINT) | of_write;
+}
+
+void tlb_watches_changed(Core *core) { soft_tlb_each(core, set_watched, 0); }
+
+/* ---- filling it -------------------------------------------------------------------------------------------------- */
 
 static int instructions_begun(void *tcg)
 {
@@ -92,30 +144,21 @@ static bool fill_soft_tlb(void *cpu, uint64_t at, int size, int access, int mmu,
         end_block_before_faulting_fetch(core, at, size, mmu, ra);
     if (!fill(core, at, size, access, mmu, probe, ra))
         return false;
-    void *entry = tlb_entry(core, at, mmu);
-    uint64_t physical = FIELD(uint64_t, entry, TLB_ENTRY_PADDR), frame = physical >> 12;
-    if (access == ACCESS_FETCH && !was_executed(core, frame)) {
-        core->executed[frame >> 3] |= 1 << (frame & 7);
-        lib.tlb_flush(cpu);
-        if (!fill(core, at, size, access, mmu, probe, ra))
-            return false;
-        entry = tlb_entry(core, at, mmu);
-    } else if (!was_executed(core, frame)) {
-        FIELD(uint64_t, entry, TLB_ENTRY_CODE) = UINT64_MAX;
-    }
-    if (FIELD(uint64_t, entry, TLB_ENTRY_WRITE) != UINT64_MAX) {
-        const MemoryArea *area = area_at(core, physical);
+    void *entry = soft_tlb_entry(core, at, mmu);
+    uint64_t frame = frame_of(entry), *write = &FIELD(uint64_t, entry, TLB_ENTRY_WRITE);
+    if (access == ACCESS_FETCH && !was_executed(core, frame))
+        tlb_frame_has_code(core, frame, true);
+    if (was_executed(core, frame))
+        keep_stores_slow(entry);
+    else
+        make_stores_fast(entry);
+    if (*write != UINT64_MAX) {
+        const MemoryArea *area = area_at(core, frame << 12);
         if (area && !area->writable)
-            FIELD(uint64_t, entry, TLB_ENTRY_WRITE) |= TLB_DISCARD_WRITE;
+            *write |= TLB_DISCARD_WRITE;
     }
-    if (core->lint && FIELD(uint64_t, entry, TLB_ENTRY_WRITE) != UINT64_MAX && tlb_lint_is_table(core->lint, frame))
-        FIELD(uint64_t, entry, TLB_ENTRY_WRITE) |= TLB_WATCHPOINT;
-    if (core->seen.watching) {
-        if (FIELD(uint64_t, entry, TLB_ENTRY_READ) != UINT64_MAX)
-            FIELD(uint64_t, entry, TLB_ENTRY_READ) |= watch_tlb_flags(core, at, frame << 12, WATCH_READ);
-        if (FIELD(uint64_t, entry, TLB_ENTRY_WRITE) != UINT64_MAX)
-            FIELD(uint64_t, entry, TLB_ENTRY_WRITE) |= watch_tlb_flags(core, at, frame << 12, WATCH_WRITE);
-    }
+    if (core->lint || core->seen.watching)
+        set_watched(core, entry, at, 0);
     return true;
 }
 
@@ -133,6 +176,7 @@ static bool fill_noting_updates(Core *core, uint64_t at, int size, int access, i
 static bool tlb_fill(void *cpu, uint64_t at, int size, int access, int mmu, bool probe, uintptr_t ra)
 {
     Core *core = core_of_cpu(cpu);
+    soft_tlb_before_fill(core, mmu);
     if (core->lint && !probe)
         tlb_lint_before_fill(core, (uint32_t)at, access, mmu, ra);
     bool filled = core->memory ? fill_noting_updates(core, at, size, access, mmu, probe, ra)

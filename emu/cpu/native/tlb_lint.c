@@ -79,7 +79,7 @@ static void look_at_page(Core *core, uint32_t number, uint64_t at, uint64_t entr
         page->changed_to = entry;
         page->changed = by;
         if (stale)
-            lib.tlb_flush_page(core->cpu, (uint64_t)number << 12);
+            soft_tlb_flush_page(core, (uint64_t)number << 12);
     }
 }
 
@@ -117,7 +117,7 @@ static void look_at_bytes(Core *core, uint64_t start, uint64_t end, bool by_host
         }
         if (tlb_lint_is_table(lint, frame)) { /* no more: it may have become anything */
             lint->tables[frame >> 3] &= (uint8_t)~(1 << (frame & 7));
-            lib.tlb_flush(core->cpu);
+            tlb_watches_changed(core);
         }
         at = (frame + 1) << 12;
     }
@@ -205,7 +205,7 @@ static void watch_tables(Core *core, const Entries *entries)
         }
     }
     if (added)
-        lib.tlb_flush(core->cpu); /* stores there take the slow path from here on */
+        tlb_watches_changed(core); /* stores there take the slow path from here on */
 }
 
 void tlb_lint_before_fill(Core *core, uint32_t linear, int access, int mmu, uintptr_t ra)

@@ -240,7 +240,7 @@ void watches_changed(Core *core)
     for (size_t i = 0; i < DEBUG_REGISTERS; i++)
         by_guest |= core->seen.debug[i].kinds != 0;
     core->seen.watching = by_guest || core->seen.watch_count;
-    lib.tlb_flush(core->cpu);
+    tlb_watches_changed(core);
 }
 
 bool watch_add(Core *core, Watch watch)
