@@ -2,7 +2,7 @@
  *
  * A call gets the clocks from its instruction to its block's end, since the clock counts blocks when they start.
  */
-#include "core.h"
+#include "memory_quick.h"
 
 #define CR0_PAGING (1u << 31)
 enum { USER_MMU = 1, FAULT_WRITE = 2, FAULT_USER = 4 };
@@ -16,13 +16,9 @@ static int64_t rest_of_piece(const Core *core, uintptr_t ra, int64_t told)
     return tb ? ticks_to_end(core, tb, instruction_at(tb, ra), told) : told;
 }
 
-static inline int64_t now_in_block(const Core *core, uint32_t how) { return block_ticks(core) - (how >> HOW_REST); }
-
-static inline int64_t now_at(const Core *core, uint32_t how, uintptr_t ra)
+int64_t memory_now_in_piece(const Core *core, uint32_t how, uintptr_t ra)
 {
-    if (__builtin_expect(core->hold != 0, false))
-        return block_ticks(core) - rest_of_piece(core, ra, how >> HOW_REST);
-    return now_in_block(core, how);
+    return block_ticks(core) - rest_of_piece(core, ra, how >> HOW_REST);
 }
 
 static uint64_t data_events(const MemoryEvents *events)
@@ -32,81 +28,58 @@ static uint64_t data_events(const MemoryEvents *events)
 
 static void begin_event(MemoryEvents *events) { events->model.outcome = events->model.physical = 0; }
 
-static __attribute__((noinline)) void tell(MemoryEvents *events, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags, int64_t now)
+void memory_tell(MemoryEvents *events, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags, int64_t now)
 {
     begin_event(events);
     int64_t clocks = memory_model_access(&events->model, linear, size, kind, flags, now);
-    if (clocks)
-        charge(events->core, clocks);
+    memory_charge(events->core, clocks);
     if (__builtin_expect(events->record != NULL, false))
         memory_note(events, (uint8_t)kind, size, flags, linear, 0, now, clocks);
 }
 
 /* ---- data -------------------------------------------------------------------------------------------------------- */
 
-/* Behind the quick calls, which keep no register, and each in two: where no block was cut, nor do these keep many. */
-#define NOT_INLINE static __attribute__((noinline))
-
-static inline void look_at(MemoryEvents *events, uint32_t linear, uint32_t how, uint32_t size, MemoryKind kind,
-                           int64_t now)
+/* Behind the quick calls, which keep no register: what the filter does not know, ... */
+NOT_INLINE void look(MemoryEvents *events, uint32_t linear, uint32_t how, MemoryKind kind, uintptr_t ra)
 {
-    uint32_t flags = how & HOW_USER ? MEMORY_USER : 0;
-    charge(events->core, memory_model_look(&events->model, linear, size, kind, flags, now));
+    uint32_t size = how & HOW_SIZE, flags = how & HOW_USER ? MEMORY_USER : 0;
+    int64_t now = memory_now_at(events->core, how, ra);
+    memory_charge(events->core, kind == MEMORY_WRITE ? memory_model_look_write(&events->model, linear, size, flags, now)
+                                                     : memory_model_look_read(&events->model, linear, size, flags, now));
 }
 
-NOT_INLINE void look_in_piece(MemoryEvents *events, uint32_t linear, uint32_t how, uint32_t size, MemoryKind kind,
-                              uintptr_t ra)
+/* ... and a write that goes to the bus in a piece of a block. */
+NOT_INLINE void write_to_bus_in_piece(MemoryEvents *events, uint32_t how, BusUse bus, uintptr_t ra)
 {
-    look_at(events, linear, how, size, kind, now_at(events->core, how, ra));
-}
-
-/* What the filter does not know, ... */
-NOT_INLINE void look(MemoryEvents *events, uint32_t linear, uint32_t how, uint32_t size, MemoryKind kind, uintptr_t ra)
-{
-    if (__builtin_expect(events->core->hold != 0, false))
-        look_in_piece(events, linear, how, size, kind, ra);
-    else
-        look_at(events, linear, how, size, kind, now_in_block(events->core, how));
-}
-
-static inline void write_to_bus_at(MemoryEvents *events, uint32_t size, bool hit, int64_t now)
-{
-    int64_t clocks = memory_model_write_through(&events->model, size, hit, now);
-    if (clocks)
-        charge(events->core, clocks);
-}
-
-NOT_INLINE void write_to_bus_in_piece(MemoryEvents *events, uint32_t how, uint32_t size, bool hit, uintptr_t ra)
-{
-    write_to_bus_at(events, size, hit, now_at(events->core, how, ra));
-}
-
-/* ... and a write that goes to the bus. */
-NOT_INLINE void write_to_bus(MemoryEvents *events, uint32_t how, uint32_t size, bool hit, uintptr_t ra)
-{
-    if (__builtin_expect(events->core->hold != 0, false))
-        write_to_bus_in_piece(events, how, size, hit, ra);
-    else
-        write_to_bus_at(events, size, hit, now_in_block(events->core, how));
+    int64_t now = memory_now_in_piece(events->core, how, ra);
+    memory_charge(events->core, memory_model_write_through(&events->model, how & HOW_SIZE, bus, now));
 }
 
 /* Most calls: nothing but the access, and mostly the filter knows it. */
-static inline __attribute__((always_inline)) void quick(MemoryEvents *events, uint32_t linear, uint32_t how,
-                                                        uint32_t size, MemoryKind kind, uint32_t user, uintptr_t ra)
+ALWAYS_INLINE void quick(MemoryEvents *events, uint32_t linear, uint32_t how, uint32_t size, MemoryKind kind,
+                         uint32_t user, uintptr_t ra)
 {
     MemoryModel *model = &events->model;
-    bool absent;
+    Core *core = events->core;
+    BusUse bus;
     (&model->counters.reads)[kind]++;
-    if (__builtin_expect(!memory_model_filter(model, linear, size, kind, user, &absent), false))
-        look(events, linear, how, size, kind, ra);
-    else if (kind == MEMORY_WRITE && (absent || model->writes_through))
-        write_to_bus(events, how, size, !absent, ra);
+    if (__builtin_expect(!memory_model_filter(model, linear, size, kind, user, &bus), false)) {
+        look(events, linear, how, kind, ra);
+    } else if (kind == MEMORY_WRITE && bus != BUS_IDLE) {
+        if (__builtin_expect(core->hold != 0, false)) {
+            write_to_bus_in_piece(events, how, bus, ra);
+            return;
+        }
+        int64_t clocks = memory_model_write_through(model, size, bus, memory_now_in_block(core, how));
+        if (clocks)
+            memory_charge(core, clocks);
+    }
 }
 
-static void begin_instruction(MemoryEvents *events, uintptr_t ra)
+static inline void begin_instruction(MemoryEvents *events, uintptr_t ra)
 {
     events->first_events = data_events(events);
-    events->first_instructions = block_instructions(events->core);
+    events->first_instructions = memory_block_instructions(events->core);
     events->first_ra = ra;
 }
 
@@ -159,7 +132,7 @@ void memory_any_access(MemoryEvents *events, uint64_t linear, uint32_t how)
     uint32_t flags = (how & HOW_USER ? MEMORY_USER : 0) | (how & HOW_LOCKED ? MEMORY_LOCKED : 0);
     MemoryKind kind = how & HOW_WRITE ? MEMORY_WRITE : MEMORY_READ;
     if (flags & MEMORY_LOCKED || events->record)
-        tell(events, (uint32_t)linear, how & HOW_SIZE, kind, flags, now_at(events->core, how, ra));
+        memory_tell(events, (uint32_t)linear, how & HOW_SIZE, kind, flags, memory_now_at(events->core, how, ra));
     else
         quick(events, (uint32_t)linear, how, how & HOW_SIZE, kind, flags, ra);
 }
@@ -201,68 +174,7 @@ void memory_helper_access(Core *core, uint32_t linear, int size, bool writes, in
         if (was_made(events))
             return;
     }
-    tell(events, linear, (uint32_t)size, writes ? MEMORY_WRITE : MEMORY_READ, mmu == USER_MMU ? MEMORY_USER : 0, now);
-}
-
-/* ---- code -------------------------------------------------------------------------------------------------------- */
-
-static __attribute__((noinline)) void look_for_line(MemoryEvents *events, uint32_t line, uint32_t how, uintptr_t ra)
-{
-    uint32_t linear = line << events->fetch_shift, flags = how & HOW_USER ? MEMORY_USER : 0;
-    if (events->record)
-        tell(events, linear, events->fetch_bytes, MEMORY_FETCH, flags, now_at(events->core, how, ra));
-    else
-        quick(events, linear, how, events->fetch_bytes, MEMORY_FETCH, flags, ra);
-}
-
-/* As the filter would, with what is known of a line: it is aligned, and of the cache's size if there is a key. */
-static inline __attribute__((always_inline)) void enter_line(MemoryEvents *events, uint32_t line, uint32_t how,
-                                                             uintptr_t ra)
-{
-    MemoryModel *model = &events->model;
-    uint32_t page = line >> events->page_shift, column = 2 * MEMORY_FETCH + (how & HOW_USER ? 1 : 0);
-    const PageKey *page_key = &model->page_keys[page & model->page_mask][column];
-    const LineKey *line_key = &model->line_keys[MEMORY_FETCH][line & model->line_mask];
-    events->line = line;
-    if (__builtin_expect(line_key->line != line || page_key->page != page || events->record, false)) {
-        look_for_line(events, line, how, ra);
-        return;
-    }
-    model->counters.fetches++;
-    way_touch(page_key->touch);
-    way_touch(line_key->touch);
-}
-
-void memory_fetch_line(MemoryEvents *events, uint64_t linear, uint32_t how)
-{
-    enter_line(events, (uint32_t)linear >> events->fetch_shift, how, (uintptr_t)__builtin_return_address(0));
-}
-
-/* The block's first instruction lies in other lines than the one that was entered last. */
-static __attribute__((noinline)) void enter_lines(MemoryEvents *events, uint32_t last, uint32_t how, uintptr_t ra)
-{
-    do
-        enter_line(events, events->line + 1, how, ra);
-    while (events->line != last);
-}
-
-void memory_fetch_block(MemoryEvents *events, uint64_t where, uint32_t how)
-{
-    uint32_t pc = (uint32_t)where, bytes = where >> 32 & 0xffff, repeat = (uint32_t)(where >> 48);
-    uint32_t shift = events->fetch_shift, last = (pc + (how & HOW_SIZE) - 1) >> shift;
-    uintptr_t ra = (uintptr_t)__builtin_return_address(0);
-    bool falls_through = pc == events->next || pc == events->repeat;
-    events->next = pc + bytes;
-    events->repeat = pc + (repeat ? repeat - 1 : bytes);
-    if (falls_through) {
-        if ((int32_t)(last - events->line) > 0)
-            enter_lines(events, last, how, ra);
-    } else if (last == pc >> shift) {
-        enter_line(events, last, how, ra);
-    } else {
-        events->line = (pc >> shift) - 1;
-        enter_lines(events, last, how, ra);
-    }
+    memory_tell(events, linear, (uint32_t)size, writes ? MEMORY_WRITE : MEMORY_READ, mmu == USER_MMU ? MEMORY_USER : 0, now);
 }
 
 /* What an instruction in `tb` that is left, to be executed again, has done. */
@@ -275,13 +187,6 @@ uint32_t memory_accesses_done(Core *core, void *tb, uint32_t linear_pc)
     return (uint32_t)(data_events(events) - events->first_events);
 }
 
-/* Its block was left in front of the instruction at `linear_pc`. */
-void memory_left_at(Core *core, uint32_t linear_pc)
-{
-    core->memory->next = core->memory->repeat = linear_pc;
-    core->memory->skip = 0;
-}
-
 /* ---- what is no access ------------------------------------------------------------------------------------------- */
 
 void memory_page_fault(Core *core)
@@ -291,7 +196,7 @@ void memory_page_fault(Core *core)
     MemoryKind kind = events->fill_access == ACCESS_FETCH ? MEMORY_FETCH
                       : error_code & FAULT_WRITE          ? MEMORY_WRITE
                                                           : MEMORY_READ;
-    tell(events, linear, 1, kind, error_code & FAULT_USER ? MEMORY_USER : 0, block_ticks(core));
+    memory_tell(events, linear, 1, kind, error_code & FAULT_USER ? MEMORY_USER : 0, block_ticks(core));
 }
 
 /* Paging goes on or off: which accesses were translated? */
@@ -347,7 +252,7 @@ void memory_cache_flush(MemoryEvents *events, uint64_t writes_back, uint32_t how
 {
     begin_event(events);
     uintptr_t ra = (uintptr_t)__builtin_return_address(0);
-    int64_t now = now_at(events->core, how, ra), clocks = memory_model_flush_cache(&events->model, writes_back, now);
+    int64_t now = memory_now_at(events->core, how, ra), clocks = memory_model_flush_cache(&events->model, writes_back, now);
     charge(events->core, clocks);
     if (events->record)
         memory_note(events, TRACE_FLUSH_CACHE, 0, (uint32_t)writes_back, 0, 0, now, clocks);

@@ -1,7 +1,8 @@
 /* The memory model in a run: each access of the guest reaches it, and what it waits is charged to the clock.
  *
  *   memory_translate.c  puts calls into translated code: behind each load and store, in front of each line of code
- *   memory_events.c     what they call; page faults, control registers, devices
+ *   memory_fetch.c      what they call for code
+ *   memory_events.c     ... and for data; page faults, control registers, devices
  *   memory_tables.c     the guest's page tables as the model's walks see them
  *   memory_record.c     what the model was told and what it answered
  *   memory_methods.c    methods of the Python type
@@ -50,7 +51,6 @@ typedef struct MemoryEvents {
     /* Code: where falling through, or the next iteration of REP, leads; the last line that was entered. */
     uint32_t next, repeat, line;
     uint32_t fetch_shift; /* a line, or without a cache 4 bytes */
-    uint32_t page_shift;  /* lines in a page */
     uint32_t fetch_bytes; /* what is fetched of a line: at most 16 */
 
     /* The instruction that makes several accesses: its first one, so that it can be told what it has done. */
@@ -80,19 +80,23 @@ enum { HOW_SIZE = 15, HOW_WRITE = 16, HOW_USER = 32, HOW_LOCKED = 64, HOW_FIRST 
 MemoryCall memory_quick_call(uint32_t how);
 void memory_any_access(MemoryEvents *events, uint64_t linear, uint32_t how);
 void memory_no_access(MemoryEvents *events, uint64_t linear, uint32_t how);
-/* `where`: linear address, bytes (32 up), 1 + offset of a last instruction with REP (48 up); `how`: of the first one */
-void memory_fetch_block(MemoryEvents *events, uint64_t where, uint32_t how);
-void memory_fetch_line(MemoryEvents *events, uint64_t linear, uint32_t how);
 void memory_cache_flush(MemoryEvents *events, uint64_t writes_back, uint32_t how);
 void memory_helper_access(Core *core, uint32_t linear, int size, bool writes, int mmu, uintptr_t ra);
 uint32_t memory_accesses_done(Core *core, void *tb, uint32_t linear_pc); /* by an instruction that is being left */
-void memory_left_at(Core *core, uint32_t linear_pc);
 void memory_page_fault(Core *core);
 void memory_control(Core *core, ControlEvent event); /* behind a change of CR0, CR3 or CR4 */
 uint64_t memory_paged_accesses(const MemoryEvents *events);
 void memory_invlpg(Core *core, uint32_t linear);
 void memory_device_wrote(Core *core, uint64_t physical, uint64_t size);
 void memory_port_access(Core *core);
+
+/* memory_fetch.c; `how` is of the first instruction */
+/* `where`: linear address, bytes (32 up), 1 + offset of a last instruction with REP (48 up) */
+void memory_fetch_block(MemoryEvents *events, uint64_t where, uint32_t how);
+/* ... of a block whose first instruction lies in one line, and the last has no REP: linear address, end (32 up) */
+void memory_fetch_in_line(MemoryEvents *events, uint64_t where, uint32_t how);
+void memory_fetch_line(MemoryEvents *events, uint64_t line, uint32_t how);
+void memory_left_at(Core *core, uint32_t linear_pc);
 
 /* memory_tables.c */
 typedef struct {

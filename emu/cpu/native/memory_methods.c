@@ -15,8 +15,8 @@ static bool has_model(const Core *core)
 PyObject *core_set_memory_model(Core *core, PyObject *geometry)
 {
     MemoryGeometry fields;
-    if (!core->native || core->memory || block_instructions(core))
-        return PyErr_Format(PyExc_RuntimeError, "a memory model is set once, before the native core runs");
+    if (!core->timing || core->memory || block_instructions(core))
+        return PyErr_Format(PyExc_RuntimeError, "a memory model is set once, behind the timing model and before a run");
     if (!PyDict_Check(geometry))
         return PyErr_Format(PyExc_TypeError, "a geometry is a dict");
     if (!memory_geometry_read(geometry, &fields))
@@ -32,7 +32,6 @@ PyObject *core_set_memory_model(Core *core, PyObject *geometry)
     events->core = core;
     events->first_instructions = -1;
     events->fetch_shift = fields.data_cache_bytes ? events->model.line_shift : 2;
-    events->page_shift = 12 - events->fetch_shift;
     events->fetch_bytes = events->fetch_shift < 4 ? 4 : 16;
     core->memory = events;
     memory_control(core, CONTROL_CR3);

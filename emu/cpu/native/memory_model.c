@@ -14,11 +14,11 @@
 
 void filter_forget_lines(MemoryModel *model)
 {
-    for (uint32_t i = 0; i <= model->line_mask; i++) {
-        for (int kind = 0; kind < 3; kind++)
-            model->line_keys[kind][i].line = NO_KEY;
-        model->absent_lines[i].line = NO_KEY;
-    }
+    model->generation += TAG_GENERATION;
+    if (model->generation)
+        return;
+    memset(model->line_keys, 0, sizeof model->line_keys); /* after so many, the first generation's are there again */
+    model->generation = TAG_GENERATION;
 }
 
 void filter_forget(MemoryModel *model)
@@ -72,9 +72,9 @@ int64_t access_model_any(MemoryModel *model, uint32_t linear, uint32_t size, Mem
             now = cache_model_locked(model, physical_2, size - first, kind == MEMORY_WRITE, now);
         return now;
     }
-    now = cache_model_access(model, linear, physical, first, kind, attributes, now);
+    now = cache_model_access(model, linear, physical, first, kind, flags, attributes, now);
     if (first < size)
-        now = cache_model_access(model, second, physical_2, size - first, kind, attributes_2, now);
+        now = cache_model_access(model, second, physical_2, size - first, kind, flags, attributes_2, now);
     return now;
 }
 
@@ -96,7 +96,7 @@ static const char *complaint(const MemoryGeometry *geometry)
     for (int i = 0; i < 3; i++)
         if ((tlbs[i] || i == 0) && (tlbs[i] > TLB_ENTRIES_MAX || !is_power_of_two(tlbs[i]) || tlbs[i] < tlb_ways))
             return "a TLB must have a power of two of entries, at least one for each way and at most 64";
-    if (geometry->line_bytes < 16 || geometry->line_bytes > 64 || !is_power_of_two(geometry->line_bytes))
+    if (geometry->line_bytes < LINE_BYTES_LEAST || geometry->line_bytes > 64 || !is_power_of_two(geometry->line_bytes))
         return "a line must have 16, 32 or 64 bytes";
     if (geometry->data_cache_bytes > 1 << 20 || geometry->code_cache_bytes > 1 << 20)
         return "a cache must have at most 1 MiB";
@@ -157,9 +157,11 @@ const char *memory_model_init(MemoryModel *model, const MemoryGeometry *geometry
     uint32_t code_sets = geometry->code_cache_bytes ? model->code_cache.set_mask + 1 : sets;
     model->bus_shift = (uint32_t)__builtin_ctz(geometry->bus_bytes);
     model->line_shift = (uint32_t)__builtin_ctz(geometry->line_bytes);
+    model->line_base = ~(geometry->line_bytes - 1);
     model->line_mask = (sets < code_sets ? sets : code_sets) - 1;
     if (model->line_mask > lines - 1)
         model->line_mask = lines - 1;
+    model->key_mask = model->line_mask << model->line_shift;
     model->page_mask = model->data_tlb.set_mask;
     if (geometry->code_tlb_entries && model->code_tlb.set_mask < model->page_mask)
         model->page_mask = model->code_tlb.set_mask;

@@ -23,6 +23,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define NOT_INLINE static __attribute__((noinline))
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 typedef enum { MEMORY_READ, MEMORY_WRITE, MEMORY_FETCH } MemoryKind;
 
 enum { MEMORY_USER = 1, MEMORY_LOCKED = 2 }; /* flags of an access: CPL 3; part of a locked read-modify-write */
@@ -115,7 +118,7 @@ typedef struct {
     uint32_t rights;      /* 0: invalid */
 } ModelTlbEntry;
 
-enum { TLB_ENTRIES_MAX = 64, WRITE_BUFFERS_MAX = 8, FILTER_LINES = 256, FILTER_COLUMNS = 8, NO_KEY = 0xFFFFFFFF };
+enum { TLB_ENTRIES_MAX = 64, WRITE_BUFFERS_MAX = 8, LINE_BYTES_LEAST = 16, FILTER_LINES = 4096 / LINE_BYTES_LEAST, FILTER_COLUMNS = 8, NO_KEY = 0xFFFFFFFF };
 
 typedef struct {
     uint32_t set_mask, ways, page_shift;
@@ -131,11 +134,6 @@ typedef struct {
     uint8_t *states, *recent;
 } ModelCache;
 
-typedef struct {
-    int64_t starts, ends;
-    bool hit; /* the cache, and no read has passed it */
-} BusWrite;
-
 /* To touch a way: *recent = (*recent & keep) | put. */
 typedef struct {
     uint8_t *recent, keep, put;
@@ -147,19 +145,25 @@ typedef struct {
     WayTouch touch;
 } PageKey;
 
+/* What a write that hits here does on the bus. */
+typedef enum { BUS_IDLE, BUS_HIT, BUS_ABSENT } BusUse;
+
+/* Accesses of one kind to a line whose page is known: `tag` is that of memory_model_tag(), or 0. */
 typedef struct {
-    uint32_t line;     /* linear; NO_KEY: none */
-    uint32_t physical; /* the same line's number there */
-    WayTouch touch;
+    uint64_t tag;
+    uint8_t *page_recent, *line_recent;                 /* two touches, without their padding */
+    uint8_t page_keep, page_put, line_keep, line_put;
+    uint32_t physical : 28, bus : 4; /* the line's number there; BusUse */
 } LineKey;
 
 typedef struct {
     /* The filter; see memory_model_filter(). */
-    uint32_t line_shift, line_mask, page_mask, bus_shift;
-    PageKey page_keys[TLB_ENTRIES_MAX][FILTER_COLUMNS]; /* by kind and user */
+    uint32_t line_shift, line_mask, line_base, page_mask, bus_shift;
+    uint32_t key_mask; /* of a linear address: the line in its page, as far as it chooses the key */
+    uint64_t generation; /* of the line keys that hold; others are forgotten */
     LineKey line_keys[3][FILTER_LINES];                 /* by kind */
-    LineKey absent_lines[FILTER_LINES];                 /* known not to be in the cache; they touch nothing */
-    uint8_t untouched;                                  /* what keys of unpaged memory touch */
+    PageKey page_keys[TLB_ENTRIES_MAX][FILTER_COLUMNS]; /* by kind and user */
+    uint8_t untouched; /* what keys touch of unpaged memory, and of lines that are not in the cache */
 
     MemoryGeometry geometry;
     MemoryCounters counters;
@@ -170,8 +174,8 @@ typedef struct {
     ModelTlb data_tlb, code_tlb, large_tlb;
     ModelCache data_cache, code_cache;
 
-    BusWrite buffers[WRITE_BUFFERS_MAX]; /* a ring, oldest at `oldest_buffer`; those that ended are empty */
-    uint32_t oldest_buffer;
+    int64_t writes_end[WRITE_BUFFERS_MAX]; /* the last bus writes: number n is at n modulo this */
+    int64_t missed_until; /* where the last of them ends that did not hit the cache, or that a read has passed */
     int64_t bus_free;    /* from this clock on */
     uint32_t fill_line;  /* the line that was filled last, ... */
     int64_t fill_ends;   /* ... whole at this clock */
@@ -187,10 +191,17 @@ const char *memory_model_init(MemoryModel *model, const MemoryGeometry *geometry
 void memory_model_end(MemoryModel *model);
 void memory_model_forget(MemoryModel *model); /* the filter: what it knew is looked up again */
 
-/* An access of 1 to 16 bytes at clock `now`: the clocks that the processor waits.  Called for what the filter lets by.
- * */
-int64_t memory_model_look(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
-                          int64_t now);
+/* An access of 1 to 16 bytes at clock `now`, which the filter does not know: the clocks that the processor waits. */
+int64_t memory_model_look_read(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now);
+int64_t memory_model_look_write(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now);
+int64_t memory_model_look_fetch(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now);
+static inline int64_t memory_model_look(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind,
+                                        uint32_t flags, int64_t now)
+{
+    return kind == MEMORY_READ    ? memory_model_look_read(model, linear, size, flags, now)
+           : kind == MEMORY_WRITE ? memory_model_look_write(model, linear, size, flags, now)
+                                  : memory_model_look_fetch(model, linear, size, flags, now);
+}
 
 typedef enum { CONTROL_CR0, CONTROL_CR3, CONTROL_CR4, CONTROL_TASK_SWITCH } ControlEvent;
 /* Control registers were loaded, by what `event` says.  Give all three as they are now. */
@@ -203,77 +214,88 @@ int64_t memory_model_drain(MemoryModel *model, int64_t now); /* I/O waits until 
 /* A write on the bus, buffered: the clock when there was room. */
 static inline int64_t bus_write(MemoryModel *model, int64_t now, bool hit)
 {
-    BusWrite *oldest = &model->buffers[model->oldest_buffer];
-    if (++model->oldest_buffer == model->geometry.write_buffers)
-        model->oldest_buffer = 0;
-    if (oldest->ends > now) {
+    uint64_t number = model->counters.bus_writes++;
+    int64_t room = model->writes_end[(number - model->geometry.write_buffers) % WRITE_BUFFERS_MAX];
+    if (room > now) {
         model->outcome |= OUTCOME_BUFFERS_FULL;
-        model->counters.buffer_clocks += oldest->ends - now;
-        now = oldest->ends;
+        model->counters.buffer_clocks += (uint64_t)(room - now);
+        now = room;
     }
-    oldest->hit = hit;
-    oldest->starts = now > model->bus_free ? now : model->bus_free;
-    oldest->ends = oldest->starts + model->write_clocks;
-    model->bus_free = oldest->ends;
-    model->counters.bus_writes++;
+    model->bus_free = (now > model->bus_free ? now : model->bus_free) + model->write_clocks;
+    model->writes_end[number % WRITE_BUFFERS_MAX] = model->bus_free;
+    if (!hit)
+        model->missed_until = model->bus_free;
     return now;
 }
 
 int64_t bus_write_rest(MemoryModel *model, uint32_t size, bool hit, int64_t now); /* all but the first transfer */
 
 /* A write that the filter knows in a write-through cache, or not to be in it: only the write buffers change. */
-static inline int64_t memory_model_write_through(MemoryModel *model, uint32_t size, bool hit, int64_t now)
+static inline int64_t memory_model_write_through(MemoryModel *model, uint32_t size, BusUse bus, int64_t now)
 {
-    model->outcome = hit ? 0 : OUTCOME_CACHE_MISS;
-    model->physical = 0;
-    model->counters.write_misses += !hit;
-    int64_t then = bus_write(model, now, hit);
+    model->counters.write_misses += bus == BUS_ABSENT;
+    int64_t then = bus_write(model, now, bus == BUS_HIT);
     if (__builtin_expect(size > model->geometry.bus_bytes, false))
-        then = bus_write_rest(model, size, hit, then);
+        then = bus_write_rest(model, size, bus == BUS_HIT, then);
     model->counters.stall_clocks += (uint64_t)(then - now);
     return then - now;
 }
 
-static inline void way_touch(WayTouch touch)
+static inline void way_touch(WayTouch touch) { *touch.recent = (*touch.recent & touch.keep) | touch.put; }
+
+/* A tag: the line's linear address; above it MEMORY_USER, TAG_FILLING, and the filter's generation. */
+enum { TAG_USER_SHIFT = 32 };
+#define TAG_FILLING (1ull << 33)
+#define TAG_GENERATION (1ull << 34)
+
+/* Of an access; one that is not aligned has the tag of no key. */
+static inline uint64_t memory_model_tag(const MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags)
 {
-    uint8_t bits = *touch.recent;
-    if (__builtin_expect((bits & (uint8_t)~touch.keep) != touch.put, false)) /* mostly it was touched last */
-        *touch.recent = (bits & touch.keep) | touch.put;
+    uint64_t user = (uint64_t)(flags & MEMORY_USER) << TAG_USER_SHIFT;
+    return model->generation | user | (linear & (model->line_base | (size - 1)));
+}
+
+static inline LineKey *memory_model_key(MemoryModel *model, uint32_t linear, MemoryKind kind)
+{
+    return &model->line_keys[kind][(linear & model->key_mask) / LINE_BYTES_LEAST];
+}
+
+static inline void memory_model_touch(const LineKey *key)
+{
+    way_touch((WayTouch){key->page_recent, key->page_keep, key->page_put});
+    way_touch((WayTouch){key->line_recent, key->line_keep, key->line_put});
 }
 
 /* Whether this access hits everywhere, and changes nothing but replacement bits, which it touches; or is a write that
- * only goes to the bus: then `*absent`.
+ * besides only goes to the bus: then `*bus`.
  *
  * Keys are linear; they hold as long as their page is in the TLB with the rights that were asked for, and as their line
- * is in the cache, whole, and for a write in a write-back cache modified.  Whatever could end that takes the keys away.
- * Touching a way gives the same bits whenever it is done again.  A write in a write-through cache goes to the bus
- * nevertheless. */
+ * is in the cache, whole, and for a write in a write-back cache modified; or is not in the cache, for a write that does
+ * not put it there.  Whatever could end that takes the keys away.  Touching a way gives the same bits whenever it is
+ * done again.  A write in a write-through cache goes to the bus nevertheless. */
 static inline bool memory_model_filter(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind,
-                                       uint32_t flags, bool *absent)
+                                       uint32_t flags, BusUse *bus)
 {
-    uint32_t line = linear >> model->line_shift, page = linear >> 12;
-    const PageKey *page_key = &model->page_keys[page & model->page_mask][2 * kind + (flags & MEMORY_USER)];
-    const LineKey *line_key = &model->line_keys[kind][line & model->line_mask];
-    *absent = kind == MEMORY_WRITE && model->absent_lines[line & model->line_mask].line == line;
-    if (page_key->page != page || (((linear | size) & (size - 1)) | (flags & MEMORY_LOCKED)) ||
-        (line_key->line != line && !*absent))
+    const LineKey *key = memory_model_key(model, linear, kind);
+    if (key->tag != memory_model_tag(model, linear, size, flags) || size & (size - 1) || flags & MEMORY_LOCKED)
         return false;
-    way_touch(page_key->touch);
-    if (!*absent)
-        way_touch(line_key->touch);
+    memory_model_touch(key);
+    *bus = (BusUse)key->bus;
     return true;
 }
 
 static inline int64_t memory_model_access(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind,
                                           uint32_t flags, int64_t now)
 {
-    bool absent;
+    BusUse bus;
     (&model->counters.reads)[kind]++;
-    if (__builtin_expect(!memory_model_filter(model, linear, size, kind, flags, &absent), false))
+    if (__builtin_expect(!memory_model_filter(model, linear, size, kind, flags, &bus), false))
         return memory_model_look(model, linear, size, kind, flags, now);
-    if (kind == MEMORY_WRITE && (absent || model->writes_through))
-        return memory_model_write_through(model, size, !absent, now);
-    return 0;
+    if (kind != MEMORY_WRITE || bus == BUS_IDLE)
+        return 0;
+    model->outcome = bus == BUS_ABSENT ? OUTCOME_CACHE_MISS : 0;
+    model->physical = 0;
+    return memory_model_write_through(model, size, bus, now);
 }
 
 #endif

@@ -10,45 +10,38 @@
  */
 #include "memory_model_internal.h"
 
-enum { CANNOT_PASS = -1 };
-
 /* Lets the writes that have not begun wait for a read of so many clocks; the clock when the read begins.  The bus is
  * never idle in front of a write that waits, so the read takes the first one's place. */
-static int64_t pass_writes(MemoryModel *model, int64_t now, int64_t clocks)
+static bool pass_writes(MemoryModel *model, int64_t now, int64_t clocks, int64_t *start)
 {
-    BusWrite *end = model->buffers + model->geometry.write_buffers;
-    int64_t start = INT64_MAX;
-    for (const BusWrite *write = model->buffers; write < end; write++) {
-        if (write->ends > now && !write->hit)
-            return CANNOT_PASS;
-        if (write->ends > now && write->starts > now && write->starts < start)
-            start = write->starts;
+    uint64_t end = model->counters.bus_writes, number = end;
+    *start = INT64_MAX;
+    if (model->missed_until > now)
+        return false;
+    while (end - number < model->geometry.write_buffers) {
+        int64_t *ends = &model->writes_end[--number % WRITE_BUFFERS_MAX], starts = *ends - model->write_clocks;
+        if (starts <= now)
+            break; /* as all before it */
+        *start = starts;
+        *ends += clocks;
     }
-    if (start == INT64_MAX)
-        return CANNOT_PASS;
-    for (BusWrite *write = model->buffers; write < end; write++) {
-        write->hit = false;
-        if (write->starts > now) {
-            write->starts += clocks;
-            write->ends += clocks;
-        }
-    }
+    if (*start == INT64_MAX)
+        return false;
+    model->missed_until = model->writes_end[(end - 1) % WRITE_BUFFERS_MAX];
     model->bus_free += clocks;
-    return start;
+    return true;
 }
 
 /* The bus is in use: the clock when a read begins. */
 int64_t bus_read_behind_writes(MemoryModel *model, int64_t now, int64_t clocks)
 {
-    if (model->geometry.reads_pass_writes) {
-        int64_t start = pass_writes(model, now, clocks);
-        if (start != CANNOT_PASS) {
-            model->outcome |= OUTCOME_READ_AHEAD;
-            model->counters.reads_ahead++;
-            return start;
-        }
+    int64_t start;
+    if (model->geometry.reads_pass_writes && pass_writes(model, now, clocks, &start)) {
+        model->outcome |= OUTCOME_READ_AHEAD;
+        model->counters.reads_ahead++;
+        return start;
     }
-    int64_t start = model->bus_free;
+    start = model->bus_free;
     model->bus_free += clocks;
     return start;
 }

@@ -9,6 +9,9 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "memory_model_internal.h"
 
@@ -16,28 +19,32 @@
 
 static uint32_t set_of(const ModelCache *cache, uint32_t line) { return line & cache->set_mask; }
 
-/* The way of the set from `first` on with this tag; an invalid line's is NO_KEY.  Which of 4 ways it is cannot be
- * predicted, so these are compared without branches. */
-static inline uint32_t way_with(const ModelCache *cache, uint32_t first, uint32_t tag)
+/* The ways of the set from `first` on with this tag, a bit each; an invalid line's is NO_KEY.  Which of 4 ways it is
+ * cannot be predicted, so these are compared without branches. */
+static inline uint32_t ways_with(const ModelCache *cache, uint32_t first, uint32_t tag)
 {
     const uint32_t *tags = cache->tags + first;
     if (cache->ways == 4) {
-        uint32_t found = (uint32_t)(tags[0] == tag) | (uint32_t)(tags[1] == tag) << 1 |
-                         (uint32_t)(tags[2] == tag) << 2 | (uint32_t)(tags[3] == tag) << 3;
-        return found ? (uint32_t)__builtin_ctz(found) : NO_KEY;
+#ifdef __SSE2__
+        __m128i four = _mm_loadu_si128((const __m128i *)tags);
+        return (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(four, _mm_set1_epi32((int)tag))));
+#else
+        return (uint32_t)(tags[0] == tag) | (uint32_t)(tags[1] == tag) << 1 | (uint32_t)(tags[2] == tag) << 2 |
+               (uint32_t)(tags[3] == tag) << 3;
+#endif
     }
+    uint32_t found = 0;
     for (uint32_t way = 0; way < cache->ways; way++)
-        if (tags[way] == tag)
-            return way;
-    return NO_KEY;
+        found |= (uint32_t)(tags[way] == tag) << way;
+    return found;
 }
 
 static inline uint32_t find(const ModelCache *cache, uint32_t line) /* index of the line, or NO_KEY */
 {
     if (!cache->lines)
         return NO_KEY;
-    uint32_t first = set_of(cache, line) * cache->ways, way = way_with(cache, first, line);
-    return way == NO_KEY ? NO_KEY : first + way;
+    uint32_t first = set_of(cache, line) * cache->ways, ways = ways_with(cache, first, line);
+    return ways ? first + (uint32_t)__builtin_ctz(ways) : NO_KEY;
 }
 
 static inline void invalidate(ModelCache *cache, uint32_t index)
@@ -46,22 +53,22 @@ static inline void invalidate(ModelCache *cache, uint32_t index)
     cache->tags[index] = NO_KEY;
 }
 
-static inline void forget(LineKey *key, uint32_t line)
+static inline void forget(MemoryModel *model, MemoryKind kind, uint32_t line)
 {
+    LineKey *key = memory_model_key(model, line << model->line_shift, kind); /* pages keep its lower bits */
     if (key->physical == line)
-        key->line = NO_KEY;
+        key->tag = 0;
 }
 
 /* A line goes, or its state does not serve as before. */
 static inline void forget_key(MemoryModel *model, const ModelCache *cache, uint32_t line)
 {
-    uint32_t key = line & model->line_mask;
     if (!has_code_cache(model) || cache != &model->code_cache) {
-        forget(&model->line_keys[MEMORY_READ][key], line);
-        forget(&model->line_keys[MEMORY_WRITE][key], line);
+        forget(model, MEMORY_READ, line);
+        forget(model, MEMORY_WRITE, line);
     }
     if (!has_code_cache(model) || cache == &model->code_cache)
-        forget(&model->line_keys[MEMORY_FETCH][key], line);
+        forget(model, MEMORY_FETCH, line);
 }
 
 /* `line` is at `index`; how that way is touched again. */
@@ -72,10 +79,24 @@ static inline WayTouch touch(ModelCache *cache, uint32_t line, uint32_t index)
     return touch;
 }
 
-static inline void set_key(MemoryModel *model, uint32_t line, uint32_t linear, MemoryKind kind, WayTouch touch)
+/* Accesses of this kind find `line` by the filter, if their page is known. */
+static inline void set_key(MemoryModel *model, uint32_t linear, MemoryKind kind, uint32_t flags, uint32_t line,
+                           WayTouch touch, BusUse bus, uint64_t filling)
 {
-    uint32_t linear_line = linear >> model->line_shift;
-    model->line_keys[kind][linear_line & model->line_mask] = (LineKey){linear_line, line, touch};
+    const PageKey *page = page_key(model, linear, kind, flags);
+    if (page->page != linear >> 12)
+        return;
+    *memory_model_key(model, linear, kind) = (LineKey){
+        .tag = memory_model_tag(model, linear & model->line_base, 1, flags) | filling,
+        .page_recent = page->touch.recent,
+        .page_keep = page->touch.keep,
+        .page_put = page->touch.put,
+        .line_recent = touch.recent,
+        .line_keep = touch.keep,
+        .line_put = touch.put,
+        .physical = line,
+        .bus = bus,
+    };
 }
 
 /* ---- fills and write-backs --------------------------------------------------------------------------------------- */
@@ -119,13 +140,14 @@ static inline void drop_code_line(MemoryModel *model, uint32_t line)
     model->counters.code_dropped++;
 }
 
-/* The clock when the first transfer is there; the line is whole at `model->fill_ends`. */
-static inline int64_t fill(MemoryModel *model, ModelCache *cache, uint32_t line, uint32_t attributes, int64_t now)
+/* How the line's way is touched again; it is whole at `model->fill_ends`. */
+ALWAYS_INLINE WayTouch fill(MemoryModel *model, ModelCache *cache, uint32_t line, uint32_t attributes, int64_t now)
 {
-    uint32_t set = set_of(cache, line), first = set * cache->ways, way = way_with(cache, first, NO_KEY);
-    uint32_t index = first + way;
+    uint32_t set = set_of(cache, line), first = set * cache->ways, invalid = ways_with(cache, first, NO_KEY), index;
     int64_t start = bus_read(model, now, model->fill_clocks);
-    if (way == NO_KEY) {
+    if (invalid) {
+        index = first + (uint32_t)__builtin_ctz(invalid);
+    } else {
         index = first + replacement_victim(cache->recent[set], cache->ways);
         model->outcome |= OUTCOME_CACHE_EVICTION;
         model->counters.cache_evictions++;
@@ -136,12 +158,14 @@ static inline int64_t fill(MemoryModel *model, ModelCache *cache, uint32_t line,
     cache->tags[index] = line;
     bool owned = model->geometry.write_back && cache != &model->code_cache && !(attributes & ATTRIBUTE_PWT);
     cache->states[index] = owned ? LINE_EXCLUSIVE : LINE_SHARED;
-    touch(cache, line, index);
-    forget(&model->absent_lines[line & model->line_mask], line);
+    forget(model, MEMORY_WRITE, line); /* it was absent */
     model->fill_line = line;
     model->fill_ends = start + model->fill_clocks;
-    return start + model->read_clocks;
+    return touch(cache, line, index);
 }
+
+/* When the first transfer is there. */
+static inline int64_t fill_begins(const MemoryModel *model) { return model->fill_ends - model->fill_clocks + model->read_clocks; }
 
 static int64_t wait_for_fill(const MemoryModel *model, uint32_t line, int64_t now)
 {
@@ -159,9 +183,10 @@ static int64_t read_bus(MemoryModel *model, uint32_t physical, uint32_t size, in
     return start + take_credit(model, clocks) + model->geometry.miss_clocks;
 }
 
-static inline int64_t read(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, bool code,
-                    uint32_t attributes, int64_t now)
+ALWAYS_INLINE int64_t read(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, MemoryKind kind,
+                           uint32_t flags, uint32_t attributes, int64_t now)
 {
+    bool code = kind == MEMORY_FETCH;
     uint32_t line = physical >> model->line_shift;
     ModelCache *cache = code && has_code_cache(model) ? &model->code_cache : &model->data_cache;
     if (!cache->lines)
@@ -169,7 +194,7 @@ static inline int64_t read(MemoryModel *model, uint32_t linear, uint32_t physica
     uint32_t index = find(cache, line);
     if (index != NO_KEY) {
         now = wait_for_fill(model, line, now);
-        set_key(model, line, linear, code ? MEMORY_FETCH : MEMORY_READ, touch(cache, line, index));
+        set_key(model, linear, kind, flags, line, touch(cache, line, index), BUS_IDLE, 0);
         return now;
     }
     model->outcome |= OUTCOME_CACHE_MISS;
@@ -180,7 +205,8 @@ static inline int64_t read(MemoryModel *model, uint32_t linear, uint32_t physica
         drop_code_line(model, line);
     if (!may_fill(model, physical, attributes))
         return read_bus(model, physical, size, now);
-    return fill(model, cache, line, attributes, now) + model->geometry.miss_clocks;
+    set_key(model, linear, kind, flags, line, fill(model, cache, line, attributes, now), BUS_IDLE, TAG_FILLING);
+    return fill_begins(model) + model->geometry.miss_clocks;
 }
 
 /* ---- writes ------------------------------------------------------------------------------------------------------ */
@@ -194,8 +220,8 @@ static int64_t write_bus(MemoryModel *model, uint32_t physical, uint32_t size, b
     return now;
 }
 
-static inline int64_t write(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, uint32_t attributes,
-                     int64_t now)
+ALWAYS_INLINE int64_t write(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, uint32_t flags,
+                            uint32_t attributes, int64_t now)
 {
     uint32_t line = physical >> model->line_shift;
     ModelCache *cache = &model->data_cache;
@@ -207,8 +233,7 @@ static inline int64_t write(MemoryModel *model, uint32_t linear, uint32_t physic
             model->outcome |= OUTCOME_CACHE_MISS;
             model->counters.write_misses++;
             if (!has_code_cache(model)) /* where it would have to be dropped from */
-                model->absent_lines[line & model->line_mask] =
-                    (LineKey){linear >> model->line_shift, line, {&model->untouched, 0, 0}};
+                set_key(model, linear, MEMORY_WRITE, flags, line, (WayTouch){&model->untouched, 0, 0}, BUS_ABSENT, 0);
         }
         return write_bus(model, physical, size, false, now);
     }
@@ -223,34 +248,43 @@ static inline int64_t write(MemoryModel *model, uint32_t linear, uint32_t physic
     }
     WayTouch again = touch(cache, line, index);
     if (!model->geometry.write_back || cache->states[index] == LINE_MODIFIED)
-        set_key(model, line, linear, MEMORY_WRITE, again);
+        set_key(model, linear, MEMORY_WRITE, flags, line, again, model->writes_through ? BUS_HIT : BUS_IDLE, 0);
     return now;
 }
 
 /* ---- what the other files call ----------------------------------------------------------------------------------- */
 
 int64_t cache_model_access(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, MemoryKind kind,
-                           uint32_t attributes, int64_t now)
+                           uint32_t flags, uint32_t attributes, int64_t now)
 {
     if (kind == MEMORY_WRITE)
-        return write(model, linear, physical, size, attributes, now);
-    return read(model, linear, physical, size, kind == MEMORY_FETCH, attributes, now);
+        return write(model, linear, physical, size, flags, attributes, now);
+    return read(model, linear, physical, size, kind, flags, attributes, now);
 }
 
-/* Most of what the filter lets by is a line that it does not know in a page that it knows: the TLB is not asked. */
-int64_t memory_model_look(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
-                          int64_t now)
+/* Most of what the filter lets by is a line that was filled last, or is not known in a page that is: the TLB is not
+ * asked.  As access_model_any() would. */
+ALWAYS_INLINE int64_t look(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
+                           int64_t now)
 {
-    const PageKey *key = &model->page_keys[linear >> 12 & model->page_mask][2 * (uint32_t)kind + (flags & MEMORY_USER)];
-    bool is_simple = key->page == linear >> 12 && !(((linear | size) & (size - 1)) | (flags & MEMORY_LOCKED));
+    const PageKey *page = page_key(model, linear, kind, flags);
+    LineKey *key = memory_model_key(model, linear, kind);
+    bool is_odd = size & (size - 1) || flags & MEMORY_LOCKED;
+    uint64_t tag = memory_model_tag(model, linear, size, flags);
     int64_t then;
     model->outcome = model->physical = 0;
-    if (is_simple) { /* as access_model_any() would */
-        uint32_t physical = key->frame << 12 | (linear & 0xFFF);
-        way_touch(key->touch);
+    if (kind != MEMORY_WRITE && key->tag == (tag | TAG_FILLING) && !is_odd) {
+        key->tag = tag;
+        memory_model_touch(key);
+        model->physical = key->physical << model->line_shift | (linear & ~model->line_base);
+        then = wait_for_fill(model, key->physical, now);
+    } else if (page->page == linear >> 12 && !(is_odd || linear & (size - 1))) {
+        uint32_t physical = page->frame << 12 | (linear & 0xFFF);
+        way_touch(page->touch);
         model->physical = physical;
         model->credit = model->table_clocks * ((size + 3) / 4);
-        then = cache_model_access(model, linear, physical, size, kind, key->rights, now);
+        then = kind == MEMORY_WRITE ? write(model, linear, physical, size, flags, page->rights, now)
+                                    : read(model, linear, physical, size, kind, flags, page->rights, now);
     } else {
         then = access_model_any(model, linear, size, kind, flags, now);
     }
@@ -258,6 +292,21 @@ int64_t memory_model_look(MemoryModel *model, uint32_t linear, uint32_t size, Me
         filter_forget(model);
     model->counters.stall_clocks += (uint64_t)(then - now);
     return then - now;
+}
+
+int64_t memory_model_look_read(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
+{
+    return look(model, linear, size, MEMORY_READ, flags, now);
+}
+
+int64_t memory_model_look_write(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
+{
+    return look(model, linear, size, MEMORY_WRITE, flags, now);
+}
+
+int64_t memory_model_look_fetch(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
+{
+    return look(model, linear, size, MEMORY_FETCH, flags, now);
 }
 
 /* Locked cycles go to the bus whatever the cache holds; a write-back cache lets go of the line first. */

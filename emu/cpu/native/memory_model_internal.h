@@ -36,6 +36,10 @@ int64_t access_model_any(MemoryModel *model, uint32_t linear, uint32_t size, Mem
                          int64_t now);
 void filter_forget(MemoryModel *model);
 void filter_forget_lines(MemoryModel *model);
+static inline PageKey *page_key(MemoryModel *model, uint32_t linear, MemoryKind kind, uint32_t flags)
+{
+    return &model->page_keys[linear >> 12 & model->page_mask][2 * (uint32_t)kind + (flags & MEMORY_USER)];
+}
 static inline bool has_code_cache(const MemoryModel *model) { return model->code_cache.lines != 0; }
 
 /* memory_model_tlb.c */
@@ -48,7 +52,7 @@ const char *cache_model_init(MemoryModel *model);
 void cache_model_end(MemoryModel *model);
 /* One access inside a line: the clock when the processor goes on.  `linear` is for the filter. */
 int64_t cache_model_access(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, MemoryKind kind,
-                           uint32_t attributes, int64_t now);
+                           uint32_t flags, uint32_t attributes, int64_t now);
 int64_t cache_model_locked(MemoryModel *model, uint32_t physical, uint32_t size, bool writes, int64_t now);
 /* An entry of the page tables: the walk waits for the whole line, and sets A or D with a locked read and write. */
 int64_t cache_model_walk_read(MemoryModel *model, uint32_t physical, uint32_t attributes, int64_t now);

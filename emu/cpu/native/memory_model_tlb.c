@@ -170,7 +170,7 @@ bool tlb_model_translate(MemoryModel *model, uint32_t linear, MemoryKind kind, b
                          uint32_t *physical, uint32_t *attributes)
 {
     uint32_t page = linear >> 12, frame = page, rights = 0;
-    PageKey *key = &model->page_keys[page & model->page_mask][2 * (uint32_t)kind + user];
+    PageKey *key = page_key(model, linear, kind, user ? MEMORY_USER : 0);
     if (key->page == page) {
         way_touch(key->touch);
         *physical = key->frame << 12 | (linear & 0xFFF);

@@ -188,11 +188,11 @@ static PyObject *type_passes(TypeObject *self, PyObject *args)
     const TraceRecord *records = trace.buf;
     const TraceRecord *end = records + trace.len / (Py_ssize_t)sizeof *records;
     for (; good && times > 0; times--) {
-        bool absent;
+        BusUse bus;
         for (const TraceRecord *record = records; record < end; record++)
             passed += record->operation <= TRACE_FETCH &&
                       memory_model_filter(&self->model, record->address, record->size, (MemoryKind)record->operation,
-                                          record->flags, &absent);
+                                          record->flags, &bus);
         __asm__ volatile("" ::: "memory");
     }
     PyBuffer_Release(&trace);

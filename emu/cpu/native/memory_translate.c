@@ -132,6 +132,19 @@ static void emit_at_start(Core *core, const Instruction *instruction, MemoryCall
     move_emitted(core->tcg, last, instruction->first_op);
 }
 
+/* In front of a block from `first` up to `end`, whose last instruction, at `repeat`, may have REP. */
+static void emit_fetch(Core *core, const Instruction *first, uint32_t end, bool repeats, uint32_t repeat, uint32_t user)
+{
+    uint32_t start = first->pc, shift = core->memory->fetch_shift;
+    if (!repeats && start >> shift == (start + first->length - 1) >> shift) {
+        emit_at_start(core, first, memory_fetch_in_line, start | (uint64_t)end << 32, user);
+    } else {
+        uint64_t offset = repeats ? 1 + repeat - start : 0;
+        uint64_t where = start | (uint64_t)(end - start) << 32 | offset << 48;
+        emit_at_start(core, first, memory_fetch_block, where, first->length | user);
+    }
+}
+
 static bool flushes_cache(const Instruction *instruction, uint32_t tb_flags)
 {
     return instruction->opcode == TWO_BYTES && (instruction->second == INVD || instruction->second == WBINVD) &&
@@ -157,13 +170,11 @@ void memory_translate_block(Core *core, const void *tb)
         if (i == 0)
             first = instruction;
         for (uint32_t line = last; i > 0 && line != entered; line--) /* what is emitted last is called first */
-            emit_at_start(core, &instruction, memory_fetch_line, (uint64_t)line << shift, user);
+            emit_at_start(core, &instruction, memory_fetch_line, line, user);
         entered = last;
         op = next;
     }
-    uint64_t repeat = instruction.repeats ? 1 + instruction.pc - start : 0;
-    uint64_t where = start | (uint64_t)size << 32 | repeat << 48;
     if (first.first_op)
-        emit_at_start(core, &first, memory_fetch_block, where, first.length | user);
+        emit_fetch(core, &first, start + size, instruction.repeats, instruction.pc, user);
     core->memory->helper_ra = 0; /* another block may lie there now */
 }
