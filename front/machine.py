@@ -24,7 +24,7 @@ from hillemu.booting import Booting, DriveOptions
 from hillemu.breakpoints import Breakpoints
 from hillemu.console import CpuView, KeyboardPort, SerialPort
 from hillemu.emu.clock import DEFAULT_FREQUENCY_HZ, Clock
-from hillemu.emu.cpu.core import CoreStop, Delivery
+from hillemu.emu.cpu.core import EVERYWHERE, CoreStop, Delivery
 from hillemu.emu.cpu.models import model_named
 from hillemu.emu.devices.clocks.cmos import DEFAULT_BASE
 from hillemu.emu.devices.input.keys import keys_from_text
@@ -217,6 +217,7 @@ class Machine(Looking, Rewinding, Watching, Timed):
         max_insns: int | None = None,
         between: Callable[[], bool] | None = None,
         over_breakpoint: bool = True,
+        stay_in: range = EVERYWHERE,
     ) -> Stop:
         """Run until the guest stops, a breakpoint is reached, or:
 
@@ -228,7 +229,8 @@ class Machine(Looking, Rewinding, Watching, Timed):
         always between two instructions, where the guest cannot notice.  It may look, take its time, type
         (`keyboard`, `serial`) or call `stop`.  It returns whether input may come from it: while it may, a halt that
         only input can end does not end the run; virtual time stands still there until `between` gives some.
-        A breakpoint at the first instruction is passed `over_breakpoint`, or stops the run at once.
+        Every linear address outside `stay_in` is as a breakpoint; one at the first instruction of all is passed
+        `over_breakpoint`, or stops the run at once.
 
         Raises `UserMistake` when no image is loaded.  A disk image that fails is a way to end (`DISK_FAILURE`); any
         other exception in a device or an observer ends the run and is raised here.
@@ -243,7 +245,7 @@ class Machine(Looking, Rewinding, Watching, Timed):
             while True:
                 input_may_come = between is not None and between()
                 try:
-                    stop = self._run_slice(end, over_breakpoint, input_may_come)
+                    stop = self._run_slice(end, over_breakpoint, stay_in, input_may_come)
                 except MediumError as error:
                     stop = Stop(StopReason.DISK_FAILURE, str(error))
                 over_breakpoint = False
@@ -276,7 +278,7 @@ class Machine(Looking, Rewinding, Watching, Timed):
         self._reset_wanted = False
         self._boot()
 
-    def _run_slice(self, end: int | None, over_breakpoint: bool, input_may_come: bool) -> Stop | None:
+    def _run_slice(self, end: int | None, over_breakpoint: bool, stay_in: range, input_may_come: bool) -> Stop | None:
         """Run to the next thing that we look at; return why it was the last slice, or `None`."""
         self._make_calls_due(self.clock.now)
         now = self.cpu.instructions
@@ -289,7 +291,9 @@ class Machine(Looking, Rewinding, Watching, Timed):
         ticks = self.slice_ticks - self.clock.now % self.slice_ticks
         if self._calls_due:
             ticks = min(ticks, self._calls_due[0][0] - self.clock.now)
-        core_stop = self._pc.processor.run(instructions=instructions, ticks=ticks, over_breakpoint=over_breakpoint)
+        core_stop = self._pc.processor.run(
+            instructions=instructions, ticks=ticks, over_breakpoint=over_breakpoint, stay_in=stay_in
+        )
         if self._reset_wanted:
             return self._restart()
         if self._ending is not None:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 PHYSICAL_SPACE_END = 1 << PHYSICAL_ADDRESS_BITS
 """Where physical address space ends; a page-table entry that leads beyond it has reserved bits set."""
 
+EVERYWHERE = range(1 << 32)
+"""All linear addresses."""
+
 PORT_ACCESS_NS = 1_000
 """How long IN and OUT keep the processor waiting without a timing model: an ISA cycle, as kernels' delays expect."""
 
@@ -291,15 +294,23 @@ class Processor:
             self._core.stop()
 
     def run(
-        self, *, instructions: int | None = None, ticks: int | None = None, over_breakpoint: bool = True
+        self,
+        *,
+        instructions: int | None = None,
+        ticks: int | None = None,
+        over_breakpoint: bool = True,
+        stay_in: range = EVERYWHERE,
     ) -> CoreStop:
         """Run up to `instructions` more, exactly, or until `ticks` of virtual time have passed; `None`: no limit.
 
-        A breakpoint at the current EIP is passed `over_breakpoint`, or stops the run at once.  An exception in a
-        device is raised here.
+        A breakpoint at the current EIP is passed `over_breakpoint`, or stops the run at once.  Every linear
+        address outside `stay_in` is as a breakpoint.  An exception in a device is raised here.
         """
         end = None if instructions is None else self.instructions + instructions
         deadline = None if ticks is None else self.ticks() + ticks
+        if not stay_in:
+            return CoreStop.BREAKPOINT
+        place = () if stay_in == EVERYWHERE else (stay_in.start, len(stay_in))
         if self._observers is not None:
             self._observers.hits = []
         while True:
@@ -313,7 +324,7 @@ class Processor:
             ticks_left = -1 if deadline is None else max(deadline - self.ticks(), 0)
             self._running = True
             try:
-                stop = CoreStop(self._core.run(instructions_left, ticks_left, over_breakpoint))
+                stop = CoreStop(self._core.run(instructions_left, ticks_left, over_breakpoint, *place))
             finally:
                 self._running = False
             ours = self._map_changed or self._reset_wanted or bool(self._when_next_stopped)

@@ -148,9 +148,13 @@ class DebuggedRun:
             return self._matched[1]
         return stop
 
-    def _run(self, max_insns: int | None, *, over_breakpoint: bool) -> Stop:
+    def _run(self, max_insns: int | None, *, over_breakpoint: bool, stay_in: range) -> Stop:
         return self._machine.run(
-            until=self._watch, max_insns=max_insns, between=self._look, over_breakpoint=over_breakpoint
+            until=self._watch,
+            max_insns=max_insns,
+            between=self._look,
+            over_breakpoint=over_breakpoint,
+            stay_in=stay_in,
         )
 
     def _instructions_left(self) -> int | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from hillemu.debugging.points import Points
 from hillemu.debugging.register_access import linear_pc
 from hillemu.debugging.spent_rep import is_spent_rep
+from hillemu.emu.cpu.core import EVERYWHERE
 from hillemu.emu.stop import Stop, StopReason
 
 if TYPE_CHECKING:
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
 
 class Run(Protocol):
-    """Runs the machine for so many instructions, or without a limit; a breakpoint where it stands may count."""
+    """Runs the machine for so many instructions, or without a limit.
 
-    def __call__(self, max_insns: int | None, *, over_breakpoint: bool) -> Stop: ...
+    A breakpoint where it stands may count; every linear address outside `stay_in` does.
+    """
+
+    def __call__(self, max_insns: int | None, *, over_breakpoint: bool, stay_in: range) -> Stop: ...
 
 
 class Forwards:
@@ -35,34 +39,41 @@ class Forwards:
 
     def go_on(self) -> Stop:
         """Run until something is to be told."""
-        self._points.insert_breakpoints()
         # GDB steps over a breakpoint with the breakpoint taken out: where it left one, that is to stop the machine.
-        stop = self._run(self._left(), over_breakpoint=not self._points.has_breakpoint(self._pc))
+        return self._run_on(EVERYWHERE, over_breakpoint=not self._points.has_breakpoint(self._pc))
+
+    def step(self, start: int, end: int) -> Stop:
+        """Execute one instruction, and more while the program counter stays from `start` up to `end`."""
+        was_at = self._pc
+        stop = self._step_once()
+        at = self._pc
+        if at == was_at and self._has_more_to_do(stop) and self._is_at_spent_rep():
+            stop = self._step_once()
+            at = self._pc
+        if not (start <= at < end and self._has_more_to_do(stop)):
+            return stop
+        if self._points.reached(at) is not None:
+            return Stop(StopReason.BREAKPOINT)
+        return self._run_on(range(start, end), over_breakpoint=True)
+
+    def _step_once(self) -> Stop:
+        return self._run(0 if self._left() == 0 else 1, over_breakpoint=True, stay_in=EVERYWHERE)
+
+    def _has_more_to_do(self, stop: Stop) -> bool:
+        return stop.reason is StopReason.MAX_INSNS and self._left() != 0
+
+    def _run_on(self, stay_in: range, *, over_breakpoint: bool) -> Stop:
+        self._points.insert_breakpoints()
+        stop = self._run(self._left(), over_breakpoint=over_breakpoint, stay_in=stay_in)
         passed = None
         while stop.reason is StopReason.BREAKPOINT:
             at, count = self._pc, self._machine.cpu.instructions
             is_look = passed == (at, count - 1) and self._is_at_spent_rep()
-            if not is_look and not self._points.passes(at):
+            if at not in stay_in or not (is_look or self._points.passes(at)):
                 return stop
             passed = at, count
-            stop = self._run(self._left(), over_breakpoint=True)
+            stop = self._run(self._left(), over_breakpoint=True, stay_in=stay_in)
         return stop
-
-    def step(self, start: int, end: int) -> Stop:
-        """Execute one instruction, and more while the program counter stays from `start` up to `end`."""
-        at = self._pc
-        while True:
-            was_at = at
-            stop = self._run(0 if self._left() == 0 else 1, over_breakpoint=True)
-            at = self._pc
-            if stop.reason is not StopReason.MAX_INSNS or self._left() == 0:
-                return stop
-            if at == was_at and self._is_at_spent_rep():
-                continue
-            if not start <= at < end:
-                return stop
-            if self._points.reached(at) is not None:
-                return Stop(StopReason.BREAKPOINT)
 
     @property
     def _pc(self) -> int:

@@ -9,6 +9,7 @@ must be the undisturbed one's.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -116,6 +117,14 @@ def passing(points: list[bytes], times: int, answers: list[bytes]) -> Iterator[b
             yield b"c"
 
 
+def in_a_range(chance: random.Random, last: bytes) -> bytes:
+    """Step while the program counter stays around where it is, as GDB steps over a line; or only one step."""
+    told = re.search(rb"08:([0-9a-f]{8})", last)
+    at = int.from_bytes(bytes.fromhex(told[1].decode()), "little") if told else 0
+    start, end = at - min(at, chance.choice([0, 8, 64])), at + chance.choice([0, 1, 8, 64])
+    return b"vCont;r%x,%x:1" % (start, min(end, 0xFFFFFFFF))
+
+
 def session(chance: random.Random, run: Straight, answers: list[bytes]) -> Iterator[bytes]:
     """What a debugger does: random packets, but on towards the middle where the run begins or ends."""
     points: list[bytes] = []
@@ -132,7 +141,7 @@ def session(chance: random.Random, run: Straight, answers: list[bytes]) -> Itera
         ways = BACK if is_at_end else FORWARD if is_at_start or not last else BACK + FORWARD
         motion = chance.choice(ways)
         for _ in range(1 if motion == b"c" else chance.choice([1, 3, 30])):
-            yield motion
+            yield in_a_range(chance, answers[-1]) if motion == b"s" and chance.random() < 0.2 else motion
         if motion == b"c" and answers and chance.random() < 0.3:
             yield from passing(points, chance.choice([1, 5, 20]), answers)
         if chance.random() < 0.3:

@@ -3,6 +3,9 @@
  * No hook is put into translated code, because a block with one has more operations and might end elsewhere, and
  * interrupts with it.  A block that contains a breakpoint asks block_decide() every time it starts; that cuts it in
  * front of the breakpoint, as it does for a limit, and stops where a block starts with one.
+ *
+ * A run that is to stay in a range of addresses has every block ask: it leaves where a block starts outside, or goes on
+ * behind the end.
  */
 #include "core.h"
 
@@ -16,9 +19,20 @@ bool block_is_watched(const Core *core, const void *tb)
     return false;
 }
 
+/* Number of a block's first instruction outside the range that the run is to stay in, or -1. */
+static int leaves_range(const Core *core, void *tb)
+{
+    if (!core->stay_bytes || core->replaying)
+        return -1;
+    uint32_t start = (uint32_t)FIELD(uint64_t, tb, TB_PC), end = core->stay_from + core->stay_bytes;
+    if (start - core->stay_from >= core->stay_bytes)
+        return 0;
+    return end - start < FIELD(uint16_t, tb, TB_SIZE) ? number_of_instruction_before(tb, end) + 1 : -1;
+}
+
 int breakpoint_in_block(const Core *core, void *tb)
 {
-    int first = -1;
+    int first = leaves_range(core, tb);
     for (size_t i = 0; i < core->breakpoint_count && !core->replaying; i++) {
         uint32_t at = core->breakpoints[i].at;
         if (offset_in(tb, at) >= FIELD(uint16_t, tb, TB_SIZE))

@@ -217,7 +217,7 @@ static int64_t tick_after(const Core *core, int64_t now, int64_t instructions)
 void rearm(Core *core)
 {
     int64_t now = block_ticks(core), retired = block_instructions(core), check;
-    if (core->stop_requested || observe_is_pending(core))
+    if (core->stop_requested || observe_is_pending(core) || core->stay_bytes)
         check = now;
     else if (core->timing && core->hold)
         check = now; /* every piece of the block begins in block_decide() */

@@ -156,6 +156,7 @@ typedef struct Core {
     int uc_error;
     bool stop_requested;
     bool skip_breakpoint; /* the run starts at a breakpoint and goes over it */
+    uint32_t stay_from, stay_bytes; /* every address outside is as a breakpoint; 0 bytes: none is */
     uint32_t resume_eip;
 
     Delivery history[HISTORY_LENGTH];
@@ -375,7 +376,7 @@ void reclaim_count_store(Core *core, uint64_t ram);
 void reclaim_frame(Core *core);
 
 /* run.c */
-StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoint);
+StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoint, uint32_t from, uint32_t bytes);
 
 /* snapshot.c: methods of the Python type */
 PyObject *core_save_state(Core *core, PyObject *unused);

@@ -327,9 +327,11 @@ static PyObject *core_run(Core *core, PyObject *args)
 {
     long long instructions = -1, ticks = -1;
     int over_breakpoint = true;
-    if (!PyArg_ParseTuple(args, "|LLp", &instructions, &ticks, &over_breakpoint) || !stopped(core))
+    unsigned stay_from = 0, stay_bytes = 0;
+    if (!PyArg_ParseTuple(args, "|LLpII", &instructions, &ticks, &over_breakpoint, &stay_from, &stay_bytes) ||
+        !stopped(core))
         return NULL;
-    StopCode stop = run(core, instructions, ticks, over_breakpoint);
+    StopCode stop = run(core, instructions, ticks, over_breakpoint, stay_from, stay_bytes);
     if (core->error_type) {
         PyErr_Restore(core->error_type, core->error_value, core->error_traceback);
         core->error_type = core->error_value = core->error_traceback = NULL;

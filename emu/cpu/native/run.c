@@ -57,12 +57,14 @@ static int64_t limit_after(int64_t now, int64_t more)
     return more < 0 || more > NEVER - now ? NEVER : now + more;
 }
 
-StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoint)
+StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoint, uint32_t from, uint32_t bytes)
 {
     core->limit_by_instructions = limit_after(block_instructions(core), instructions);
     core->limit_by_time = limit_after(block_ticks(core), ticks);
     core->resume_eip = linear_eip(core);
     core->skip_breakpoint = over_breakpoint;
+    core->stay_from = from;
+    core->stay_bytes = bytes;
     core->uc_error = 0;
     core->seen.stop = false;
     debug_registers_changed(core);
@@ -88,6 +90,7 @@ StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoi
     core->running = false;
     core->stop_requested = false;
     core->limit_by_instructions = core->limit_by_time = NEVER;
+    core->stay_bytes = 0;
     rearm(core);
     return stop;
 }
