@@ -10,9 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from instruction_recording import record
-from instruction_trace import Event
-from timing_comparison import difference_of
+from timing_comparison import Comparison
 
 from hillemu import Machine
 from hillemu.boot.assembler import assemble_file
@@ -29,10 +27,10 @@ KERNELS = ("ring3", "vm86", "task_switch", "paging", "self_modifying", "strings"
 def compare(machine: Machine, processor: str, steps: int = STEPS) -> int:
     """Compare so many steps from here on; how many faults and interrupts were among them."""
     pc = machine._pc
-    recording = record(SimpleNamespace(processor=pc.processor, pc=pc, memory=pc.memory, word=pc.memory.u32), steps)
-    assert not difference_of(recording, processor)
-    assert len(recording.entries) >= min(steps, 400) or IS_LONG
-    return sum(isinstance(entry, Event) for entry in recording.entries)
+    comparison = Comparison(SimpleNamespace(processor=pc.processor, pc=pc, memory=pc.memory), processor)
+    assert not comparison.run(steps)
+    assert comparison.compared >= min(steps, 400) or IS_LONG
+    return comparison.events
 
 
 @pytest.fixture

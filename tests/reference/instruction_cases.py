@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from capstone.x86 import X86_OP_IMM, X86_OP_MEM
-from instruction_decoding import Decoded, register_value
+from functools import cache
+
+from instruction_decoding import Decoded
 from instruction_trace import Step
 
 _FAR = ("ptr far", "m far")
@@ -17,7 +18,7 @@ def case_of(step: Step, instruction: Decoded) -> str:
     if name in ("REP MOVS", "REP STOS", "REP LODS", "REP CMPS", "REP SCAS"):
         return ("n=0", "n=1", "n>1")[min(step.count, 2)]
     if name == "SETcc":
-        return "true" if condition(step.code, instruction, step.registers["eflags"]) else "false"
+        return "true" if condition(instruction.condition, step.flags) else "false"
     if name == "CMPXCHG":
         return "equal" if step.stored else "not equal"
     if name == "ENTER":
@@ -29,7 +30,7 @@ def case_of(step: Step, instruction: Decoded) -> str:
     if name == "LSL":
         return "page granular" if step.operand >> 55 & 1 else "byte granular"
     if name == "INTO":
-        overflow = "OF=1" if step.registers["eflags"] >> 11 & 1 else "OF=0"
+        overflow = "OF=1" if step.flags >> 11 & 1 else "OF=0"
         return f"{overflow}, {step.outcome}" if step.outcome else overflow
     if in_protected and name in ("IN", "OUT", "INS", "OUTS", "REP INS", "REP OUTS"):
         return "CPL<=IOPL" if step.cpl <= step.iopl else "CPL>IOPL"
@@ -41,9 +42,9 @@ def case_of(step: Step, instruction: Decoded) -> str:
     return step.outcome if in_protected and is_far else ""
 
 
-def condition(code: bytes, instruction: Decoded, flags: int) -> bool:
-    """Whether the condition of a Jcc or SETcc holds.  Source: PRM, appendix "Condition Codes"."""
-    number = code[instruction.opcode_at] & 15
+@cache
+def condition(number: int, flags: int) -> bool:
+    """Whether a condition holds with these flags, the arithmetic ones.  Source: PRM, appendix "Condition Codes"."""
     carry, parity, zero, sign, overflow = (bool(flags >> bit & 1) for bit in (0, 2, 6, 7, 11))
     holds = (overflow, carry, zero, carry or zero, sign, parity, sign != overflow, zero or sign != overflow)[
         number >> 1
@@ -55,7 +56,7 @@ def source_of(step: Step, instruction: Decoded) -> tuple[int, int, int]:
     """The source of BSF or BSR with its lowest and highest set bit (0 without one)."""
     if instruction.mnemonic not in ("BSF", "BSR"):
         return 1, 0, 0
-    value = _last(step, instruction) & (1 << instruction.size) - 1
+    value = step.operand & (1 << instruction.size) - 1
     return value, (value & -value).bit_length() - 1 if value else 0, max(value.bit_length() - 1, 0)
 
 
@@ -63,15 +64,6 @@ def multiplier_of(step: Step, instruction: Decoded) -> int:
     """The multiplier: the last operand; of MUL without a sign."""
     if instruction.mnemonic not in ("MUL", "IMUL"):
         return 0
-    value = _last(step, instruction) & (1 << instruction.size) - 1
+    value = step.operand & (1 << instruction.size) - 1
     is_negative = instruction.mnemonic == "IMUL" and value >> instruction.size - 1
     return value - (1 << instruction.size) if is_negative else value
-
-
-def _last(step: Step, instruction: Decoded) -> int:
-    operand = instruction.operands[-1]
-    if operand.type == X86_OP_IMM:
-        return int(operand.imm)
-    if operand.type == X86_OP_MEM:
-        return step.operand
-    return register_value(instruction.names[-1], step.registers)

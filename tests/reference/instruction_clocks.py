@@ -1,7 +1,7 @@
 """What a trace of executed instructions takes on an i386, i486 or Pentium, from the manuals' rules in plain Python.
 
 A trace is a list of `Step` (an instruction that was executed, with what its cost depends on) and `Event` (an exception
-or an external interrupt).  `cycles` gives the clocks of each.
+or an external interrupt).  `cycles` gives the clocks of each, `Clock` those of a trace that comes in parts.
 
 The rules, beside the tables' figures:
 
@@ -39,7 +39,7 @@ misprediction, the x87 beside the integer unit; memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from instruction_cases import case_of, multiplier_of, source_of
@@ -51,9 +51,49 @@ LINE_BYTES, UNKNOWN_CLOCKS = 16, 1
 NEAR_BRANCHES = frozenset(("Jcc", "JCXZ", "LOOP", "LOOPE", "LOOPNE", "JMP", "CALL", "RET"))
 
 
+MOST_KNOWN = 2_000_000
+
+
 def cycles(processor: str, trace: Sequence[Step | Event]) -> list[int]:
     """The clocks of each entry of a trace; a form that the processor lacks takes 1, as documented."""
-    return list(_Clock(processor, trace).run())
+    return Clock(processor).cycles(trace)
+
+
+class Clock:
+    """One processor at work: what an entry takes depends on it and on a few facts about those before.
+
+    So what an entry takes behind given facts, and which facts are then, is worked out by the rules once (`_Rules`)
+    and known from then on.
+    """
+
+    def __init__(self, processor: str) -> None:
+        self._rules = _Rules(processor)
+        self._facts = [_Facts()]
+        self._numbers = {self._facts[0]: 0}
+        self._known: dict[tuple[int, Step | Event], tuple[int, int]] = {}
+        self._at = 0
+
+    def cycles(self, trace: Sequence[Step | Event]) -> list[int]:
+        """The clocks of each entry, behind all entries before."""
+        found, known, at = list[int](), self._known, self._at
+        for entry in trace:
+            try:
+                clocks, at = known[at, entry]
+            except KeyError:
+                clocks, at = self._work_out(at, entry)
+            found.append(clocks)
+        self._at = at
+        return found
+
+    def _work_out(self, at: int, entry: Step | Event) -> tuple[int, int]:
+        clocks, facts = self._rules.charge(entry, self._facts[at])
+        if facts not in self._numbers:
+            self._numbers[facts] = len(self._facts)
+            self._facts.append(facts)
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[at, entry] = clocks, self._numbers[facts]
+        return self._known[at, entry]
 
 
 class _Before(NamedTuple):
@@ -77,23 +117,32 @@ class _InU(NamedTuple):
     """Whether it had to wait for an address; then both did."""
 
 
-class _Clock:
-    def __init__(self, processor: str, trace: Sequence[Step | Event]) -> None:
+class _Facts(NamedTuple):
+    """What the next entry's clocks depend on."""
+
+    before: _Before = _Before()
+    in_u: _InU | None = None
+    branched: bool = False
+    is_shadowed: bool = False
+    """By STI or a load of SS."""
+    refill: int = 0
+    """Clocks for each component of the next instruction."""
+
+
+class _Rules:
+    def __init__(self, processor: str) -> None:
         self.processor = processor
         self.tables = Tables(processor)
-        self.trace = trace
-        self.before = _Before()
-        self.in_u: _InU | None = None
-        self.branched = False
-        self.is_shadowed = False
-        self.refill = 0  # clocks for each component of the next instruction
+        self.before, self.in_u, self.branched, self.is_shadowed, self.refill = _Facts()
 
-    def run(self) -> Iterator[int]:
-        for entry in self.trace:
-            yield self._event(entry) if isinstance(entry, Event) else self._step(entry)
+    def charge(self, entry: Step | Event, facts: _Facts) -> tuple[int, _Facts]:
+        """The clocks of an entry behind such facts, and the facts behind it."""
+        self.before, self.in_u, self.branched, self.is_shadowed, self.refill = facts
+        clocks = self._event(entry) if isinstance(entry, Event) else self._step(entry)
+        return clocks, _Facts(self.before, self.in_u, self.branched, self.is_shadowed, self.refill)
 
     def _event(self, event: Event) -> int:
-        task = self._task_switch("INT", event.mode) if event.case == "task gate" else 0
+        task = self._task_switch("INT", event.mode, event.tasks) if event.tasks else 0
         clocks = self.tables.clocks("INTERRUPT", event.kind, mode=event.mode, case=event.case, size=0, ts=task)
         if event.refused is not None:
             clocks += self._arrival(event.refused, decode(event.refused.code, event.refused.bits))
@@ -157,16 +206,15 @@ class _Clock:
             size=instruction.size,
             n=by_name.get(name, step.count),
             m=m,
-            ts=self._task_switch(switch, step.mode) if step.switched else 0,
+            ts=self._task_switch(switch, step.mode, step.tasks) if step.tasks else 0,
             p=highest,
             source=source,
             multiplier=multiplier_of(step, instruction),
             precision_control=step.precision_control,
         )
 
-    def _task_switch(self, by: str, mode: str) -> int:
-        case = "V86 to 386" if mode == "v86" else "386 to 386"
-        return self.tables.clocks("TASK SWITCH", by, mode=mode, case=case, size=0)
+    def _task_switch(self, by: str, mode: str, tasks: str) -> int:
+        return self.tables.clocks("TASK SWITCH", by, mode=mode, case=tasks, size=0)
 
     # ---- one pipe -------------------------------------------------------------------------------------------------
 

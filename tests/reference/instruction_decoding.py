@@ -5,8 +5,9 @@ Nothing of emu/timing is used here, so that its decoder and its lists of registe
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from capstone import CS_ARCH_X86, CS_MODE_16, CS_MODE_32, Cs
 from capstone.x86 import X86_OP_IMM, X86_OP_MEM, X86_OP_REG
@@ -57,10 +58,16 @@ _ALSO_WRITTEN = (
     | {"XLAT": "al", "ENTER": "esp ebp", "LAHF": "ah", "CMPXCHG8B": "eax edx"}
 )
 _WRITES_NONE = frozenset(("CMP", "TEST", "BOUND"))
+ORIGIN = 0x1000
+"""Where capstone is told that instructions are."""
 
 
-class Decoded(NamedTuple):
-    """An instruction as the tables name it, and what the rules ask about it; sizes in bits."""
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """An instruction as the tables name it, and what the rules ask about it; sizes in bits.
+
+    `decode` makes one for the same bytes, so one is equal to itself only.
+    """
 
     mnemonic: str
     form: str
@@ -89,8 +96,8 @@ class Decoded(NamedTuple):
     writes_memory: bool
     level: int
     """Of ENTER."""
-    opcode_at: int
-    """Where the last byte of the opcode is."""
+    condition: int
+    """The number of a Jcc's or SETcc's condition, in its opcode; of others the same bits without a meaning."""
     operands: tuple[Any, ...]
     """Capstone's."""
     names: tuple[str, ...]
@@ -100,6 +107,10 @@ class Decoded(NamedTuple):
     operand_bits: int
     """The operand size that prefixes and segment give, whether the instruction has one or not."""
     address_bits: int
+
+    def target(self, eip: int) -> int:
+        """Where a relative branch at `eip` leads."""
+        return eip + int(self.operands[-1].imm) - ORIGIN & (0xFFFF if self.operand_bits == 16 else 0xFFFFFFFF)
 
     @property
     def loads_segment(self) -> str:
@@ -155,7 +166,7 @@ class Decoded(NamedTuple):
 def decode(code: bytes, bits: int) -> Decoded:
     """The instruction that `code` begins with; `ValueError` if capstone knows none."""
     engine = _engine(bits)
-    found = next(engine.disasm(code, 0x1000), None)
+    found = next(engine.disasm(code, ORIGIN), None)
     if found is None:
         raise ValueError(f"no instruction: {code.hex()}")
     raw = bytes(found.bytes)
@@ -191,7 +202,7 @@ def decode(code: bytes, bits: int) -> Decoded:
         _touches(found, mnemonic, memory, 1),
         _touches(found, mnemonic, memory, 2),
         immediates[1].imm & 31 if mnemonic == "ENTER" else 0,
-        prefixes + has_0f,
+        opcode & 15,
         tuple(found.operands),
         tuple(found.reg_name(operand.reg) if operand.type == X86_OP_REG else "" for operand in found.operands),
         immediates[0].imm if opcode in (0x9A, 0xEA) else -1,

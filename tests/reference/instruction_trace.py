@@ -1,4 +1,7 @@
-"""The trace of an execution: what the reference of the timing models is told of each instruction."""
+"""The trace of an execution: what the reference of the timing models is told of each instruction.
+
+Entries are compared and hashed millions of times, so they hold nothing that no cost depends on.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,21 @@ from typing import NamedTuple
 class Step(NamedTuple):
     """An instruction that was executed; REP with all its iterations.
 
-    Registers and flags are those before it.  `operand` is what a memory operand held before, 0 without one; of LSL the
-    descriptor that is asked about.
+    All is from before it, but for what is told about its outcome.
     """
 
     code: bytes
     bits: int
     mode: str
     """real, protected or v86."""
-    eip: int
     linear: int
     """The linear address of its first byte."""
-    registers: dict[str, int]
+    cpl: int = 0
+    flags: int = 0
+    """EFLAGS, those of them that decide what it costs: a condition's, OF of INTO, IOPL of port accesses."""
     operand: int = 0
+    """What the last operand of MUL, IMUL, BSF and BSR held, and the pointer of a far transfer through memory; of LSL
+    the descriptor that is asked about; 0 of others."""
     count: int = 0
     """Iterations of REP."""
     is_parted: bool = False
@@ -31,8 +36,8 @@ class Step(NamedTuple):
     """What a far transfer or a software interrupt went through: a case of the tables."""
     parameters: int = 0
     """That a call gate copied."""
-    switched: bool = False
-    """Whether it ended in another task."""
+    tasks: str = ""
+    """The kinds of both where it ended in another task, as the tables' cases have them: 386 to 286."""
     stored: bool = False
     """Whether CMPXCHG found its operands equal."""
     was_accessed: bool = True
@@ -40,12 +45,8 @@ class Step(NamedTuple):
     precision_control: int = 3
 
     @property
-    def cpl(self) -> int:
-        return 0 if self.mode == "real" else 3 if self.mode == "v86" else self.registers["cs"] & 3
-
-    @property
     def iopl(self) -> int:
-        return self.registers["eflags"] >> 12 & 3
+        return self.flags >> 12 & 3
 
 
 class Event(NamedTuple):
@@ -57,5 +58,7 @@ class Event(NamedTuple):
     """The mode that it interrupted."""
     case: str
     """As the tables have it: same privilege, more privilege, task gate; "" in real mode."""
+    tasks: str = ""
+    """The kinds of both tasks, where it went through a task gate."""
     refused: Step | None = None
     """The instruction that a fault kept from completing, if it could be fetched."""
