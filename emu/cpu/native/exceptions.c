@@ -43,25 +43,25 @@ static bool is_masked_breakpoint(Core *core, uint32_t vector)
 
 enum { EVENT_OF_LINE, EVENT_OF_NMI, EVENT_OF_EXCEPTION, EVENT_OF_PAGE_FAULT };
 
-/* The handler was entered; `entry` is that of INT n, INT3 or INTO. */
-static void charge_delivery(Core *core, uint32_t vector, DeliveryKind kind, Entry entry, Privilege before, bool by_task)
+static void begin_timed_delivery(Core *core, uint32_t vector, DeliveryKind kind, Entry entry)
 {
+    timing_set_mark(core, 0);
+    core->timing->repeats = 0; /* REP begins anew behind the handler */
     if (kind == DELIVERY_SOFTWARE)
-        timing_charge_software_interrupt(core, entry, before, by_task);
+        timing_begin_software_interrupt(core, entry);
     else if (kind == DELIVERY_INTERRUPT)
-        timing_charge_event(core, vector == VECTOR_NMI ? EVENT_OF_NMI : EVENT_OF_LINE, before, by_task);
+        timing_begin_event(core, vector == VECTOR_NMI ? EVENT_OF_NMI : EVENT_OF_LINE);
     else
-        timing_charge_event(core, vector == VECTOR_PAGE_FAULT ? EVENT_OF_PAGE_FAULT : EVENT_OF_EXCEPTION, before,
-                            by_task);
+        timing_begin_event(core, vector == VECTOR_PAGE_FAULT ? EVENT_OF_PAGE_FAULT : EVENT_OF_EXCEPTION);
 }
 
+/* `entry` is that of INT n, INT3 or INTO. */
 static void deliver(Core *core, uint32_t vector, DeliveryKind kind, Entry entry)
 {
     portable_fix_eflags(core);
     Call from = core->profile ? profile_before_delivery(core) : (Call){0};
-    Privilege before = timing_privilege(core);
     if (core->timing)
-        timing_set_mark(core, 0);
+        begin_timed_delivery(core, vector, kind, entry);
     bool by_task = task_interrupt(core, vector, kind);
     if (!by_task && kind == DELIVERY_INTERRUPT)
         lib.do_hardware_interrupt(core->env, (int)vector, 1);
@@ -69,10 +69,8 @@ static void deliver(Core *core, uint32_t vector, DeliveryKind kind, Entry entry)
         lib.do_interrupt(core->cpu);
     if (!by_task)
         limits_changed(core->env);
-    if (core->timing) {
-        charge_delivery(core, vector, kind, entry, before, by_task);
-        core->timing->repeats = 0; /* REP begins anew behind the handler */
-    }
+    if (core->timing)
+        timing_end_delivery(core);
     if (core->profile)
         profile_behind_delivery(core, &from, kind, vector);
 }

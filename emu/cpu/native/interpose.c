@@ -196,8 +196,9 @@ static void gen_call(void *tcg, void *function, void *ret, int nargs, void **arg
         FIELD(uintptr_t, last_op(tcg), OP_ARGS + (nargs + (ret ? 1 : 0)) * sizeof(uintptr_t)) = (uintptr_t)ours;
     limits_translate_call(tcg, function);
     helpers_translate_call(core, function);
-    if (core->timing && block.core && timing_helper_behind(function))
-        emit_call(tcg, timing_helper_behind(function), core->uc, FIELD(uint32_t, block.tb, TB_FLAGS) & HF_CPL);
+    const void *behind = core->timing && block.core ? timing_helper_behind(core, function) : NULL;
+    if (behind)
+        emit_call(tcg, behind, core->uc, FIELD(uint32_t, block.tb, TB_FLAGS) & HF_CPL);
 }
 
 static void gen_block(void *cpu, void *tb, int max_insns)

@@ -100,9 +100,10 @@ static void translate_setcc(Core *core, void *start, const Decoded *instruction,
         if (kind == OPC_DEPOSIT_I64 || kind == OPC_QEMU_ST_I64)
             found = op;
     }
-    if (found)
-        emit_value_call_behind(core->tcg, previous_op(core->tcg, found), outcome_is,
-                               argument(found, instruction->is_memory ? 0 : 2), info);
+    if (found && instruction->is_memory) /* a store, which may fault */
+        emit_value_call_behind(core->tcg, found, outcome_is, argument(found, 0), info);
+    else if (found)
+        emit_value_call_behind(core->tcg, previous_op(core->tcg, found), outcome_is, argument(found, 2), info);
 }
 
 void timing_translate_operands(Core *core, void *start, const Decoded *instruction, uint32_t flags)
@@ -136,8 +137,10 @@ void timing_translate_operands(Core *core, void *start, const Decoded *instructi
     } else if (figure[WORD_FUNCTION] == FUNCTION_BITS && !timing_multiplies_immediate(instruction)) {
         translate_multiplication(core, start, instruction, info);
     } else if (figure[WORD_FUNCTION] == FUNCTION_PRECISION) {
-        void *last = last_op(core->tcg);
+        /* Behind the load, which may fault. */
+        void *last = last_op(core->tcg), *load = op_of_kind(start, OPC_QEMU_LD_I32);
+        load = load ? load : op_of_kind(start, OPC_QEMU_LD_I64);
         emit_call(core->tcg, precision_is, core->uc, info | (uint32_t)OPERAND_PRECISION << OPERAND_KIND);
-        move_emitted(core->tcg, last, start);
+        move_emitted(core->tcg, last, load ? load : start);
     }
 }

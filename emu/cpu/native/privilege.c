@@ -2,10 +2,10 @@
  *
  *   interrupts, INT n   when the handler is entered: by gate and privilege
  *   IRET, far CALL, JMP, RET   a helper behind QEMU's, which sees the privilege that it led to
- *   task switches       by what led to the task, and both tasks' kinds
+ *   task switches       by what led to the task, and both tasks' kinds; before its segments are loaded, which may fault
+ *   segment registers   a descriptor that was not accessed yet, when it is loaded
  *
- * The prologue has charged the cheapest case of the instruction.
- *   segment registers   a descriptor that was not accessed yet
+ * The prologue has charged the cheapest case of the instruction; one that faults takes nothing.
  */
 #include "core.h"
 #include "task.h"
@@ -46,23 +46,43 @@ static int case_of_gate(const Core *core, Outcome outcome, Privilege before, boo
     }
 }
 
-static int clocks_of_gate(const Core *core, Entry entry, Privilege before, bool by_task)
+/* Of what the prologue has charged for an instruction. */
+static int charged_already(const Core *core)
 {
-    int chosen = case_of_gate(core, timing_outcome(core->timing, entry), before, by_task);
-    int task_switch = by_task ? task_switch_clocks(core, SWITCH_FORM_INT, before) : 0;
-    return timing_clocks(core->timing, entry, chosen, 0, task_switch);
+    const Entering *entering = &core->timing->entering;
+    return entering->is_instruction ? timing_clocks(core->timing, entering->entry, 0, 0, 0) : 0;
 }
 
-void timing_charge_software_interrupt(Core *core, Entry entry, Privilege before, bool by_task)
+static void begin_delivery(Core *core, Entry entry, bool is_instruction)
 {
-    int charged = timing_clocks(core->timing, entry, 0, 0, 0);
-    charge(core, clocks_of_gate(core, entry, before, by_task) - charged);
+    Entering *entering = &core->timing->entering;
+    if (entering->entry.form && entering->cause == TASK_BY_INTERRUPT && entering->is_instruction) {
+        charge(core, -charged_already(core)); /* an INT's delivery has faulted, so it takes nothing */
+        rearm(core);                          /* a limit may have been reached already */
+    }
+    *entering = (Entering){entry, is_instruction, TASK_BY_INTERRUPT, timing_privilege(core)};
 }
 
-void timing_charge_event(Core *core, int event, Privilege before, bool by_task)
+void timing_begin_software_interrupt(Core *core, Entry entry) { begin_delivery(core, entry, true); }
+
+void timing_begin_event(Core *core, int event)
 {
-    Entry entry = {core->timing->events[event], 0, (uint8_t)before.mode};
-    charge(core, clocks_of_gate(core, entry, before, by_task));
+    begin_delivery(core, (Entry){core->timing->events[event], 0, (uint8_t)timing_privilege(core).mode}, false);
+}
+
+static void charge_delivery(Core *core, bool by_task)
+{
+    Entering *entering = &core->timing->entering;
+    int chosen = case_of_gate(core, timing_outcome(core->timing, entering->entry), entering->before, by_task);
+    int task_switch = by_task ? task_switch_clocks(core, SWITCH_FORM_INT, entering->before) : 0;
+    charge(core, timing_clocks(core->timing, entering->entry, chosen, 0, task_switch) - charged_already(core));
+    entering->entry.form = 0;
+}
+
+void timing_end_delivery(Core *core)
+{
+    if (core->timing->entering.entry.form)
+        charge_delivery(core, false);
 }
 
 /* ---- far transfers ------------------------------------------------------------------------------------------------ */
@@ -79,14 +99,24 @@ static void charge_case(Core *core, Entry entry, int chosen, int n, int task_swi
                      timing_clocks(core->timing, entry, 0, 0, 0));
 }
 
-void timing_charge_task(Core *core, const void *tb, TaskCause cause, Privilege before)
+void timing_begin_task(Core *core, const void *tb, TaskCause cause)
+{
+    core->timing->entering = (Entering){timing_entry(core, tb, -1), true, cause, timing_privilege(core)};
+}
+
+void timing_task_entered(Core *core)
 {
     static const SwitchForm forms[] = {SWITCH_FORM_TRANSFER, SWITCH_FORM_GATE, SWITCH_FORM_IRET};
-    Entry entry = timing_entry(core, tb, -1);
-    Outcome outcome = timing_outcome(core->timing, entry);
-    bool is_gate = cause == TASK_BY_GATE;
+    Entering *entering = &core->timing->entering;
+    if (entering->cause == TASK_BY_INTERRUPT) {
+        charge_delivery(core, true);
+        return;
+    }
+    Outcome outcome = timing_outcome(core->timing, entering->entry);
+    bool is_gate = entering->cause == TASK_BY_GATE;
     int chosen = outcome == OUTCOME_FAR_CALL ? 4 + is_gate : outcome == OUTCOME_FAR_JUMP ? 2 + is_gate : 3;
-    charge_case(core, entry, chosen, 0, task_switch_clocks(core, forms[cause], before));
+    charge_case(core, entering->entry, chosen, 0, task_switch_clocks(core, forms[entering->cause], entering->before));
+    entering->entry.form = 0;
 }
 
 /* In front of a far CALL or JMP that leads to no task: what its selector names. */
@@ -117,28 +147,32 @@ static void behind_far_transfer(void *uc, int cpl)
     charge_case(core, entry, chosen, chosen == 3 ? parameters : 0, 0);
 }
 
-const void *timing_helper_behind(const void *helper)
-{
-    bool transfers = helper == lib.helper_far_call || helper == lib.helper_far_jump ||
-                     helper == lib.helper_segments[3] || helper == lib.helper_iret;
-    return transfers ? (const void *)behind_far_transfer : NULL;
-}
-
 /* ---- descriptors --------------------------------------------------------------------------------------------------- */
 
-/* In front of a load of a data segment register: the processor marks a descriptor that was not accessed yet. */
+/* In front of a load of a data segment register, which may fault: whether the processor will mark the descriptor as
+ * accessed. */
 static void before_segment(void *env, int segment, int selector)
 {
     Core *core = core_of_env(env);
     uint32_t upper = descriptor_peek(core, (uint32_t)selector & 0xffff, (uintptr_t)__builtin_return_address(0));
-    if (upper & DESC_PRESENT && upper & DESC_NOT_SYSTEM && !(upper & DESC_ACCESSED))
+    core->timing->marks_descriptor = upper & DESC_PRESENT && upper & DESC_NOT_SYSTEM && !(upper & DESC_ACCESSED);
+}
+
+static void behind_segment(void *uc, int cpl)
+{
+    Core *core = core_of_uc(uc);
+    if (core->timing->marks_descriptor)
         charge(core, core->timing->penalties.descriptor_not_accessed);
+}
+
+static bool marks_descriptors(const Core *core, const void *helper)
+{
+    return core->timing && core->timing->penalties.descriptor_not_accessed && helper == lib.helper_segments[0];
 }
 
 void *timing_segment_helper(const Core *core, const void *helper)
 {
-    bool marks = core->timing && core->timing->penalties.descriptor_not_accessed && helper == lib.helper_segments[0];
-    return marks ? (void *)before_segment : NULL;
+    return marks_descriptors(core, helper) ? (void *)before_segment : NULL;
 }
 
 void timing_charge_limit(void *env, uint64_t selector, uint32_t more)
@@ -147,4 +181,13 @@ void timing_charge_limit(void *env, uint64_t selector, uint32_t more)
     uint32_t upper = descriptor_peek(core, (uint32_t)selector & 0xffff, (uintptr_t)__builtin_return_address(0));
     if (upper & DESC_PAGES)
         charge(core, more);
+}
+
+const void *timing_helper_behind(const Core *core, const void *helper)
+{
+    bool transfers = helper == lib.helper_far_call || helper == lib.helper_far_jump ||
+                     helper == lib.helper_segments[3] || helper == lib.helper_iret;
+    if (marks_descriptors(core, helper))
+        return (const void *)behind_segment;
+    return transfers ? (const void *)behind_far_transfer : NULL;
 }

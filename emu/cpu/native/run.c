@@ -69,6 +69,8 @@ StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoi
     core->seen.stop = false;
     debug_registers_changed(core);
     limits_changed(core->env);
+    if (core->timing)
+        core->timing->entering.entry.form = 0; /* left over by a shutdown */
     rearm(core);
 
     StopCode stop = STOP_NONE;

@@ -269,6 +269,8 @@ bool task_switch(Core *core, uint32_t selector, const Descriptor *tss, SwitchKin
         load_cr3(core, task.cr3);
     clear_local_breakpoints(core);
     load_registers(core, &task);
+    if (core->timing)
+        timing_task_entered(core);
     load_segments(core, &task, external);
     limits_changed(env);
     return task.trap;

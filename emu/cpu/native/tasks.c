@@ -81,7 +81,6 @@ static void go_to_task(Core *core, uint32_t selector, SwitchKind kind, uint32_t 
     if (!leads_to_task(core, selector, ra))
         return;
     const void *tb = current_block(core);
-    Privilege before = timing_privilege(core);
     lib.restore_state(core->cpu, ra, false); /* EIP and flags, from here on */
     Descriptor found;
     descriptor_load(core, selector, &found);
@@ -94,9 +93,9 @@ static void go_to_task(Core *core, uint32_t selector, SwitchKind kind, uint32_t 
         selector = found.lower >> 16;
     }
     load_available_tss(core, selector, &found, false);
-    bool trap = task_switch(core, selector, &found, kind, next_eip, false);
     if (core->timing)
-        timing_charge_task(core, tb, cause, before);
+        timing_begin_task(core, tb, cause);
+    bool trap = task_switch(core, selector, &found, kind, next_eip, false);
     if (trap)
         task_trap(core);
     leave_block(core);
@@ -129,11 +128,9 @@ static void before_return(void *env, int size, int next_eip)
         task_fault(core, INVALID_TSS, selector, false);
     if (!(tss.upper & DESC_PRESENT))
         task_fault(core, NOT_PRESENT, selector, false);
-    const void *tb = current_block(core);
-    Privilege before = timing_privilege(core);
-    bool trap = task_switch(core, selector, &tss, SWITCH_BY_IRET, (uint32_t)next_eip, false);
     if (core->timing)
-        timing_charge_task(core, tb, TASK_BY_IRET, before);
+        timing_begin_task(core, current_block(core), TASK_BY_IRET);
+    bool trap = task_switch(core, selector, &tss, SWITCH_BY_IRET, (uint32_t)next_eip, false);
     FIELD(uint32_t, env, ENV_HFLAGS2) &= ~(uint32_t)HF2_NMI;
     if (trap)
         task_trap(core);

@@ -121,6 +121,21 @@ typedef struct {
 } BlockCosts;
 
 typedef struct {
+    ProcessorMode mode;
+    int cpl;
+    bool is_32_bit_task;
+} Privilege;
+typedef enum { TASK_BY_TSS, TASK_BY_GATE, TASK_BY_IRET, TASK_BY_INTERRUPT } TaskCause;
+
+/* A handler or task that is being entered, which may fault: until then nothing is charged for it. */
+typedef struct {
+    Entry entry; /* of the instruction, or of the event; form 0: none */
+    bool is_instruction;
+    TaskCause cause;
+    Privilege before;
+} Entering;
+
+typedef struct {
     uint16_t *forms, *shapes, *reads, *writes, *x87_registers, *repeated, *groups, *outcomes;
     int16_t *figures;
     uint16_t events[DELIVERY_EVENTS];        /* forms: external interrupt, NMI, exception, page fault */
@@ -144,6 +159,8 @@ typedef struct {
 
     int64_t repeats;    /* iterations of the REP that runs */
     int far_parameters; /* of the call gate that a far CALL or JMP goes through, or NO_GATE */
+    bool marks_descriptor; /* the segment register that is being loaded */
+    Entering entering;
 } Timing;
 
 /* decode.c */
@@ -195,19 +212,16 @@ int64_t timing_arrival(const struct Core *core, const void *tb); /* what the pro
 int timing_cost_of_arrival(const Timing *timing, const Decoded *first, uint64_t pc, uint32_t length);
 
 /* privilege.c */
-typedef struct {
-    ProcessorMode mode;
-    int cpl;
-    bool is_32_bit_task;
-} Privilege;
-typedef enum { TASK_BY_TSS, TASK_BY_GATE, TASK_BY_IRET } TaskCause;
-const void *timing_helper_behind(const void *helper); /* called (engine, CPL) behind QEMU's; NULL: none */
+/* Called (engine, CPL) behind QEMU's; NULL: none. */
+const void *timing_helper_behind(const struct Core *core, const void *helper);
 void *timing_segment_helper(const struct Core *core, const void *helper); /* called in front, with the same arguments */
 void timing_charge_limit(void *env, uint64_t selector, uint32_t more);    /* LSL: where the limit is in pages */
 Privilege timing_privilege(const struct Core *core);
-void timing_charge_software_interrupt(struct Core *core, Entry entry, Privilege before, bool by_task);
-void timing_charge_event(struct Core *core, int event, Privilege before, bool by_task);
-void timing_charge_task(struct Core *core, const void *tb, TaskCause cause, Privilege before); /* its last instruction's */
+void timing_begin_software_interrupt(struct Core *core, Entry entry);
+void timing_begin_event(struct Core *core, int event);
+void timing_end_delivery(struct Core *core);
+void timing_begin_task(struct Core *core, const void *tb, TaskCause cause); /* by the block's last instruction */
+void timing_task_entered(struct Core *core); /* its registers, not yet its segments */
 void timing_note_target(struct Core *core, uint32_t upper); /* half of the descriptor */
 
 /* Methods of the Python type: costs.c */
