@@ -54,7 +54,7 @@ class CpuView:
     @property
     def linear_eip(self) -> int:
         """EIP with the base of CS added: where the instruction is before paging."""
-        return self.segment("cs").base + self._processor.get("eip") & 0xFFFFFFFF
+        return self._processor.linear_eip
 
     def segment(self, name: str) -> Segment:
         """A segment register with its hidden part; also ``ldtr``, ``tr``, ``gdtr``, ``idtr``."""

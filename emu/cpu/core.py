@@ -261,6 +261,11 @@ class Processor:
     def segment(self, name: str) -> Segment:
         return Segment(*self._core.segment(name))
 
+    @property
+    def linear_eip(self) -> int:
+        """EIP with the base of CS added: where the next instruction is before paging."""
+        return self._core.segment("cs")[1] + self._core.get("eip") & 0xFFFFFFFF
+
     def set_segment(self, name: str, value: Segment) -> None:
         """Load a segment register together with its hidden part; SS sets the privilege level."""
         self._core.set_segment(name, value.selector, value.base, value.limit, value.attributes)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from hillemu.debugging.points import Points
-from hillemu.debugging.register_access import linear_pc
 from hillemu.debugging.spent_rep import is_spent_rep
 from hillemu.emu.cpu.core import EVERYWHERE
 from hillemu.emu.stop import Stop, StopReason
@@ -77,7 +76,7 @@ class Forwards:
 
     @property
     def _pc(self) -> int:
-        return linear_pc(self._machine.cpu.processor)
+        return self._machine.cpu.processor.linear_eip
 
     def _is_at_spent_rep(self) -> bool:
         return is_spent_rep(self._machine.cpu.processor, self._machine.memory)

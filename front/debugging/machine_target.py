@@ -92,7 +92,7 @@ class MachineTarget:
     @property
     def pc(self) -> int:
         """The linear address of the next instruction."""
-        return register_access.linear_pc(self._cpu)
+        return self._cpu.linear_eip
 
     # ---- motion -------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,9 @@ class RegisterFile(Protocol):
 
     def get(self, name: str) -> int: ...
 
+    @property
+    def linear_eip(self) -> int: ...
+
     def set(self, name: str, value: int) -> None: ...
 
     def segment(self, name: str) -> Segment: ...
@@ -68,15 +71,10 @@ def write(cpu: RegisterFile, memory: GuestMemory, register: Register, data: byte
         cpu.set(name, value)
 
 
-def linear_pc(cpu: RegisterFile) -> int:
-    """Where the next instruction is before paging."""
-    return cpu.segment("cs").base + cpu.get("eip") & MASK
-
-
 def read_expedited(cpu: RegisterFile) -> bytes:
     """What `READERS` give for `EXPEDITED`, one behind the other, in a third of the time."""
     values = list(map(cpu.get, _EXPEDITED_NAMES))
-    values[_EIP] = cpu.segment("cs").base + values[_EIP] & MASK
+    values[_EIP] = cpu.linear_eip
     return _EXPEDITED_VALUES.pack(*values)
 
 
@@ -101,7 +99,7 @@ def _reader_of(register: Register) -> Callable[[RegisterFile], bytes]:
 
 
 _NUMBERS: dict[str, Callable[[RegisterFile], int]] = {
-    "eip": linear_pc,
+    "eip": lambda cpu: cpu.linear_eip,
     "ip": lambda cpu: cpu.get("eip"),
     "code_size": code_size,
 }

@@ -16,7 +16,7 @@ Vol. 3B, "Single-Step Exception Condition".
 from __future__ import annotations
 
 from hillemu.debugging.memory_access import read_linear
-from hillemu.debugging.register_access import RegisterFile, code_size, linear_pc
+from hillemu.debugging.register_access import RegisterFile, code_size
 from hillemu.emu.guest import GuestMemory
 from hillemu.emu.i386.control import ControlState
 
@@ -29,7 +29,7 @@ _LONGEST = 15
 
 def is_spent_rep(cpu: RegisterFile, memory: GuestMemory) -> bool:
     """Whether the next instruction is a string instruction with REP, and its count zero."""
-    code = read_linear(memory, linear_pc(cpu), _LONGEST, ControlState.read(cpu))
+    code = read_linear(memory, cpu.linear_eip, _LONGEST, ControlState.read(cpu))
     length = next((at for at, byte in enumerate(code) if byte not in _PREFIXES), len(code))
     prefixes = code[:length]
     if _REPS.isdisjoint(prefixes) or length == len(code) or code[length] not in _STRING_INSTRUCTIONS:
