@@ -37,8 +37,7 @@ TABLE = Structure(
 ENTRY = Structure("allocation_entry", "u32 virt", "u32 phys", "u32 size", "u32 pages", "u8 in_use", "u8 unused[3]")
 SITE = Structure("allocation_site", "u32 allocated_by", "u32 freed_by")
 
-VIRT, PHYS, SIZE, PAGES, IN_USE = range(5)
-ENTRY_WORDS = 5
+ENTRY_WORDS, SITE_WORDS = ENTRY.size_bytes // 4, SITE.size_bytes // 4
 FIRST_CAPACITY = 1024
 
 
@@ -60,9 +59,10 @@ def array_bytes(capacity: int) -> int:
 
 
 class AllocationTable:
-    """The table whose header is at `at`; its arrays are the words of `entries`, `sites`, `chain`, `link`, `buckets`.
+    """The table whose header is at `at`.
 
-    Entries are known by their numbers, which `rebuild` changes.
+    Entries are known by their numbers, which `rebuild` changes.  Their members are arrays: `virt_of`, `phys_of`,
+    `size_of`, `pages_of`, `in_use`, `allocated_by`, `freed_by`; `chain`, `link` and `buckets` are those in memory.
     """
 
     def __init__(self, direct: DirectMap, at: VirtAddr) -> None:
@@ -86,8 +86,12 @@ class AllocationTable:
         if self.capacity & self.capacity - 1 or not self.capacity:
             raise InvalidParameters(f"allocation table: {self.capacity} entries are no power of two")
         rows = self.capacity + 1
-        self.entries = self.direct.u32_array(VirtAddr(entries), rows * ENTRY_WORDS)
-        self.sites = self.direct.u32_array(VirtAddr(sites), rows * 2)
+        self.virt_of, self.phys_of, self.size_of, self.pages_of, self.in_use = (
+            self.direct.u32_array(VirtAddr(entries + 4 * word), rows, every=ENTRY_WORDS) for word in range(ENTRY_WORDS)
+        )
+        self.allocated_by, self.freed_by = (
+            self.direct.u32_array(VirtAddr(sites + 4 * word), rows, every=SITE_WORDS) for word in range(SITE_WORDS)
+        )
         self.chain = self.direct.u32_array(VirtAddr(chain), rows)
         self.link = self.direct.u32_array(VirtAddr(link), rows)
         self.buckets = self.direct.u32_array(VirtAddr(buckets), self.capacity)
@@ -109,8 +113,8 @@ class AllocationTable:
     def find(self, virt: int) -> int:
         """The number of the entry for `virt`, alive or dead; 0 if there is none."""
         number = self.buckets[(virt >> 3 ^ virt >> 12) & self._mask]
-        entries = self.entries
-        while number and entries[number * 5] != virt:
+        virt_of = self.virt_of
+        while number and virt_of[number] != virt:
             number = self.chain[number]
         return number
 
@@ -122,14 +126,12 @@ class AllocationTable:
             bucket = (virt >> 3 ^ virt >> 12) & self._mask
             self.chain[number] = self.buckets[bucket]
             self.buckets[bucket] = number
-        at = number * 5
-        entries = self.entries
-        entries[at] = virt
-        entries[at + 1] = phys
-        entries[at + 2] = size
-        entries[at + 3] = pages
-        entries[at + 4] = 1
-        self.sites[number * 2] = caller
+        self.virt_of[number] = virt
+        self.phys_of[number] = phys
+        self.size_of[number] = size
+        self.pages_of[number] = pages
+        self.in_use[number] = 1
+        self.allocated_by[number] = caller
         return number
 
     def rows(self) -> Iterator[tuple[int, Row]]:
@@ -145,9 +147,10 @@ class AllocationTable:
 
     def row(self, number: int) -> Row:
         """One entry with its sites."""
-        entries, sites = self.entries, self.sites
-        virt, phys, size, pages, in_use = (entries[number * 5 + word] for word in range(5))
-        return Row(virt, phys, size, pages, in_use, sites[number * 2], sites[number * 2 + 1])
+        return Row(
+            self.virt_of[number], self.phys_of[number], self.size_of[number], self.pages_of[number],
+            self.in_use[number], self.allocated_by[number], self.freed_by[number],
+        )  # fmt: skip
 
     def live(self) -> Iterator[Row]:
         """Every allocation that has not been freed."""

@@ -123,6 +123,7 @@ def _alloc_for(zone: Buddy) -> AllocFrames:
     base, min_order, max_order = zone.base, zone.min_order, zone.max_order
     top, state = zone.top, zone.state
     blocks_of, groups_of, summary_of = zone.levels
+    levels_of = tuple(zip(blocks_of, groups_of, summary_of, strict=True))
     bit = _BIT
 
     def alloc(order: int = 0, /) -> Frame | OutOfMemory:
@@ -135,23 +136,20 @@ def _alloc_for(zone: Buddy) -> AllocFrames:
             have += 1
         if have > max_order:
             return OutOfMemory(order, zone.free_frames)
-        # Down the four levels to the lowest free block.
-        summary = summary_of[have]
-        s = (in_top & -in_top).bit_length() - 1
+        # Down the four levels to the lowest free block.  The lowest bit of x is the highest of x ^ x - 1.
+        blocks, groups, summary = levels_of[have]
+        s = 0 if in_top & 1 else (in_top ^ in_top - 1).bit_length() - 1
         in_summary = summary[s]
-        g = s << 6 | (in_summary & -in_summary).bit_length() - 1
-        groups = groups_of[have]
+        g = (s << 6) + (in_summary ^ in_summary - 1).bit_length() - 1
         in_group = groups[g]
-        b = g << 6 | (in_group & -in_group).bit_length() - 1
-        blocks = blocks_of[have]
+        b = (g << 6) + (in_group ^ in_group - 1).bit_length() - 1
         in_block = blocks[b]
-        lowest = in_block & -in_block
-        index = (b << 6) + lowest.bit_length() - 1
-        if index < 0 or not lowest:
+        if not in_block:
             raise Corruption(f"buddy_alloc: the summary of order {have} promises a free block, and there is none")
         # Take it, and up again as long as a word has become 0.
-        blocks[b] = in_block = in_block ^ lowest
-        if not in_block:
+        blocks[b] = rest = in_block & in_block - 1
+        index = (b << 6) + (in_block ^ rest).bit_length() - 1
+        if not rest:
             groups[g] = in_group = in_group & in_group - 1
             if not in_group:
                 summary[s] = in_summary = in_summary & in_summary - 1
@@ -161,11 +159,14 @@ def _alloc_for(zone: Buddy) -> AllocFrames:
         while have > order:
             have -= 1
             index += index
-            upper = index + 1
-            blocks_of[have][upper >> 6] = bit[upper & 63]
-            groups_of[have][upper >> 12] = bit[upper >> 6 & 63]
-            summary_of[have][upper >> 18] = bit[upper >> 12 & 63]
-            top[have] = bit[upper >> 18]
+            blocks, groups, summary = levels_of[have]
+            b = index >> 6
+            g = b >> 6
+            s = g >> 6
+            blocks[b] = bit[index + 1 & 63]
+            groups[g] = bit[b & 63]
+            summary[s] = bit[g & 63]
+            top[have] = bit[s]
         index <<= order
         state[index] = USED | order
         return base + index  # type: ignore[return-value]  # calling Frame would take 50 ns

@@ -23,6 +23,8 @@ FENCE = 0xBB
 POISON = 0x6B
 FENCE_BYTES = 8
 _FENCE_WORD = int.from_bytes(bytes([FENCE]) * FENCE_BYTES, "little")
+_BEHIND = tuple(bytes([FENCE]) * ((-size & 7) + FENCE_BYTES) for size in range(8))
+"""The fence behind an allocation, by its size modulo 8."""
 _SHOWN = 8
 
 
@@ -44,32 +46,26 @@ class DebugAids:
     def __init__(self, direct: DirectMap, options: Options) -> None:
         self.options = options
         self._bytes, self._u64 = direct.bytes, direct.u64
-        self._fences = tuple(bytes([FENCE]) * count for count in range(FENCE_BYTES))
         self._poison = tuple(bytes([POISON]) * count for count in range(0, 4096, 8))
         """By eighths of their length."""
 
     def fence(self, at: int, size: int) -> None:
         """Fence the `size` bytes at `at`, a multiple of 8; the right one ends 8 behind the next multiple of 8."""
         start = at - KERNEL_BASE
-        u64 = self._u64
-        u64[(start >> 3) - 1] = _FENCE_WORD
-        u64[start + size + 7 >> 3] = _FENCE_WORD
-        if slack := -size & 7:
-            self._bytes[start + size : start + size + slack] = self._fences[slack]
+        end = start + size
+        behind = _BEHIND[size & 7]
+        self._u64[(start >> 3) - 1] = _FENCE_WORD
+        self._bytes[end : end + len(behind)] = behind
 
     def broken_fence(self, at: int, size: int) -> str:
         """Where the fences of the `size` bytes at `at` are broken, in words; nothing if they stand."""
         start = at - KERNEL_BASE
-        u64 = self._u64
-        slack = -size & 7
-        if (
-            u64[(start >> 3) - 1] == _FENCE_WORD
-            and u64[start + size + 7 >> 3] == _FENCE_WORD
-            and (not slack or bytes(self._bytes[start + size : start + size + slack]) == self._fences[slack])
-        ):
+        end = start + size
+        behind = _BEHIND[size & 7]
+        if self._u64[(start >> 3) - 1] == _FENCE_WORD and self._bytes[end : end + len(behind)].tobytes() == behind:
             return ""
         found = []
-        for first, count, where in ((start - FENCE_BYTES, FENCE_BYTES, "before"), (start + size, slack + 8, "behind")):
+        for first, count, where in ((start - FENCE_BYTES, FENCE_BYTES, "before"), (end, len(behind), "behind")):
             if difference := self._difference(first, count, FENCE):
                 found.append(f"written {where} its bounds: {difference}")
         return "; ".join(found)
@@ -91,7 +87,7 @@ class DebugAids:
     def broken_poison(self, at: int, count: int) -> str:
         """What was written into the free memory at `at`, in words; nothing if nothing was."""
         start = at - KERNEL_BASE
-        if count < 4096 and bytes(self._bytes[start : start + count]) == self._poison[count >> 3]:
+        if count < 4096 and self._bytes[start : start + count].tobytes() == self._poison[count >> 3]:
             return ""
         difference = self._difference(start, count, POISON)
         return f"written after it was freed: {difference}" if difference else ""

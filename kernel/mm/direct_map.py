@@ -35,9 +35,9 @@ class DirectMap:
         """Change data; code goes through `GuestMemory.write`."""
         self.bytes[at - KERNEL_BASE : at - KERNEL_BASE + len(data)] = data
 
-    def u32_array(self, at: VirtAddr, count: int) -> Words:
-        """`count` words of 32 bits at a virtual address; `IndexError` outside the direct map's RAM."""
-        return words(self.memory, self.phys(at), count)
+    def u32_array(self, at: VirtAddr, count: int, *, every: int = 1) -> Words:
+        """`count` words of 32 bits at a virtual address, of each `every` the first; `IndexError` outside its RAM."""
+        return words(self.memory, self.phys(at), count, every=every)
 
     def u64_array(self, at: VirtAddr, count: int) -> Words:
         """`count` words of 64 bits at a virtual address; `IndexError` outside the direct map's RAM."""

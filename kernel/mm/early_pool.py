@@ -42,20 +42,21 @@ LISTS_AT = POOL.offset("lists") // 4
 
 
 class EarlyPool:
-    """The pool whose header is at `at`; `header` has its words."""
+    """The pool whose header is at `at`; `header` has its words, and it lies from `base` up to `end`."""
 
     def __init__(self, direct: DirectMap, at: VirtAddr) -> None:
         self.direct, self.at = direct, at
         self.header = direct.u32_array(at, POOL.size_bytes // 4)
+        self.base, self.end = self.header[BASE], self.header[END]
 
     @classmethod
     def create(cls, direct: DirectMap, at: VirtAddr, size_bytes: int = POOL_BYTES) -> EarlyPool:
         """Make a pool in `size_bytes` of zeroed memory at `at`; its header lies at its start."""
-        pool = cls(direct, at)
+        header = direct.u32_array(at, POOL.size_bytes // 4)
         base = at + POOL.size_bytes + -POOL.size_bytes % ALIGN
         for number, value in ((BASE, base), (END, at + size_bytes), (BRK, base)):
-            pool.header[number] = value
-        return pool
+            header[number] = value
+        return cls(direct, at)
 
     def kmalloc_early(self, size_bytes: int) -> VirtAddr:
         """Memory that is never freed, or 0: there is no more, or `size_bytes` is 0."""
@@ -76,4 +77,4 @@ class EarlyPool:
 
     def holds(self, at: int) -> bool:
         """Whether `at` lies in the part that has been given out."""
-        return self.header[BASE] <= at < self.header[BRK]
+        return self.base <= at < self.header[BRK]

@@ -69,7 +69,7 @@ class Kmalloc:
         """`size` bytes, aligned to 8, their content undefined; 0 (NULL) for no bytes, or if there is no memory."""
         if 0 < size <= SMALL_MAX_BYTES:
             at = self.blocks.alloc(size, caller) or self._from_slab(size, caller)
-            if at and self._fenced:
+            if self._fenced and at:
                 self.aids.fence(at, size)
         elif size > 0:
             at = self._from_pages(size, order_for(size + PAGE_SIZE - 1 >> PAGE_SHIFT), caller)
@@ -77,7 +77,7 @@ class Kmalloc:
             return VirtAddr(0)
         if not at:
             self.report(f"kmalloc: failed to allocate {size} bytes for {self.symbolise(caller)}")
-        return VirtAddr(at)
+        return at  # type: ignore[return-value]  # calling VirtAddr would take 100 ns
 
     def kfree(self, at: VirtAddr, caller: int = 0) -> bool:
         """Give memory back; whether it was.  NULL is nothing and is no fault."""
@@ -85,29 +85,26 @@ class Kmalloc:
             return False
         table = self.table
         number = table.find(at)
-        entries = table.entries
-        index = number * 5
-        if not number or entries[index + 4] != 1:
+        if not number or table.in_use[number] != 1:
             self._refuse(at, number, caller)
             return False
-        size = entries[index + 2]
-        pages = entries[index + 3]
+        size, pages = table.size_of[number], table.pages_of[number]
         if self.log:
-            phys = entries[index + 1]
+            phys = table.phys_of[number]
             self.log(f"kfree: freeing {size} bytes ({pages} pages) at virt=0x{at:X}, phys=0x{phys:X}")
         if self._fenced:
             broken = self.broken(at, size, pages) if pages else self.aids.broken_fence(at, size)
             if broken:
-                by, freed_by = self.symbolise(table.sites[number * 2]), self.symbolise(caller)
+                by, freed_by = self.symbolise(table.allocated_by[number]), self.symbolise(caller)
                 self.report(
                     f"kfree: OVERFLOW - {size} bytes at 0x{at:08X}, {broken}; allocated by {by}, freed by {freed_by}"
                 )
-        entries[index + 4] = 0
-        table.sites[number * 2 + 1] = caller
+        table.in_use[number] = 0
+        table.freed_by[number] = caller
         if pages:
             self.pmm.free(Frame(at - KERNEL_BASE >> PAGE_SHIFT), order_for(pages))
-        elif self.pool.holds(at):
-            self.blocks.free(number)
+        elif self.pool.base <= at < self.pool.end:
+            self.blocks.free(number, at, size)
         else:
             self._slab_for(size).free(VirtAddr(at - self._pad), caller)
         return True
@@ -137,7 +134,7 @@ class Kmalloc:
             if self._fenced and (broken := self.broken(at, row.size, row.pages)):
                 self.report(f"krealloc: OVERFLOW - {broken}; {self.table.describe(row, self.symbolise)}")
             number = self.table.find(at)
-            self.table.entries[number * 5 + 2] = size
+            self.table.size_of[number] = size
             self._fence(at, size, row.pages)
             return at
         other = self.kmalloc(size, caller)

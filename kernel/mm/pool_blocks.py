@@ -62,14 +62,12 @@ class PoolBlocks:
         words[LISTS_AT + (payload >> 3)] = following
         if not following:
             words[MAP_AT + (payload >> 8)] &= ~(1 << (payload >> 3 & 31))
-        entries = table.entries
-        at = number * 5
-        virt = entries[at]
+        virt = table.virt_of[number]
         if self._poisoned and (fault := self.aids.broken_poison(virt, payload)):
             self._tell(fault, number)
-        entries[at + 2] = size
-        entries[at + 4] = 1
-        table.sites[number * 2] = caller
+        table.size_of[number] = size
+        table.in_use[number] = 1
+        table.allocated_by[number] = caller
         return virt
 
     def alloc_aligned(self, size: int, align: int, caller: int) -> int:
@@ -94,14 +92,12 @@ class PoolBlocks:
         self.table.add(virt, 0, size, 0, caller)
         return virt
 
-    def free(self, number: int) -> None:
-        """Take back a block whose entry is dead already."""
-        table = self.table
-        at = number * 5
-        payload = table.entries[at + 2] + 7 & -8
+    def free(self, number: int, virt: int, size: int) -> None:
+        """Take back the block at `virt` of `size` bytes, whose entry `number` is dead already."""
+        payload = size + 7 & -8
         if self._poisoned:
-            self.aids.poison(table.entries[at], payload)
-        header = self.pool.header
+            self.aids.poison(virt, payload)
+        header, table = self.pool.header, self.table
         header[FREED] += payload
         if payload > SMALL_MAX_BYTES:
             self._push(number, payload)
@@ -178,13 +174,13 @@ class PoolBlocks:
             if rest and rest < least_rest:
                 continue
             self._unlink(number, room, before)
-            virt = self.table.entries[number * 5]
+            virt = self.table.virt_of[number]
             if self._poisoned and (fault := self.aids.broken_poison(virt, room)):
                 self._tell(fault, number)
                 self.aids.poison(virt, room)
-            self.table.entries[number * 5 + 2] = payload
+            self.table.size_of[number] = payload
             if rest:
-                freed_by = self.table.sites[number * 2 + 1]
+                freed_by = self.table.freed_by[number]
                 self._add_free(virt + payload + 2 * self.pad, rest - 2 * self.pad, freed_by)
             return virt
         return 0
@@ -200,7 +196,7 @@ class PoolBlocks:
                 continue
             number, before = header[LISTS_AT + LARGE_CLASS], 0
             while number:
-                room = table.entries[number * 5 + 2] + 7 & -8
+                room = table.size_of[number] + 7 & -8
                 if room >= payload:
                     yield number, room, before
                 number, before = table.link[number], number
@@ -226,8 +222,8 @@ class PoolBlocks:
 
     def _add_free(self, virt: int, payload: int, caller: int) -> None:
         number = self.table.add(virt, 0, payload, 0, caller)
-        self.table.entries[number * 5 + 4] = 0
-        self.table.sites[number * 2 + 1] = caller
+        self.table.in_use[number] = 0
+        self.table.freed_by[number] = caller
         if self._poisoned:
             self.aids.poison(virt, payload)
         self._push(number, payload)

@@ -39,14 +39,14 @@ class Words(Protocol):
 
 
 class ByteWindow(Protocol):
-    """Bytes in guest memory, one or a slice at a time; a slice keeps its length."""
+    """Bytes in guest memory, one or a slice at a time; a slice keeps its length, and is for reading at once."""
 
     def __len__(self) -> int: ...
 
     @overload
     def __getitem__(self, index: int, /) -> int: ...
     @overload
-    def __getitem__(self, index: slice, /) -> bytes | memoryview: ...
+    def __getitem__(self, index: slice, /) -> memoryview: ...
 
     @overload
     def __setitem__(self, index: slice, value: bytes, /) -> None: ...
@@ -54,10 +54,15 @@ class ByteWindow(Protocol):
     def __setitem__(self, index: int, value: int, /) -> None: ...
 
 
-def words(memory: GuestMemory, at: PhysAddr, count: int, item: Format = "I") -> Words:
-    """`count` words at physical address `at`; `IndexError` if they are not wholly in one run of RAM."""
-    buffer = _buffer(memory, at, count * _ITEM_BYTES[item])
-    return SlowWords(memory, at, count, item) if buffer is None else buffer.cast(item)
+def words(memory: GuestMemory, at: PhysAddr, count: int, item: Format = "I", *, every: int = 1) -> Words:
+    """`count` words at physical address `at`; `IndexError` if they are not wholly in one run of RAM.
+
+    Of each `every` words that lie there, it is the first: a member of structures in a row.
+    """
+    buffer = _buffer(memory, at, max((count - 1) * every + 1, 0) * _ITEM_BYTES[item])
+    if buffer is None:
+        return SlowWords(memory, at, count, item, every)
+    return buffer.cast(item)[::every] if every > 1 else buffer.cast(item)
 
 
 def window(memory: GuestMemory, at: PhysAddr, count: int) -> ByteWindow:
@@ -101,8 +106,9 @@ def _buffer(memory: GuestMemory, at: int, count: int) -> memoryview | None:
 class SlowWords:
     """`Words` on any `GuestMemory`, one call for each access."""
 
-    def __init__(self, memory: GuestMemory, at: PhysAddr, count: int, item: Format) -> None:
+    def __init__(self, memory: GuestMemory, at: PhysAddr, count: int, item: Format, every: int = 1) -> None:
         self._memory, self._at, self._count, self._bytes = memory, at, count, _ITEM_BYTES[item]
+        self._step = every * self._bytes
 
     def __len__(self) -> int:
         return self._count
@@ -110,7 +116,7 @@ class SlowWords:
     def _address(self, index: int) -> PhysAddr:
         if not -self._count <= index < self._count:
             raise IndexError(f"element {index} of {self._count} at physical {self._at:#x}")
-        return PhysAddr(self._at + index % self._count * self._bytes)
+        return PhysAddr(self._at + index % self._count * self._step)
 
     def __getitem__(self, index: int, /) -> int:
         return int.from_bytes(self._memory.read(self._address(index), self._bytes), "little")
@@ -128,12 +134,12 @@ class SlowWindow(SlowWords):
     @overload
     def __getitem__(self, index: int, /) -> int: ...
     @overload
-    def __getitem__(self, index: slice, /) -> bytes: ...
-    def __getitem__(self, index: int | slice, /) -> int | bytes:
+    def __getitem__(self, index: slice, /) -> memoryview: ...
+    def __getitem__(self, index: int | slice, /) -> int | memoryview:
         if isinstance(index, int):
             return super().__getitem__(index)
         start, stop, _ = index.indices(self._count)
-        return self._memory.read(PhysAddr(self._at + start), max(stop - start, 0))
+        return memoryview(self._memory.read(PhysAddr(self._at + start), max(stop - start, 0)))
 
     @overload
     def __setitem__(self, index: slice, value: bytes, /) -> None: ...

@@ -341,13 +341,13 @@ def test_what_a_debugger_changes_is_what_counts(make_kernel: Callable[..., Any])
 def test_check_sees_damage_in_the_table(kernel: Any) -> None:
     at = kernel.kmalloc.kmalloc(9000)
     kernel.kmalloc.kmalloc(50)
-    number = kernel.table.find(at)
-    for word, wrong in ((0, at + 4096), (1, 0), (2, 40_000), (3, 2), (4, 0), (4, 2)):
-        index = number * 5 + word
-        right = kernel.table.entries[index]
-        kernel.table.entries[index] = wrong
-        assert kernel.check(), f"word {word} = {wrong:#x} went unnoticed"
-        kernel.table.entries[index] = right
+    entry = PhysAddr(kernel.table.arrays_at - KERNEL_BASE + kernel.table.find(at) * ENTRY.size_bytes)
+    wrongs = [("virt", at + 4096), ("phys", 0), ("size", 40_000), ("pages", 2), ("in_use", 0), ("in_use", 2)]
+    for member, wrong in wrongs:
+        right = ENTRY.get(kernel.memory, entry, member)
+        ENTRY.write(kernel.memory, entry, **{member: wrong})
+        assert kernel.check(), f"{member} = {wrong:#x} went unnoticed"
+        ENTRY.write(kernel.memory, entry, **{member: right})
     assert not kernel.check()
 
 

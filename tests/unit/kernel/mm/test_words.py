@@ -29,6 +29,22 @@ def test_an_element_is_little_endian_at_its_place(memory: Any, item: Format) -> 
     assert (array[2], len(array)) == (value, 4)
 
 
+@pytest.mark.parametrize("item", ["H", "I"])
+def test_a_member_of_structures_in_a_row_is_an_array(memory: Any, item: Format) -> None:
+    size = struct.calcsize(item)
+    memory.write(PhysAddr(0x200000), bytes(range(15 * size)))
+    plain = words(memory, PhysAddr(0x200000), 15, item)
+    member = words(memory, PhysAddr(0x200000 + size), 3, item, every=5)
+    assert [member[number] for number in range(3)] == [plain[1], plain[6], plain[11]]
+    member[2] = 0xBEEF
+    assert plain[11] == 0xBEEF
+    with pytest.raises(IndexError):
+        member[3]
+    assert words(memory, PhysAddr(0x400000 - 6 * size), 2, item, every=5)[1] == 0
+    with pytest.raises(IndexError):
+        words(memory, PhysAddr(0x400000 - 5 * size), 2, item, every=5)
+
+
 def test_an_index_outside_raises(memory: Any) -> None:
     array = words(memory, PhysAddr(0x200000), 4)
     with pytest.raises(IndexError):
