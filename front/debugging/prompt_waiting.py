@@ -9,10 +9,11 @@
 A debugger that steps asks for the next thing within 100 us, ten thousand times.  Who sleeps meanwhile has to be woken,
 which takes the host as long again, and longer where a virtual machine's processor has gone idle.
 
-So a client that was prompt is waited for awake.  One that was not (a person, a network, a busy host) is waited for
-asleep, and so is everybody where only one processor may be used: awake, we would keep the debugger from it.  Whoever
-else wants our processor has it between two looks.  What is lost in vain is `AWAKE_S` of a processor that is idle
-otherwise, once for each pause of the client's.
+So a client that was prompt is waited for awake.  One that was not (a person, a network) is waited for asleep, and so is
+everybody where only one processor may be used: awake, we would keep the debugger from it.  Whoever else wants our
+processor has it between two looks; and where somebody did, on a busy host, no processor goes idle that would have to be
+woken, so we sleep again for a while.  What is lost in vain is `AWAKE_S` of a processor that is idle otherwise, once for
+each pause of the client's.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from typing import Generic, TypeVar
 
 AWAKE_S = 500e-6
 """What an answer takes at most that is prompt: five times GDB's own time for a step, half of that with being woken."""
+LOST_S = 200e-6
+"""From one look to the next it is some 5 us; where it is more than this, somebody else had our processor."""
+BUSY_S = 0.05
+"""How long a host is taken to be busy then."""
 
 Source = TypeVar("Source")
 _let_others_run = getattr(os, "sched_yield", lambda: None)
@@ -54,6 +59,7 @@ class PromptWaiting(Generic[Source]):
         self._may_stay_awake = processors() > 1 if may_stay_awake is None else may_stay_awake
         self._awake_until = clock()
         self._was_prompt = False
+        self._busy_until = clock()
 
     def sent(self) -> None:
         """The client was sent something, and may answer."""
@@ -66,8 +72,12 @@ class PromptWaiting(Generic[Source]):
     def wait(self, timeout_s: float | None) -> list[Source]:
         """What is ready first; nothing after `timeout_s`."""
         if timeout_s is None and self._was_prompt and self._may_stay_awake:
-            while self._clock() < self._awake_until:
+            now = self._clock()
+            while self._busy_until <= now < self._awake_until:
                 if found := self._ready(0):
                     return found
                 _let_others_run()
+                before, now = now, self._clock()
+                if now - before > LOST_S:
+                    self._busy_until = now + BUSY_S
         return self._ready(timeout_s)

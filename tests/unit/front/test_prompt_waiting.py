@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hillemu.debugging.prompt_waiting import AWAKE_S, PromptWaiting, processors
+from hillemu.debugging.prompt_waiting import AWAKE_S, BUSY_S, LOST_S, PromptWaiting, processors
 
 LOOK_S = 3e-6
 PROMPT_S, SLOW_S = AWAKE_S / 5, 3 * AWAKE_S
@@ -17,6 +17,7 @@ class Host:
         self.now = 100.0
         self.comes_at: list[tuple[float, str]] = []
         self.looks = self.sleeps = 0
+        self.look_s = LOOK_S
         self.waiting = PromptWaiting(self._ready, clock=lambda: self.now, may_stay_awake=may_stay_awake)
 
     def _ready(self, timeout_s: float | None) -> list[str]:
@@ -25,7 +26,7 @@ class Host:
             self.now = max(self.now, self.comes_at[0][0])
         else:
             self.looks += 1
-            self.now += LOOK_S + timeout_s
+            self.now += self.look_s + timeout_s
         return [who for at, who in self.comes_at if at <= self.now]
 
     def is_answered(self, after_s: float, *, sends: bool = True, others: list[tuple[float, str]] | None = None) -> str:
@@ -91,6 +92,22 @@ def test_a_look_is_one_look_however_prompt_the_client_is() -> None:
     host.waiting.sent()
     host.comes_at, host.looks = [(host.now + PROMPT_S, "client")], 0
     assert (host.waiting.wait(0), host.looks) == ([], 1)
+
+
+def test_where_somebody_else_had_our_processor_everybody_is_waited_for_asleep_for_a_while() -> None:
+    host = Host()
+    host.is_answered(PROMPT_S)
+    host.look_s = 1.5 * LOST_S
+    assert host.is_answered(2 * LOST_S) == "awake and asleep"
+    assert host.looks == 1
+    host.look_s = LOOK_S
+    since = host.now
+    ways = [host.is_answered(PROMPT_S) for _ in range(2 * round(BUSY_S / PROMPT_S))]
+    asleep = ways.index("awake")
+    assert set(ways[:asleep]) == {"asleep"}
+    assert set(ways[asleep:]) == {"awake"}
+    assert asleep * PROMPT_S == pytest.approx(BUSY_S, abs=2 * PROMPT_S)
+    assert host.now - since > BUSY_S
 
 
 def test_with_one_processor_everybody_is_waited_for_asleep() -> None:
