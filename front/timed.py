@@ -18,6 +18,7 @@ from hillemu.emu.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from hillemu.emu.cpu.cycles import BranchCounts
     from hillemu.emu.cpu.memory_events import ModelledMemory
     from hillemu.emu.cpu.tlb_lint import TlbLint
     from hillemu.emu.pc import Pc
@@ -116,11 +117,17 @@ class Timed:
             timing=self.timing.name if self.timing else INSTRUCTIONS,
             has_cycles=self.timing is not None,
             has_memory=self.modelled_memory is not None,
+            has_branches=self.branches is not None,
         )
         try:
             yield taken
         finally:
             taken.end()
+
+    @property
+    def branches(self) -> BranchCounts | None:
+        """How many near branches there were, and how many were predicted wrongly; None where none is predicted."""
+        return self._pc.cycles.branches if self._pc.cycles else None
 
     @property
     def untimed(self) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.emu.cpu.memory_events import ModelledMemory
 from hillemu.emu.errors import OptionError
@@ -31,6 +31,15 @@ PENALTIES = (
 """Those of emu/timing/geometry.py that the core charges itself, in its order."""
 
 
+class BranchCounts(NamedTuple):
+    """Near branches, and how many of them were predicted wrongly; the last two of those with a condition."""
+
+    executed: int
+    mispredicted: int
+    conditional: int
+    conditional_mispredicted: int
+
+
 class CycleCounter:
     """What a processor's run costs on `model`, which counts its ticks from here on.
 
@@ -56,6 +65,8 @@ class CycleCounter:
             tuple(getattr(penalties, name) for name in PENALTIES),
             code.line_bytes if (code := model.geometry.code_cache) else 0,
             model.core_clocks(model.io_wait_states),
+            model.geometry.predicts_branches,
+            (penalties.mispredicted_u, penalties.mispredicted_v, penalties.mispredicted_direct),
         )
         self.memory = ModelledMemory(core, model, board_from) if model.has_memory_model else None
 
@@ -68,6 +79,15 @@ class CycleCounter:
     def idle(self) -> int:
         """Of these, the ones in which no instruction was executed: HLT."""
         return self._core.idle()
+
+    @property
+    def branches(self) -> BranchCounts | None:
+        """Since power-on; None: this processor predicts none."""
+        counters = self._core.branches()
+        if counters is None:
+            return None
+        conditional, wrong, others, others_wrong = counters
+        return BranchCounts(conditional + others, wrong + others_wrong, conditional, wrong)
 
     def untimed(self) -> dict[str, int]:
         """How often each instruction without an entry was executed; with its bytes, if it is not in the map."""

@@ -17,7 +17,7 @@ from hillemu.emu.i386.address import Frame, VirtAddr
 if TYPE_CHECKING:
     from hillemu.emu.cpu._core import Core
 
-_COSTS = "7q"
+_COSTS = "11q"
 _SITE, _NODE, _SLICE = struct.Struct(f"=2I{_COSTS}"), struct.Struct(f"=3I2Hq{_COSTS}"), struct.Struct(f"={_COSTS}")
 _NONE = 0xFFFFFFFF
 
@@ -36,6 +36,12 @@ class Costs(NamedTuple):
     walk: int = 0
     """Of the ticks, those of page walks."""
     cache_misses: int = 0
+    branches: int = 0
+    """Near branches, where the timing model predicts them."""
+    mispredicted: int = 0
+    conditional: int = 0
+    """Of the branches, those with a condition."""
+    conditional_mispredicted: int = 0
 
     def plus(self, other: Costs) -> Costs:
         return Costs(*map(sum, zip(self, other, strict=True)))

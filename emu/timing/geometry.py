@@ -23,6 +23,8 @@ GEOMETRY_COLUMNS = ("structure", "property", "value", "source", "note")
 PENALTY_COLUMNS = ("item", "value", "unit", "source", "note")
 REPLACEMENTS = ("lru", "pseudo-lru")
 MAX_CACHE_BYTES = 1 << 26
+BRANCH_TARGET_BUFFER = 256, 4
+"""Entries and ways of the only one that is modelled."""
 
 
 class TlbGeometry(NamedTuple):
@@ -89,7 +91,7 @@ class Geometry(NamedTuple):
     large_tlb: TlbGeometry | None
     code_cache: CacheGeometry | None
     data_cache: CacheGeometry | None
-    branch_target_buffer: tuple[int, int] | None
+    predicts_branches: bool
     is_unified: bool
 
 
@@ -159,7 +161,9 @@ def read_geometry(file: Traversable) -> Geometry:
     code_tlb, data_tlb = unified_tlb or sizes.tlb("code_tlb"), unified_tlb or sizes.tlb("data_tlb")
     if code_tlb is None or data_tlb is None:
         raise OptionError("--timing", f"{file}: a processor with paging has a tlb, or a code_tlb and a data_tlb")
-    buffer = sizes.number("branch_target_buffer", "entries", optional=True)
+    buffer = tuple(sizes.number("branch_target_buffer", item, optional=True) for item in ("entries", "ways"))
+    if buffer not in (BRANCH_TARGET_BUFFER, (0, 0)):
+        raise OptionError("--timing", f"{file}: a branch_target_buffer is modelled with 256 entries and 4 ways only")
     geometry = Geometry(
         bus_mhz=sizes.number("clock", "bus_mhz"),
         multiplier=Fraction(sizes.number("clock", "multiplier")),
@@ -175,7 +179,7 @@ def read_geometry(file: Traversable) -> Geometry:
         large_tlb=sizes.tlb("large_tlb"),
         code_cache=unified_cache or sizes.cache("code_cache"),
         data_cache=unified_cache or sizes.cache("data_cache"),
-        branch_target_buffer=(buffer, sizes.number("branch_target_buffer", "ways")) if buffer else None,
+        predicts_branches=buffer == BRANCH_TARGET_BUFFER,
         is_unified=unified_tlb is not None,
     )
     sizes.refuse_unread()

@@ -78,6 +78,7 @@ def _timing_record(machine: Machine) -> dict[str, Any]:
         return {}
     has_memory = machine.modelled_memory is not None
     memory = {"tlb": machine.tlb.as_dict(), "cache": machine.cache.as_dict()} if has_memory else {}
+    branches = {"branches": machine.branches._asdict()} if machine.branches else {}
     return {
         "timing": machine.timing.name,
         "cycles": machine.cycles,
@@ -85,6 +86,7 @@ def _timing_record(machine: Machine) -> dict[str, Any]:
         "cpi": round(machine.cpi, 6),
         "untimed": machine.untimed,
         **memory,
+        **branches,
     }
 
 
@@ -120,6 +122,8 @@ def _modelled(machine: Machine) -> list[str]:
             f"TLB: {tlb.hits:,} hits, {tlb.misses:,} misses, {tlb.walk_cycles:,} cycles of walks; {cached}; "
             f"{cache.wait_cycles:,} cycles for memory in all"
         )
+    if branches := machine.branches:
+        lines.append(f"branches: {branches.executed:,}, {branches.mispredicted:,} mispredicted")
     return lines + not_in_the_model(machine)
 
 

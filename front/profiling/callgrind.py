@@ -1,7 +1,8 @@
 """A profile in the format of callgrind, which KCachegrind and callgrind_annotate read.
 
 Positions are instructions and lines.  A function is one of an image; code without symbols is one by its page.  A
-device's interrupt and a new thread have no caller.  Source: Valgrind manual, "Callgrind Format Specification".
+device's interrupt and a new thread have no caller.  Conditional branches have the names of Valgrind's own tools, Bc and
+Bcm, for which KCachegrind has words.  Source: Valgrind manual, "Callgrind Format Specification".
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "???"
 """The format's word for a file that is not known."""
+_VALGRINDS = {"conditional_branches": "Bc", "conditional_mispredicted": "Bcm"}
 
 
 def write_callgrind(out: TextIO, profile: RunProfile, *, command: str) -> None:
@@ -98,10 +100,10 @@ def _file_and_line(profile: RunProfile, pc: int) -> tuple[str, int]:
 def _event(name: str) -> str:
     """An event's name, as the format has it: without underscores.
 
-    >>> _event("tlb_misses")
-    'TlbMisses'
+    >>> _event("tlb_misses"), _event("conditional_branches")
+    ('TlbMisses', 'Bc')
     """
-    return "".join(part.capitalize() for part in name.split("_"))
+    return _VALGRINDS.get(name) or "".join(part.capitalize() for part in name.split("_"))
 
 
 def _numbers(costs: dict[str, int]) -> str:

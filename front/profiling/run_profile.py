@@ -63,17 +63,25 @@ class Branch(NamedTuple):
 class RunProfile:
     """What a run took; complete when the ``with`` block of `Machine.profile` has ended.
 
-    `has_cycles` and `has_memory` tell what the machine's timing counts: without cycles a tick is an instruction or a
-    port access's wait, and without a memory model there are no misses.
+    `has_cycles`, `has_memory` and `has_branches` tell what the machine's timing counts: without cycles a tick is an
+    instruction or a port access's wait, without a memory model there are no misses, and most processors do not predict.
     """
 
     def __init__(
-        self, profiler: Profiler, tables: Sequence[SymbolTable], *, timing: str, has_cycles: bool, has_memory: bool
+        self,
+        profiler: Profiler,
+        tables: Sequence[SymbolTable],
+        *,
+        timing: str,
+        has_cycles: bool,
+        has_memory: bool,
+        has_branches: bool,
     ) -> None:
         self._profiler: Profiler | None = profiler
         self._measured: Profile | None = None
         self.functions = Functions(tables)
-        self.timing, self.has_cycles, self.has_memory = timing, has_cycles, has_memory
+        self.timing, self.has_cycles = timing, has_cycles
+        self.has_memory, self.has_branches = has_memory, has_branches
 
     @property
     def measured(self) -> Profile:
@@ -195,6 +203,13 @@ class RunProfile:
                 "tlb_misses": costs.tlb_misses,
                 "walk_cycles": costs.walk,
                 "cache_misses": costs.cache_misses,
+            }
+        if self.has_branches:
+            found |= {
+                "branches": costs.branches,
+                "mispredicted": costs.mispredicted,
+                "conditional_branches": costs.conditional,
+                "conditional_mispredicted": costs.conditional_mispredicted,
             }
         return found
 

@@ -23,6 +23,8 @@ def summary(profile: RunProfile) -> Shown:
             f"\n{total.stall:,} cycles for memory: {total.tlb_misses:,} TLB misses, "
             f"{total.walk:,} cycles of page walks, {total.cache_misses:,} cache misses"
         )
+    if profile.has_branches:
+        text += f"\n{total.branches:,} branches, {total.mispredicted:,} mispredicted"
     lost = profile.measured.lost_calls
     if lost:
         text += f"\n{lost:,} calls are counted as their callers': there are too many different chains of calls"
@@ -78,6 +80,8 @@ def _columns(profile: RunProfile) -> tuple[str, ...]:
     names.append("idle")
     if profile.has_memory:
         names += ["memory", "TLB misses", "walks", "cache misses"]
+    if profile.has_branches:
+        names += ["branches", "mispredicted"]
     return tuple(names)
 
 
@@ -88,6 +92,8 @@ def _cells(profile: RunProfile, costs: Costs) -> list[str]:
     cells.append(f"{costs.idle:,}")
     if profile.has_memory:
         cells += [f"{number:,}" for number in (costs.stall, costs.tlb_misses, costs.walk, costs.cache_misses)]
+    if profile.has_branches:
+        cells += [f"{costs.branches:,}", f"{costs.mispredicted:,}"]
     return cells
 
 

@@ -52,6 +52,8 @@ def test_the_rows_sum_up_to_the_run(
     assert document["total"]["instructions"] == run["instructions"]
     if timing:
         assert document["total"]["cycles"] == run["cycles"]
+    for key, of_run in (("branches", "executed"), ("mispredicted", "mispredicted")):
+        assert document["total"].get(key) == run.get("branches", {}).get(of_run)
     for rows in (document["functions"], document["lines"]):
         for key, value in document["total"].items():
             assert sum(one["own"][key] for one in rows) == value
@@ -102,6 +104,17 @@ def test_callgrind_reads_it(
     assert f"{totals['instructions']:,} (100.0%)" in told.stdout
     for name in ("kernel_main", "count_to", "out"):
         assert numbers[name][:2] == [row(document, name)["total"][key] for key in ("instructions", "cycles")]
+
+
+def test_callgrind_has_branches_by_valgrinds_names(
+    c_kernel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "callgrind.out.kernel"
+    total = profile_of(capsys, str(c_kernel), "--timing", "pentium-nomem", "--callgrind", str(file))["total"]
+    lines = dict(line.split(": ", 1) for line in file.read_text().splitlines() if line.startswith(("events", "totals")))
+    counted = dict(zip(lines["events"].split(), map(int, lines["totals"].split()), strict=True))
+    assert counted["Bc"] == total["conditional_branches"] > counted["Bcm"] == total["conditional_mispredicted"] > 0
+    assert counted["Branches"] == total["branches"] > counted["Mispredicted"] == total["mispredicted"] > counted["Bcm"]
 
 
 def test_the_page_is_whole(c_kernel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

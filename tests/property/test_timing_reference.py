@@ -30,7 +30,7 @@ PROPERTY = settings(
 )
 CLASSES = (
     *("moves", "arithmetic", "decimal_and_flags", "shifts", "multiplication", "bits", "strings", "branches", "stack"),
-    *("prefixes", "interlocks", "pairing", "x87", "input_output"),
+    *("prefixes", "prediction", "interlocks", "pairing", "x87", "input_output"),
 )
 PIECES = [case.piece for stem in CLASSES for case in read_cases(FOLDER / f"{stem}.cases").cases if case.may_be_repeated]
 FRESH = fresh_registers(32)

@@ -16,7 +16,8 @@ i486       `agi` if the instruction before wrote the base register, ESP of a sta
            lines of 16 bytes (Abrash, chapter 19); `descriptor_not_accessed` if a data segment register is loaded with
            such a descriptor (appendix E, note 9)
 Pentium    `prefix` for each, REP included; `prefix_0f` except of Jcc; `agi` if an instruction of the clock before wrote
-           the base or the index, ESP of a stack instruction included; pairs, below (AP-500 s2, s3)
+           the base or the index, ESP of a stack instruction included; pairs, below (AP-500 s2, s3); branches that are
+           not predicted rightly (branch_prediction.py)
 =========  ============================================================================================================
 
 PUSH, POP, CALL, RET and their like do not interlock with each other through ESP (i486 and Pentium).
@@ -25,7 +26,7 @@ Two instructions are a pair if the first is UV or PU and the second UV or PV (or
 second has no prefix, neither has both a displacement and an immediate, and the second neither reads nor writes what
 the first writes, but for the flags, and ESP of PUSH after PUSH, CALL after PUSH, POP after POP.  It takes as long as
 the longer one, and `paired_read_modify_write` more if both read, modify and write memory.  The second's cycles here are
-what the pair takes beyond the first.  Branches are predicted rightly.
+what the pair takes beyond the first.
 
 What an instruction has to do with the one before is modelled in a row only.  A row ends with a branch, REP, the
 instruction behind STI and behind one that loads SS (which does the same to no other), and with an event.
@@ -34,7 +35,7 @@ A REP that an event parts takes its iterations so far; behind the handler it beg
 from completing, but the branch that led to it takes what it takes.
 
 Not modelled: prefixes hidden behind a longer instruction; interlocks of string instructions and XLAT; bank conflicts,
-misprediction, the x87 beside the integer unit; memory.
+the x87 beside the integer unit; memory.
 """
 
 from __future__ import annotations
@@ -42,15 +43,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from branch_prediction import NEAR_BRANCHES, Predictor
 from instruction_cases import case_of, multiplier_of, source_of
 from instruction_decoding import Decoded, decode
 from instruction_tables import Absent, Tables
 from instruction_trace import Event, Step
 
 LINE_BYTES, UNKNOWN_CLOCKS = 16, 1
-NEAR_BRANCHES = frozenset(("Jcc", "JCXZ", "LOOP", "LOOPE", "LOOPNE", "JMP", "CALL", "RET"))
-
-
 MOST_KNOWN = 2_000_000
 
 
@@ -63,7 +62,7 @@ class Clock:
     """One processor at work: what an entry takes depends on it and on a few facts about those before.
 
     So what an entry takes behind given facts, and which facts are then, is worked out by the rules once (`_Rules`)
-    and known from then on.
+    and known from then on.  Branch prediction remembers more than that, and is asked each time.
     """
 
     def __init__(self, processor: str) -> None:
@@ -72,6 +71,7 @@ class Clock:
         self._numbers = {self._facts[0]: 0}
         self._known: dict[tuple[int, Step | Event], tuple[int, int]] = {}
         self._at = 0
+        self._predictor = Predictor(self._rules.tables.penalty) if processor == "pentium" else None
 
     def cycles(self, trace: Sequence[Step | Event]) -> list[int]:
         """The clocks of each entry, behind all entries before."""
@@ -81,6 +81,8 @@ class Clock:
                 clocks, at = known[at, entry]
             except KeyError:
                 clocks, at = self._work_out(at, entry)
+            if self._predictor is not None:
+                clocks += self._predictor.charge(entry, self._facts[at].is_in_v)
             found.append(clocks)
         self._at = at
         return found
@@ -127,19 +129,22 @@ class _Facts(NamedTuple):
     """By STI or a load of SS."""
     refill: int = 0
     """Clocks for each component of the next instruction."""
+    is_in_v: bool = False
+    """Whether the last instruction was the second of a pair."""
 
 
 class _Rules:
     def __init__(self, processor: str) -> None:
         self.processor = processor
         self.tables = Tables(processor)
-        self.before, self.in_u, self.branched, self.is_shadowed, self.refill = _Facts()
+        self.before, self.in_u, self.branched, self.is_shadowed, self.refill, self.is_in_v = _Facts()
 
     def charge(self, entry: Step | Event, facts: _Facts) -> tuple[int, _Facts]:
         """The clocks of an entry behind such facts, and the facts behind it."""
-        self.before, self.in_u, self.branched, self.is_shadowed, self.refill = facts
+        self.before, self.in_u, self.branched, self.is_shadowed, self.refill, _ = facts
+        self.is_in_v = False
         clocks = self._event(entry) if isinstance(entry, Event) else self._step(entry)
-        return clocks, _Facts(self.before, self.in_u, self.branched, self.is_shadowed, self.refill)
+        return clocks, _Facts(self.before, self.in_u, self.branched, self.is_shadowed, self.refill, self.is_in_v)
 
     def _event(self, event: Event) -> int:
         task = self._task_switch("INT", event.mode, event.tasks) if event.tasks else 0
@@ -254,6 +259,7 @@ class _Rules:
             if first.instruction.modifies_memory and instruction.modifies_memory:
                 together += self.tables.penalty("paired_read_modify_write")
             self.before = _Before((first.instruction, instruction))
+            self.is_in_v = True
             return together - first.clocks
         if first is not None:
             self.before = _Before((first.instruction,))  # it went alone, so its clock is the one before

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from instruction_cases import condition
 from instruction_decoding import Decoded, decode
-from instruction_surroundings import CALL_GATES, VM, Registers, Surroundings, cpl_of, mode_of
+from instruction_surroundings import CALL_GATES, PG, VM, Registers, Surroundings, cpl_of, mode_of
 from instruction_trace import Event, Step
 
 from hillemu.emu.cpu.core import CoreStop, Delivery, DeliveryKind
@@ -72,9 +72,13 @@ class _Site(NamedTuple):
 
 
 class Recorder:
-    """Executes a guest, and keeps what has been recorded until it is taken."""
+    """Executes a guest, and keeps what has been recorded until it is taken.
+
+    It begins by loading CR3, so that the Pentium's branch target buffer is empty, as the reference's is.
+    """
 
     def __init__(self, lab: Any) -> None:
+        lab.processor.set("cr3", lab.processor.get("cr3"))
         self.lab, self.cpu, self.around = lab, lab.processor, Surroundings(lab)
         self.steps = 0
         """That were executed; each iteration of REP is one."""
@@ -243,11 +247,14 @@ class Recorder:
             return step._replace(stored=bool(after["eflags"] & ZERO))
         if not instruction.is_branch:
             return step
+        tasks = self.around.tasks(before, after)
         return step._replace(
             taken=_is_taken(instruction, before["eflags"], after["ecx"]),
             outcome=self._outcome(step, instruction, before, after),
-            tasks=self.around.tasks(before, after),
+            tasks=tasks,
+            loads_cr3=_loads_cr3(tasks, before),
             parameters=self._parameters(step, instruction),
+            target=step.linear - before["eip"] + after["eip"] & 0xFFFFFFFF,
         )
 
     def _repeat(self, step: Step, before: Registers, after: Registers) -> bool:
@@ -306,7 +313,7 @@ class Recorder:
         entered = self.around.entered_task(before) if case == "task gate" else before
         tasks = self.around.tasks(before, entered)
         is_fault = delivery.kind is DeliveryKind.EXCEPTION
-        self._entries.append(Event(kind, mode, case, tasks, refused if is_fault else None))
+        self._entries.append(Event(kind, mode, case, tasks, _loads_cr3(tasks, before), refused if is_fault else None))
         if case == "task gate":
             return entered
         if mode == "real":
@@ -333,7 +340,8 @@ def _site_of(eip: int, window: bytes, bits: int, mode: str, cpl: int, linear: in
         leads_to = ()
     else:
         leads_to = (behind, eip) if name.startswith("REP ") else (behind,)
-    step = Step(window[: instruction.length], bits, mode, linear, cpl)
+    loads_cr3 = instruction.names[:1] == ("cr3",)
+    step = Step(window[: instruction.length], bits, mode, linear, cpl, loads_cr3=loads_cr3)
     is_always_so = (name, form) in (("JMP", "rel"), ("CALL", "rel"))
     plain = is_always_so or not (
         instruction.is_branch
@@ -344,8 +352,14 @@ def _site_of(eip: int, window: bytes, bits: int, mode: str, cpl: int, linear: in
         or name in ("CMPXCHG", "MUL", "IMUL", "BSF", "BSR", "LSL")
     )
     conditional = name == "Jcc"
-    taken = step._replace(taken=True)
+    target = linear - eip + leads_to[-1] & 0xFFFFFFFF if form == "rel" else 0
+    taken = step._replace(taken=True, target=target)
     return _Site(instruction, taken if is_always_so else step, taken, leads_to, conditional, plain or conditional)
+
+
+def _loads_cr3(tasks: str, before: Registers) -> bool:
+    """Whether a switch of such tasks did: TSSs of the 286 have no CR3, and without paging it stays as it is."""
+    return tasks.endswith("386") and bool(before["cr0"] & PG)
 
 
 def _is_taken(instruction: Decoded, flags: int, counter: int) -> bool:

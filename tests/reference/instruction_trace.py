@@ -32,12 +32,16 @@ class Step(NamedTuple):
     """Whether a fault or an interrupt came between the iterations of REP; the rest is a step of its own."""
     taken: bool = False
     """Whether a branch was taken."""
+    target: int = 0
+    """The linear address that a near branch led to."""
     outcome: str = ""
     """What a far transfer or a software interrupt went through: a case of the tables."""
     parameters: int = 0
     """That a call gate copied."""
     tasks: str = ""
     """The kinds of both where it ended in another task, as the tables' cases have them: 386 to 286."""
+    loads_cr3: bool = False
+    """Whether it did, by itself or with a task."""
     stored: bool = False
     """Whether CMPXCHG found its operands equal."""
     was_accessed: bool = True
@@ -60,5 +64,7 @@ class Event(NamedTuple):
     """As the tables have it: same privilege, more privilege, task gate; "" in real mode."""
     tasks: str = ""
     """The kinds of both tasks, where it went through a task gate."""
+    loads_cr3: bool = False
+    """Whether the new task did."""
     refused: Step | None = None
     """The instruction that a fault kept from completing, if it could be fetched."""

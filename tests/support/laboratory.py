@@ -170,6 +170,7 @@ class Lab:
             "ram": self.memory.sha256(),
             "accesses": self.probe.log,
             "deliveries": self.processor.deliveries,
+            "branches": self.pc.cycles.branches if self.pc.cycles else None,
         }
 
 

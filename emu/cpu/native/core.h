@@ -15,6 +15,7 @@
  *   helpers.c     what IN, OUT, CPUID, MSRs, ... call (native mode only)
  *   clock.c       counts instructions, finds the position inside a block, decides at block starts
  *   timing.h      cycles, where a processor model counts them: seven files (native mode only)
+ *   branches.h    the branch target buffer: two files (native mode only)
  *   portable.c    the same decisions by public hooks (portable mode)
  *   exceptions.c  delivers exceptions and interrupts through the guest's IDT, keeps the last ones
  *   io.c          port and memory-mapped I/O with the processor's permission checks
@@ -214,6 +215,7 @@ bool slots_redirect(Replacement *replacements, size_t count); /* sets a Python e
 /* interpose.c */
 bool interpose_install(void); /* once a process; sets a Python error on failure */
 void emit_call(void *tcg, const void *function, const void *pointer, uint32_t number);
+void label_set(void *tcg, void *label);
 
 /* ops.c */
 void *last_op(void *tcg);

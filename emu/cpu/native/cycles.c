@@ -36,7 +36,7 @@ void timing_emit_charge(Core *core, void *place, int cycles)
     move_emitted(tcg, last, place);
 }
 
-static void emit_count_behind(void *tcg, void *place, const void *counter)
+void timing_emit_count(void *tcg, void *place, const void *counter)
 {
     void *last = last_op(tcg);
     uintptr_t pointer = lib.const_i64(tcg, (int64_t)(uintptr_t)counter);
@@ -47,12 +47,11 @@ static void emit_count_behind(void *tcg, void *place, const void *counter)
 
 /* ---- branches ---------------------------------------------------------------------------------------------------- */
 
-/* Where translated code comes by if a conditional branch is not taken; NULL: it is always taken. */
-static void *place_of_not_taken(void *start, const Decoded *instruction)
+void *timing_place_of_not_taken(void *start, bool is_counted)
 {
     /* LOOP and JCXZ have three labels: not taken, taken, end.  Jcc falls through behind its comparison. */
     void *label = op_of_kind(start, OPC_SET_LABEL);
-    if (instruction->opcode >= LOOPNE && instruction->opcode <= JCXZ)
+    if (is_counted)
         return label;
     void *comparison = label ? op_of_kind(start, OPC_BRCOND_I64) : NULL;
     if (!comparison && label && !op_of_kind(start, OPC_BR))
@@ -63,7 +62,7 @@ static void *place_of_not_taken(void *start, const Decoded *instruction)
 static void translate_branch(Core *core, void *start, const Decoded *instruction)
 {
     const Timing *timing = core->timing;
-    void *place = place_of_not_taken(start, instruction);
+    void *place = timing_place_of_not_taken(start, instruction->opcode >= LOOPNE && instruction->opcode <= JCXZ);
     if (!place)
         return;
     int taken = timing_clocks(timing, instruction->entry, CASE_TAKEN, 0, 0);
@@ -110,7 +109,7 @@ static void translate_repetition(Core *core, void *start, const Decoded *instruc
     void *tcg = core->tcg, *last = last_op(tcg);
     emit_call(tcg, repetition_ends, core->uc, info);
     move_emitted(tcg, last, done);
-    emit_count_behind(tcg, go_on, &timing->repeats);
+    timing_emit_count(tcg, go_on, &timing->repeats);
     /* where it finds the count 0 it is no iteration */
     timing_emit_charge(core, previous_op(tcg, done), -timing_static_cycles(timing, instruction, flags));
 }
@@ -122,7 +121,7 @@ static void translate_instruction(Core *core, void *start, const Decoded *instru
     Timing *timing = core->timing;
     Entry entry = instruction->entry;
     if (!timing_is_listed(timing, entry))
-        emit_count_behind(core->tcg, start,
+        timing_emit_count(core->tcg, start,
                           entry.form ? &timing->unlisted_forms[entry.form] : &timing->unlisted_opcodes[instruction->opcode]);
     else if (instruction->repeated)
         translate_repetition(core, start, instruction, flags);
@@ -160,5 +159,7 @@ void timing_translate(Core *core, const void *tb)
     if (!block || block->count != icount) {
         PyErr_NoMemory();
         keep_error(core);
+    } else {
+        timing_find_pipe(timing, block);
     }
 }

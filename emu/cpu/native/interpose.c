@@ -56,7 +56,7 @@ static uintptr_t new_i64(void *tcg)
 static void free_temp(void *tcg, uintptr_t handle) { lib.temp_free(tcg, temp_of(tcg, handle)); }
 
 /* struct TCGLabel starts with one word: present:1 has_value:1 id:14 refs:16 */
-static void label_set(void *tcg, void *label)
+void label_set(void *tcg, void *label)
 {
     *(uint32_t *)label |= 1;
     lib.op1(tcg, OPC_SET_LABEL, (uintptr_t)label);
@@ -220,6 +220,8 @@ static void gen_block(void *cpu, void *tb, int max_insns)
     fix_translation(core, tb);
     if (core->memory && block.icount_op)
         memory_translate_block(core, tb);
+    if (block.icount_op)
+        branches_translate(core, tb);
     if (core->profile && block.icount_op)
         profile_translate_block(core, tb);
     if (!block.icount_op)

@@ -125,18 +125,22 @@ enum {
     OPC_ADD_I64 = 78,
     OPC_SUB_I64 = 79,
     OPC_MOV_I64 = 63,
+    OPC_MOVI_I64 = 64,
     OPC_MUL_I64 = 80,
     OPC_AND_I64 = 87,
+    OPC_OR_I64 = 88,
+    OPC_XOR_I64 = 89,
     OPC_DEPOSIT_I64 = 95,
     OPC_BRCOND_I64 = 103,
     OPC_EXT32U_I64 = 109,
     OPC_INSN_START = 129,
+    OPC_GOTO_TB = 131,
     OPC_QEMU_LD_I32 = 133,
     OPC_QEMU_ST_I32 = 134,
     OPC_QEMU_LD_I64 = 135,
     OPC_QEMU_ST_I64 = 136,
 };
-enum { TCG_TYPE_I32 = 0, TCG_TYPE_I64 = 1, TCG_COND_LT = 2 };
+enum { TCG_TYPE_I32 = 0, TCG_TYPE_I64 = 1, TCG_COND_LT = 2, TCG_COND_EQ = 8 };
 
 /* struct TranslationBlock */
 enum {

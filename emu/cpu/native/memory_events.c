@@ -220,6 +220,8 @@ void memory_control(Core *core, ControlEvent event)
     MemoryEvents *events = core->memory;
     if (core->lint)
         tlb_lint_control(core, event);
+    if (event == CONTROL_CR3 || event == CONTROL_TASK_SWITCH)
+        branches_flush(core);
     if (!events)
         return;
     uint32_t cr0 = FIELD(uint32_t, core->env, ENV_CR), cr3 = FIELD(uint32_t, core->env, ENV_CR + 8 * 3),

@@ -412,6 +412,7 @@ static PyMethodDef methods[] = {
     METHOD(add_breakpoint, METH_O), METHOD(remove_breakpoint, METH_O),
     OBSERVER_METHODS,
     TIMING_METHODS,
+    BRANCH_METHODS,
     MEMORY_METHODS,
     LINT_METHODS,
     PROFILE_METHODS,

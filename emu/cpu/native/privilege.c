@@ -67,6 +67,7 @@ void timing_begin_software_interrupt(Core *core, Entry entry) { begin_delivery(c
 
 void timing_begin_event(Core *core, int event)
 {
+    branches_interrupted(core);
     begin_delivery(core, (Entry){core->timing->events[event], 0, (uint8_t)timing_privilege(core).mode}, false);
 }
 

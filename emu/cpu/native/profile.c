@@ -15,6 +15,12 @@ static Costs clock_at(const Core *core, int64_t ticks, int64_t instructions)
         now.walk = (int64_t)counters->walk_clocks;
         now.cache_misses = (int64_t)(counters->data_cache_misses + counters->code_cache_misses);
     }
+    const BranchPrediction *prediction = core->timing ? core->timing->branches : NULL;
+    if (prediction) {
+        const BranchCounters *counters = &prediction->counters;
+        now.mispredicted = counters->conditional_missed + counters->unconditional_missed;
+        now.conditional_mispredicted = counters->conditional_missed;
+    }
     return now;
 }
 
@@ -27,6 +33,8 @@ static inline bool settle(Core *core, int64_t ticks, int64_t instructions)
     PROFILE_COSTS(COST)
 #undef COST
     profile->then = now;
+    passed.branches = passed.instructions && profile->last->is_branch;
+    passed.conditional = passed.instructions && profile->last->is_conditional;
     profile_charge(profile, &passed, ticks);
     return passed.instructions > 0;
 }
@@ -132,6 +140,9 @@ void profile_translate_block(Core *core, const void *tb)
             return;
         site->length = (uint8_t)(behind - pc);
         site->kind = kind_of(core, site->pc, site->length);
+        BranchKind branch = core->timing && core->timing->branches ? branch_kind(core, site->pc) : BRANCH_NONE;
+        site->is_branch = branch != BRANCH_NONE;
+        site->is_conditional = branch == BRANCH_JCC || branch == BRANCH_COUNTED;
         uint32_t ticks = (uint32_t)ticks_between(core, tb, i, icount);
         emit_step(core->tcg, op, site, ticks << REST_BITS | (uint32_t)(icount - i));
         op = next;

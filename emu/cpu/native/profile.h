@@ -31,7 +31,8 @@ struct Core;
 
 /* What something took; profile.py has the same names in the same order. */
 #define PROFILE_COSTS(COST)                                                                                            \
-    COST(instructions) COST(ticks) COST(idle) COST(stall) COST(tlb_misses) COST(walk) COST(cache_misses)
+    COST(instructions) COST(ticks) COST(idle) COST(stall) COST(tlb_misses) COST(walk) COST(cache_misses)         \
+    COST(branches) COST(mispredicted) COST(conditional) COST(conditional_mispredicted)
 typedef struct {
 #define COST(name) int64_t name;
     PROFILE_COSTS(COST)
@@ -47,6 +48,7 @@ typedef struct Site {
     uint32_t pc, frame; /* linear; number of the physical page */
     SiteKind kind;
     uint8_t length;
+    bool is_branch, is_conditional; /* one that is predicted */
     uint32_t number; /* in the order of their first translation */
     Costs costs;
 } Site;

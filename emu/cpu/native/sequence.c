@@ -125,7 +125,7 @@ static int follow_on_two_pipes(const TimingPenalties *penalties, Sequence *seque
     return step->clocks + (waits ? penalties->agi : 0);
 }
 
-int timing_follow(const Timing *timing, Sequence *sequence, const Step *step)
+static int timing_follow(const Timing *timing, Sequence *sequence, const Step *step)
 {
     const TimingPenalties *penalties = &timing->penalties;
     if (timing->has_two_pipes)
@@ -217,6 +217,29 @@ static Sequence entry_of(const Core *core, const void *tb)
 {
     bool is_piece = core->hold && core->timing->piece == block_id(core, tb);
     return is_piece ? core->timing->entry : (Sequence){0};
+}
+
+/* Whether the last of a block's instructions is the second of a pair. */
+static bool last_is_second(const Timing *timing, Sequence sequence, const BlockCosts *block)
+{
+    const Step *steps = &timing->steps[block->first_step];
+    for (int i = 0; i < block->count - 1; i++)
+        timing_follow(timing, &sequence, &steps[i]);
+    return timing->has_two_pipes && block->count && sequence.open &&
+           are_pair(&sequence.last, &steps[block->count - 1]);
+}
+
+void timing_find_pipe(const Timing *timing, BlockCosts *block)
+{
+    block->ends_in_v = last_is_second(timing, (Sequence){0}, block);
+}
+
+bool timing_ends_in_v(const Core *core, const void *tb)
+{
+    const BlockCosts *block = timing_of_block(core, tb);
+    if (!block || !core->hold)
+        return block && block->ends_in_v;
+    return last_is_second(core->timing, entry_of(core, tb), block);
 }
 
 int64_t timing_of_whole_block(const Core *core, const void *tb)

@@ -58,7 +58,8 @@ PyObject *core_save_state(Core *core, PyObject *unused)
 {
     if (core->running)
         return PyErr_Format(PyExc_RuntimeError, "not while the processor runs: stop it first");
-    size_t size = sizeof(State) + memory_state_size(core); /* the memory model's state is behind the processor's */
+    /* the branch target buffer and the memory model's state are behind the processor's */
+    size_t size = sizeof(State) + branches_state_size(core) + memory_state_size(core);
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
     if (!bytes)
         return NULL;
@@ -93,7 +94,8 @@ PyObject *core_save_state(Core *core, PyObject *unused)
     memcpy(state->still_words, core->still_words, sizeof state->still_words);
     copy_unfinished(&state->seen, &core->seen);
     memcpy(state->env, core->env, sizeof state->env);
-    memory_state_save(core, (uint8_t *)(state + 1));
+    branches_state_save(core, (uint8_t *)(state + 1));
+    memory_state_save(core, (uint8_t *)(state + 1) + branches_state_size(core));
     return Py_BuildValue("(Ny#y#N)", bytes, (char *)core->msrs, (Py_ssize_t)(core->msr_count * sizeof *core->msrs),
                          (char *)core->cpuid, (Py_ssize_t)(core->cpuid_count * sizeof *core->cpuid),
                          saved_windows(core));
@@ -148,7 +150,7 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     if (!PyArg_ParseTuple(saved, "y#y#y#O!", &bytes, &length, &msrs, &msrs_length, &cpuid, &cpuid_length, &PyList_Type,
                           &windows))
         return NULL;
-    if ((size_t)length != sizeof(State) + memory_state_size(core) || (size_t)msrs_length != core->msr_count * sizeof *core->msrs ||
+    if ((size_t)length != sizeof(State) + branches_state_size(core) + memory_state_size(core) || (size_t)msrs_length != core->msr_count * sizeof *core->msrs ||
         (size_t)cpuid_length != core->cpuid_count * sizeof *core->cpuid)
         return PyErr_Format(PyExc_ValueError, "this is not the state of such a processor");
     const State *state = (const State *)bytes;
@@ -191,7 +193,8 @@ PyObject *core_load_state(Core *core, PyObject *saved)
     soft_tlb_forget(core);
     if (core->lint)
         tlb_lint_forget(core);
-    memory_state_load(core, (const uint8_t *)(state + 1));
+    branches_state_load(core, (const uint8_t *)(state + 1));
+    memory_state_load(core, (const uint8_t *)(state + 1) + branches_state_size(core));
     observe_forget(core);
     core->seen.debug_hits = state->debug_hits; /* #DB is still to come */
     rearm(core);

@@ -1,4 +1,4 @@
-/* What cycles instructions take: seven files.
+/* What cycles instructions take: seven files; branches.h is beside them.
  *
  *   decode.c    which form of the clock table an instruction is, and which registers it uses
  *   costs.c     the tables, and what an instruction takes by itself
@@ -20,6 +20,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "branches.h"
 
 struct Core;
 
@@ -118,6 +120,7 @@ typedef struct {
     uint16_t count;
     uint8_t arrival;  /* clocks more if a branch leads here */
     bool is_transfer; /* its last instruction may be such a branch */
+    bool ends_in_v;   /* that one is the second of a pair */
 } BlockCosts;
 
 typedef struct {
@@ -157,6 +160,7 @@ typedef struct {
     Sequence entry;    /* at the start of the piece that runs */
     uint32_t piece;    /* its id */
 
+    BranchPrediction *branches; /* NULL: they are all predicted rightly */
     int64_t repeats;    /* iterations of the REP that runs */
     int far_parameters; /* of the call gate that a far CALL or JMP goes through, or NO_GATE */
     bool marks_descriptor; /* the segment register that is being loaded */
@@ -192,11 +196,16 @@ int64_t timing_of_whole_block(const struct Core *core, const void *tb); /* enter
 int64_t timing_cycles_between(const struct Core *core, const void *tb, int from, int to); /* negative if `to` is less */
 void timing_begin_cut(struct Core *core);                           /* a stop cuts the block that would begin */
 void timing_begin_piece(struct Core *core, const void *tb);         /* while core->hold is set */
+void timing_find_pipe(const Timing *timing, BlockCosts *block); /* completes its record */
+bool timing_ends_in_v(const struct Core *core, const void *tb);     /* its last instruction was issued to the V pipe */
 void timing_leave(struct Core *core, const void *tb, int executed); /* a block, before its end */
 
 /* cycles.c */
 void timing_translate(struct Core *core, const void *tb);
 void timing_emit_charge(struct Core *core, void *place, int cycles); /* behind `place` */
+void timing_emit_count(void *tcg, void *place, const void *counter); /* the same */
+/* Where translated code comes by if a conditional branch is not taken; NULL: it is always taken. */
+void *timing_place_of_not_taken(void *start, bool is_counted); /* LOOP and JCXZ are */
 
 /* operands.c; instructions begin at their OPC_INSN_START */
 void timing_translate_operands(struct Core *core, void *start, const Decoded *instruction, uint32_t flags);

@@ -147,7 +147,7 @@ def test_the_geometries_are_the_documented_ones() -> None:
     assert pentium.large_tlb.entries == 8
     assert pentium.data_cache == CacheGeometry(8192, 2, 32, "lru", write_back=True)
     assert pentium.data_cache.sets == 128
-    assert pentium.branch_target_buffer == (256, 4)
+    assert (pentium.predicts_branches, i486.predicts_branches, i386.predicts_branches) == (True, False, False)
 
 
 def test_a_table_walk_of_the_i486_lasts_what_is_printed_without_wait_states() -> None:
