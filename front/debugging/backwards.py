@@ -118,20 +118,19 @@ class Backwards:
         history, now = self._history, self._history.now
         history.leave_present()
         self._points.take_out()
-        past = history.before(now)
-        if not past:
+        newest = history.newest_before(now)
+        if newest is None:
             return HISTORY_BEGINS
-        first, behind, end = past[0], history.keep(), now
-        if self._points.any and is_far(now.instructions - past[-1].moment.instructions):
-            history.restore(past[-1])
-            past += history.keep_nearby(now, self._look)
-        whole: Kept | None = None
-        while past and self._points.any:
-            kept = past.pop()
-            search = self._search(kept, end, most=None if kept is whole else MANY)
+        behind, end = history.keep(), now
+        if self._points.any and is_far(now.instructions - newest.moment.instructions):
+            history.restore(newest)
+            history.keep_nearby(now, self._look)
+        divided: Moment | None = None
+        while self._points.any and (kept := history.newest_before(end)) is not None:
+            search = self._search(kept, end, most=None if end == divided else MANY)
             if not search.is_over:
-                whole = kept
-                past += [kept, *self._pieces_up_to(end)]
+                divided = end
+                self._divide(end)
             if self._look():
                 history.restore(behind)
                 return _INTERRUPTED
@@ -139,15 +138,16 @@ class Backwards:
                 return self._arrive(search.hit, now)
             if search.is_over:
                 behind, end = kept, kept.moment
-        history.restore(first)
+        history.restore(history.before(now)[0])
         return HISTORY_BEGINS
 
-    def _pieces_up_to(self, end: Moment) -> list[Kept]:
-        """Divide what is left of a piece in which a search was given up here, small pieces last."""
+    def _divide(self, end: Moment) -> None:
+        """Keep more of what is left of a piece in which a search was given up here, most of it towards its end."""
         history = self._history
         # One instruction on: at a moment that is kept here, nobody would be told of the arrival here a second time.
         history.run_again(self._machine.cpu.instructions + 1, self._look)
-        return [history.keep(), *history.keep_nearby(end, self._look)]
+        history.keep()
+        history.keep_nearby(end, self._look)
 
     # ---- looking for the place ----------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.debugging.pace import Pace
@@ -203,6 +204,11 @@ class History:
         """What is kept of the time before `moment`, oldest first; the first is where history begins."""
         return [kept for kept in self._kept if kept.moment < moment]
 
+    def newest_before(self, moment: Moment) -> Kept | None:
+        """The last of these, for whoever goes back through all: what is held elsewhere gives no memory back."""
+        before = self.before(moment)
+        return before[-1] if before else None
+
     def restore(self, kept: Kept) -> None:
         """Go to a moment that was kept."""
         self._machine.restore(kept.snapshot)
@@ -224,8 +230,8 @@ class History:
                 return self.run_again(instructions, look)
         return False
 
-    def keep_nearby(self, end: Moment, look: Look) -> list[Kept]:
-        """Run on in the past towards `end`, and keep moments nearer and nearer to it; oldest first.
+    def keep_nearby(self, end: Moment, look: Look) -> None:
+        """Run on in the past towards `end`, and keep moments nearer and nearer to it.
 
         Whoever looks for the last of something before `end` has to run the last of these pieces again, and seldom more.
         """
@@ -233,12 +239,11 @@ class History:
         while end.instructions - distance > start:
             places.append(end.instructions - distance)
             distance *= FARTHER
-        nearby = []
         for place in reversed(places):
-            if not self.run_again(place, look):
-                break
-            nearby.append(self.keep())
-        return nearby
+            # A guest that writes to much memory has no room for what only saves time.
+            if self._machine.snapshot_bytes > MOST_BYTES // 4 or not self.run_again(place, look):
+                return
+            self.keep()
 
     def run_again(self, instructions: int, look: Look) -> bool:
         """Run on in the past until `instructions` have been executed; whether they were."""
@@ -264,8 +269,11 @@ class History:
         end = max(self._latest, kept[-1].moment).instructions
 
         def worth(at: int) -> float:
+            if at + 1 == len(kept):
+                return inf
             gap = kept[at + 1].moment.instructions - kept[at - 1].moment.instructions
             return gap / (end - kept[at].moment.instructions + INTERVAL)
 
-        can_go = [at for at in range(1, len(kept) - 1) if not kept[at].follows_change and kept[at] is not newest]
+        # From the first all others can be reached, also the last: it goes when there is no other.
+        can_go = [at for at in range(1, len(kept)) if not kept[at].follows_change and kept[at] is not newest]
         del kept[min(can_go, key=worth) if can_go else 0]

@@ -422,3 +422,20 @@ def test_a_place_behind_which_many_others_are_passed_is_found(
     answers, _ = debug(machine, b"c", b"Z0,%x,1;%b" % (at, third), b"bc", p("ecx"), p("eax"), b"bc")
     assert values(answers) == [997, 3]
     assert b"replaylog:begin" in answers[-1]
+
+
+@pytest.mark.usefixtures("often")
+def test_a_guest_that_writes_more_memory_than_is_kept_can_go_back_to_its_first_instruction(
+    boot: Boot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MOST_BYTES", 64 * 4096)
+    fills = (
+        "2: inc ebx; mov edi, 0x400000; 1: mov [edi], ebx; add edi, 64; cmp edi, 0x500000; jb 1b; cmp ebx, 9; jb 2b; "
+    )
+    machine = boot("mov ebx, 0; mov dword ptr [0x300000], 5; " + fills + EXIT)
+    start = machine.cpu.eip
+    answers, _ = debug(machine, b"c", b"Z2,300000,4", b"bc", p("eip"), b"bc", p("eip"), b"z2,300000,4", b"c", b"bs")
+    assert values(answers) == [start + 5, start]
+    assert b"watch:300000;" in answers[3]
+    assert b"replaylog:begin" in answers[5]
+    assert answers[-1].startswith(b"T05")
