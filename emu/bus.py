@@ -14,7 +14,8 @@ Traceback (most recent call last):
 hillemu.emu.errors.BusConflict: port 0x80-0x83 (dma page) overlaps port 0x80-0x80 (post)
 
 Nobody's addresses are open bus: reads give all ones, writes vanish, and both are counted per address
-(`Bus.unhandled`), so that a guest which needs a missing device can be told so.
+(`Bus.unhandled`), so that a guest which needs a missing device can be told so.  Guests clear memory that is not there,
+so where a whole unit of addresses is nobody's (`Bus.silent`), the processor may answer and count in the bus's place.
 """
 
 from __future__ import annotations
@@ -100,8 +101,10 @@ class Bus:
         """`limit` ends the address space; open-bus accesses are counted per `count_unit` addresses."""
         self.kind = kind
         self.limit = limit
-        self._count_unit = count_unit
+        self.count_unit = count_unit
         self.unhandled = Unhandled(Counter(), Counter())
+        self.silent: set[int] = set()
+        """Where units begin that were accessed, and in which no device is."""
         self._bases: list[int] = []
         self._ranges: list[Range] = []
         self._ways: dict[int, tuple[BusDevice, int]] = {}
@@ -121,7 +124,7 @@ class Bus:
                 raise BusConflict(f"{self._describe(new)} overlaps {self._describe(other)}")
         self._bases.insert(at, base)
         self._ranges.insert(at, new)
-        self._ways.clear()
+        self._forget_ways()
 
     def detach(self, base: int) -> Range:
         """Take away what was attached at `base`, and return it; `KeyError` if no range starts there."""
@@ -129,7 +132,7 @@ class Bus:
         if at < 0 or self._bases[at] != base:
             raise KeyError(f"no device is attached at {self.kind} {base:#x}")
         del self._bases[at]
-        self._ways.clear()
+        self._forget_ways()
         return self._ranges.pop(at)
 
     def _describe(self, item: Range) -> str:
@@ -155,7 +158,7 @@ class Bus:
             return device.read(offset, size)
         found = self.find(address)
         if found is None:
-            self.unhandled.reads[address - address % self._count_unit] += 1
+            self._count(self.unhandled.reads, address)
             return (1 << 8 * size) - 1
         if size <= found.width and address + size <= found.end:
             self._remember(address, size, found)
@@ -173,7 +176,7 @@ class Bus:
             return
         found = self.find(address)
         if found is None:
-            self.unhandled.writes[address - address % self._count_unit] += 1
+            self._count(self.unhandled.writes, address)
             return
         if size <= found.width and address + size <= found.end:
             self._remember(address, size, found)
@@ -182,6 +185,22 @@ class Bus:
         half = size // 2 if size > 1 else 1
         self.write(address, half, value & (1 << 8 * half) - 1)
         self.write(address + half, size - half, value >> 8 * half)
+
+    def _count(self, counts: Counter[int], address: int) -> None:
+        unit = address - address % self.count_unit
+        counts[unit] += 1
+        if unit not in self.silent and self._is_free(unit, unit + self.count_unit):
+            if len(self.silent) == MOST_WAYS:
+                self.silent.clear()
+            self.silent.add(unit)
+
+    def _is_free(self, start: int, end: int) -> bool:
+        last = bisect_right(self._bases, end - 1) - 1
+        return last < 0 or self._ranges[last].end <= start
+
+    def _forget_ways(self) -> None:
+        self._ways.clear()
+        self.silent.clear()
 
     def _remember(self, address: int, size: int, found: Range) -> None:
         if len(self._ways) == MOST_WAYS:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections import Counter
 from typing import Any
 
 import pytest
+from laboratory import PROBE
 
 from hillemu.emu.cpu.core import CoreStop
 from hillemu.emu.i386.address import PhysAddr
@@ -45,6 +47,61 @@ def test_open_bus_reads_all_ones_and_swallows_writes_and_both_are_counted(lab: A
     assert unhandled.writes == {HOLE + 0x1000: 2}
     assert unhandled.reads[HOLE] >= 3
     assert set(unhandled.reads) == {HOLE, HOLE + 0x1000}
+
+
+class Latch:
+    def __init__(self) -> None:
+        self.values: list[int] = []
+
+    def read(self, offset: int, size: int) -> int:
+        return 0x12345678
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        self.values.append(value)
+
+
+def test_every_access_to_open_bus_is_counted_by_its_page(lab: Any) -> None:
+    """However many there are: a plain count of the program's own is the oracle."""
+    machine = lab(
+        f"""
+        mov edi, {HOLE + 0x800:#x}; mov eax, 0x55; mov ecx, 3000; rep stosd
+        mov esi, {HOLE:#x}; mov ebx, -1; mov ecx, 5000
+    1:  and ebx, [esi]; mov al, [esi + 1]; mov dx, [esi + 6]; and dx, ax; add esi, 8; loop 1b
+        hlt
+        """
+    )
+    assert machine.run() is CoreStop.HALT
+    assert machine.get("ebx") == 0xFFFFFFFF
+    assert machine.get("eax") & 0xFF == 0xFF
+    writes = Counter((HOLE + 0x800 + 4 * i) & ~0xFFF for i in range(3000))
+    reads = Counter((HOLE + 8 * i) & ~0xFFF for i in range(5000) for _ in range(3))
+    assert machine.pc.mmio.unhandled == (reads, writes)
+
+
+def test_a_device_that_comes_where_nobody_was_is_asked(lab: Any) -> None:
+    store = f"mov [{HOLE + 0x40:#x}], ecx; dec ecx; mov dx, {PROBE}; out dx, al;"
+    machine = lab(f"mov ecx, 9; {store * 6} mov ebx, [{HOLE + 0x40:#x}]; hlt")
+    latch, mmio = Latch(), machine.pc.mmio
+    steps = [None, lambda: mmio.attach(HOLE + 0x40, 4, latch, width=4), None, lambda: mmio.detach(HOLE + 0x40)]
+    turns = iter(steps)
+    machine.probe.on_access = lambda: (next(turns, None) or (lambda: None))()
+    assert machine.run() is CoreStop.HALT
+    assert latch.values == [7, 6]
+    assert mmio.unhandled == ({HOLE: 1}, {HOLE: 4})
+    assert machine.get("ebx") == 0xFFFFFFFF
+
+
+def test_a_restored_machine_has_counted_no_more_than_before(boot: Any) -> None:
+    machine = boot(f"1: mov [{HOLE:#x}], eax; mov ebx, [{HOLE + 0x2000:#x}]; jmp 1b")
+    machine.run(max_insns=301)
+    point, counted = machine.snapshot(), machine.unhandled
+    assert counted["memory_writes"] == {HOLE: 101}
+    machine.run(max_insns=300)
+    after = machine.unhandled
+    machine.restore(point)
+    assert machine.unhandled == counted
+    machine.run(max_insns=300)
+    assert machine.unhandled == after
 
 
 @pytest.mark.parametrize("at", [HOLE, 0xFEC00000, 0x9F000000])

@@ -189,6 +189,8 @@ typedef struct Core {
     PyObject *on_in, *on_out, *on_mmio_read, *on_mmio_write, *on_due, *on_acknowledge, *on_rdmsr, *on_wrmsr;
     PortWindow windows[4];
     StillWord still_words[2];
+    PyObject *silent, *unanswered_reads, *unanswered_writes; /* the bus's own; NULL: it counts */
+    uint64_t silent_unit;
     MmioRegion *mmio_regions;
     PyObject *buffers; /* keeps guest RAM alive */
     PyObject *error_type, *error_value, *error_traceback;
@@ -317,6 +319,7 @@ uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc);
 void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t host_pc);
 uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *region);
 void mmio_write(void *uc, uint64_t offset, unsigned size, uint64_t value, void *region);
+PyObject *core_count_unanswered(Core *core, PyObject *args); /* method of the Python type */
 
 /* windows.c */
 bool window_open(Core *core, uint32_t port, int size, bool output, PyObject *buffer, size_t start, size_t end);

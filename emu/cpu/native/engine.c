@@ -125,6 +125,9 @@ int core_traverse(Core *core, visitproc visit, void *arg)
     Py_VISIT(core->on_out);
     Py_VISIT(core->on_mmio_read);
     Py_VISIT(core->on_mmio_write);
+    Py_VISIT(core->silent);
+    Py_VISIT(core->unanswered_reads);
+    Py_VISIT(core->unanswered_writes);
     Py_VISIT(core->on_due);
     Py_VISIT(core->on_acknowledge);
     Py_VISIT(core->on_rdmsr);
@@ -143,6 +146,9 @@ int core_clear(Core *core)
     Py_CLEAR(core->on_out);
     Py_CLEAR(core->on_mmio_read);
     Py_CLEAR(core->on_mmio_write);
+    Py_CLEAR(core->silent);
+    Py_CLEAR(core->unanswered_reads);
+    Py_CLEAR(core->unanswered_writes);
     Py_CLEAR(core->on_due);
     Py_CLEAR(core->on_acknowledge);
     Py_CLEAR(core->on_rdmsr);

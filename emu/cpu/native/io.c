@@ -131,6 +131,49 @@ void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t ho
     end_access(core);
 }
 
+/* ---- memory-mapped ----------------------------------------------------------------------------------------------- */
+
+/* count_unanswered(silent, reads, writes, unit): in the units of addresses that begin in the set `silent` no device
+ * answers.  Accesses there are counted in these two dictionaries, by unit. */
+PyObject *core_count_unanswered(Core *core, PyObject *args)
+{
+    PyObject *silent, *reads, *writes;
+    unsigned long long unit;
+    if (!PyArg_ParseTuple(args, "O!O!O!K", &PySet_Type, &silent, &PyDict_Type, &reads, &PyDict_Type, &writes, &unit))
+        return NULL;
+    if (!unit || unit & (unit - 1))
+        return PyErr_Format(PyExc_ValueError, "%llu is no power of two", unit);
+    Py_XSETREF(core->silent, Py_NewRef(silent));
+    Py_XSETREF(core->unanswered_reads, Py_NewRef(reads));
+    Py_XSETREF(core->unanswered_writes, Py_NewRef(writes));
+    core->silent_unit = unit;
+    Py_RETURN_NONE;
+}
+
+static void count_one(PyObject *counts, PyObject *unit)
+{
+    PyObject *count = PyDict_GetItemWithError(counts, unit);
+    PyObject *more = PyErr_Occurred() ? NULL : PyLong_FromLongLong((count ? PyLong_AsLongLong(count) : 0) + 1);
+    if (more)
+        PyDict_SetItem(counts, unit, more);
+    Py_XDECREF(more);
+}
+
+/* Whether no device is there: then the access is counted, as the bus would have. */
+static bool nobody_answers(Core *core, uint64_t at, PyObject *counts)
+{
+    if (!core->silent || !PySet_GET_SIZE(core->silent))
+        return false;
+    PyObject *unit = PyLong_FromUnsignedLongLong(at & ~(core->silent_unit - 1));
+    bool silent = unit && PySet_Contains(core->silent, unit) == 1;
+    if (silent)
+        count_one(counts, unit);
+    if (PyErr_Occurred())
+        keep_error(core);
+    Py_XDECREF(unit);
+    return silent;
+}
+
 uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *data)
 {
     MmioRegion *region = data;
@@ -138,6 +181,8 @@ uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *data)
     uint32_t word;
     if (size == 4 && still_word_read(core, region->base + offset, &word))
         return word;
+    if (!core->seen.watching && nobody_answers(core, region->base + offset, core->unanswered_reads))
+        return UINT64_MAX >> (64 - 8 * size);
     begin_access(core, FIELD(uintptr_t, core->cpu, CPU_MEM_IO_PC));
     uint64_t value, at = region->base + offset;
     if (!core->seen.watching) {
@@ -154,6 +199,8 @@ void mmio_write(void *uc, uint64_t offset, unsigned size, uint64_t value, void *
 {
     MmioRegion *region = data;
     Core *core = region->core;
+    if (nobody_answers(core, region->base + offset, core->unanswered_writes))
+        return;
     begin_access(core, FIELD(uintptr_t, core->cpu, CPU_MEM_IO_PC));
     call_write(core, core->on_mmio_write, region->base + offset, (int)size, value);
     end_access(core);

@@ -402,6 +402,7 @@ static PyMethodDef methods[] = {
     METHOD(open_window, METH_VARARGS),
     METHOD(close_window, METH_O),
     METHOD(set_still_word, METH_VARARGS),
+    METHOD(count_unanswered, METH_VARARGS),
     METHOD(deliveries, METH_NOARGS),
     METHOD(save_state, METH_NOARGS),
     METHOD(close_windows, METH_NOARGS),

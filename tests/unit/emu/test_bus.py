@@ -61,6 +61,20 @@ def test_open_bus_reads_all_ones_and_counts(size: int) -> None:
     assert bus.unhandled.writes == {0x12345000: 1}
 
 
+@pytest.mark.parametrize(
+    ("base", "count", "silent"),
+    [(0x4000, 0x1000, True), (0x6000, 0x1000, True), (0x5000, 1, False), (0x5FFF, 1, False), (0x4000, 0x4000, False)],
+)
+def test_a_unit_of_addresses_is_silent_if_no_device_is_anywhere_in_it(base: int, count: int, silent: bool) -> None:
+    bus = Bus("memory", 1 << 32, count_unit=4096)
+    bus.attach(base, count, Bytes(count))
+    bus.read(0x5800, 4)
+    bus.write(0x9800, 4, 0)
+    assert bus.silent == ({0x5000, 0x9000} if silent else {0x9000})
+    bus.attach(0x10000, 1, Bytes(1))
+    assert bus.silent == set()
+
+
 @pytest.mark.parametrize(("base", "count"), [(0x0F, 2), (0x11, 1), (0x10, 4), (0x13, 8), (0x00, 0x100)])
 def test_an_overlap_names_both_owners(base: int, count: int) -> None:
     bus = Bus("port", 0x10000)
