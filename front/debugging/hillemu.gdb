@@ -21,30 +21,46 @@ define hook-stop
   end
 end
 
+# GDB divides what stands behind a command at spaces: of 'pt table + 4' it would take the table.
+
 define pt
-  eval "monitor pt 0x%x", (unsigned int)($arg0)
+  if $argc == 1
+    eval "monitor pt 0x%x", (unsigned int)($arg0)
+  else
+    help pt
+  end
 end
 document pt
 Walk the guest's page tables for an address and show every entry: pt ADDRESS
+ADDRESS is an expression without spaces.
 end
 
 define xp
-  eval "monitor xp 0x%x", (unsigned int)($arg0)
+  if $argc == 1
+    eval "monitor xp 0x%x", (unsigned int)($arg0)
+  else
+    help xp
+  end
 end
 document xp
 Show 64 bytes of physical memory: xp ADDRESS
+ADDRESS is an expression without spaces.
 end
 
 define who-wrote
-  watch -location *(unsigned int *)($arg0)
-  reverse-continue
-  x/i $pc
-  # The newest one is what was set here.
-  delete $bpnum
+  if $argc == 1
+    watch -location *(unsigned int *)($arg0)
+    reverse-continue
+    x/i $pc
+    # The newest one is what was set here.
+    delete $bpnum
+  else
+    help who-wrote
+  end
 end
 document who-wrote
 Go back to the instruction that last changed four bytes of memory, such as a page-table entry: who-wrote ADDRESS
-The address is a linear one, as for 'x'. 'continue' goes forward again; what happened happens again.
+ADDRESS is an expression without spaces, for a linear address, as for 'x'. 'continue' goes forward again; what happened happens again.
 end
 
 define stack16
