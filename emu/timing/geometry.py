@@ -23,6 +23,9 @@ GEOMETRY_COLUMNS = ("structure", "property", "value", "source", "note")
 PENALTY_COLUMNS = ("item", "value", "unit", "source", "note")
 REPLACEMENTS = ("lru", "pseudo-lru")
 MAX_CACHE_BYTES = 1 << 26
+MAX_BUS_MHZ, MAX_MULTIPLIER, MAX_CLOCKS = 1000, 8, 1000
+Fault = tuple[str, str]
+"""The property that cannot be so, and what is wrong with it."""
 BRANCH_TARGET_BUFFER = 256, 4
 """Entries and ways of the only one that is modelled."""
 
@@ -38,12 +41,11 @@ class TlbGeometry(NamedTuple):
     def sets(self) -> int:
         return self.entries // self.ways
 
-    def check(self, name: str) -> None:
-        """`OptionError` if no hardware could be built so."""
-        _need_powers_of_two(name, entries=self.entries, ways=self.ways)
-        if self.ways > self.entries:
-            raise OptionError("--timing", f"the {name} has {self.entries} entries, which are no {self.ways} ways")
-        _need_replacement(name, self.replacement, self.ways)
+    def fault(self) -> Fault | None:
+        """Why no hardware could be built so."""
+        if self.ways > self.entries > 0:
+            return "ways", f"has {self.entries} entries, which are no {self.ways} ways"
+        return _no_power_of_two(entries=self.entries, ways=self.ways) or _no_replacement(self.replacement, self.ways)
 
 
 class CacheGeometry(NamedTuple):
@@ -59,19 +61,30 @@ class CacheGeometry(NamedTuple):
     def sets(self) -> int:
         return self.size_bytes // (self.ways * self.line_bytes)
 
-    def check(self, name: str) -> None:
-        """`OptionError` if no hardware could be built so."""
-        _need_powers_of_two(name, bytes=self.size_bytes, ways=self.ways, bytes_of_a_line=self.line_bytes)
+    def fault(self) -> Fault | None:
+        """Why no hardware could be built so."""
+        if fault := _no_power_of_two(bytes=self.size_bytes, ways=self.ways, line_bytes=self.line_bytes):
+            return fault
         if self.size_bytes > MAX_CACHE_BYTES:
-            raise OptionError("--timing", f"the {name} has {self.size_bytes} bytes; at most {MAX_CACHE_BYTES} can be")
+            return "bytes", f"has {self.size_bytes} bytes; at most {MAX_CACHE_BYTES} can be"
         if self.line_bytes < 4:
-            raise OptionError("--timing", f"the {name} has lines of {self.line_bytes} bytes; 4 is the least")
+            return "line_bytes", f"has lines of {self.line_bytes} bytes; 4 is the least"
         if not self.sets:
-            raise OptionError(
-                "--timing",
-                f"the {name} has {self.size_bytes} bytes, less than one set of {self.ways} lines of {self.line_bytes}",
-            )
-        _need_replacement(name, self.replacement, self.ways)
+            return "bytes", f"has {self.size_bytes} bytes, less than one set of {self.ways} lines of {self.line_bytes}"
+        return _no_replacement(self.replacement, self.ways)
+
+
+class Places:
+    """Where in a file the figures of a geometry are."""
+
+    def __init__(self, file: Traversable, lines: dict[tuple[str, str], int]) -> None:
+        self._file = file
+        self._lines = lines
+
+    def of(self, structure: str, name: str) -> str:
+        """``FILE:LINE: ``; a unified TLB or cache is what its data's is called here, too."""
+        line = self._lines.get((structure, name)) or self._lines.get((structure.split("_")[-1], name))
+        return f"{self._file}:{line}: " if line else f"{self._file}: "
 
 
 class Geometry(NamedTuple):
@@ -93,6 +106,12 @@ class Geometry(NamedTuple):
     data_cache: CacheGeometry | None
     predicts_branches: bool
     is_unified: bool
+    places: Places | None = None
+    """None: it was not read from a file."""
+
+    def refusal(self, structure: str, name: str, fault: str) -> OptionError:
+        """What to raise where a figure cannot be used: with its place."""
+        return OptionError("--timing", f"{self.places.of(structure, name) if self.places else ''}{fault}")
 
 
 class Penalties(NamedTuple):
@@ -124,6 +143,14 @@ class Penalties(NamedTuple):
     walk_hit: int
 
 
+UNITS = ("clocks", "bus clocks")
+IN_BUS_CLOCKS = frozenset(
+    ("walk", "walk_first_update", "walk_second_update", "bus_first", "bus_next", "bus_write", "bus_in_table")
+)
+BUS_CYCLES = frozenset(("bus_first", "bus_next", "bus_write"))
+"""None of them can take no time."""
+
+
 def data_file(name: str) -> Traversable:
     """A table that comes with hillemu."""
     return resources.files("hillemu.emu.timing.data") / name
@@ -138,9 +165,14 @@ def read_penalties(file: Traversable) -> Penalties:
             raise OptionError("--timing", f"{file}:{line}: there is no penalty {item!r}")
         if item in found:
             raise OptionError("--timing", f"{file}:{line}: {item} has an entry already")
-        if not row["value"].isdecimal() or not row["source"]:
+        if not is_number(row["value"]) or not row["source"]:
             raise OptionError("--timing", f"{file}:{line}: {item} needs a number of clocks and a source")
-        found[item] = int(row["value"])
+        clocks, least, unit = int(row["value"]), int(item in BUS_CYCLES), UNITS[item in IN_BUS_CLOCKS]
+        if not least <= clocks <= MAX_CLOCKS:
+            raise OptionError("--timing", f"{file}:{line}: {item} of {clocks} clocks; {least} to {MAX_CLOCKS} can be")
+        if row["unit"] != unit:
+            raise OptionError("--timing", f"{file}:{line}: {item} is in {unit}, not {row['unit']!r}")
+        found[item] = clocks
     if missing := [item for item in Penalties._fields if item not in found]:
         raise OptionError("--timing", f"{file}: there is no entry for {', '.join(missing)}")
     return Penalties(**found)
@@ -149,24 +181,27 @@ def read_penalties(file: Traversable) -> Penalties:
 def read_geometry(file: Traversable) -> Geometry:
     """Read and check a table of sizes; `OptionError` for a missing, doubled or impossible one."""
     found: dict[tuple[str, str], str] = {}
+    lines: dict[tuple[str, str], int] = {}
     for line, row in read_rows(file, GEOMETRY_COLUMNS):
         key = row["structure"], row["property"]
         if key in found:
-            raise OptionError("--timing", f"{file}:{line}: {' '.join(key)} has an entry already")
+            raise OptionError("--timing", f"{file}:{line}: {' '.join(key)} has an entry already, in line {lines[key]}")
         if not row["source"]:
             raise OptionError("--timing", f"{file}:{line}: {' '.join(key)} needs a source")
-        found[key] = row["value"]
-    sizes = _Sizes(file, found)
+        found[key], lines[key] = row["value"], line
+    sizes = _Sizes(found, Places(file, lines))
     unified_tlb, unified_cache = sizes.tlb("tlb"), sizes.cache("cache")
     code_tlb, data_tlb = unified_tlb or sizes.tlb("code_tlb"), unified_tlb or sizes.tlb("data_tlb")
     if code_tlb is None or data_tlb is None:
         raise OptionError("--timing", f"{file}: a processor with paging has a tlb, or a code_tlb and a data_tlb")
     buffer = tuple(sizes.number("branch_target_buffer", item, optional=True) for item in ("entries", "ways"))
     if buffer not in (BRANCH_TARGET_BUFFER, (0, 0)):
-        raise OptionError("--timing", f"{file}: a branch_target_buffer is modelled with 256 entries and 4 ways only")
+        wrong = "entries" if buffer[0] != BRANCH_TARGET_BUFFER[0] else "ways"
+        fault = "a branch_target_buffer is modelled with 256 entries and 4 ways only"
+        raise sizes.refusal("branch_target_buffer", wrong, fault)
     geometry = Geometry(
-        bus_mhz=sizes.number("clock", "bus_mhz"),
-        multiplier=Fraction(sizes.number("clock", "multiplier")),
+        bus_mhz=sizes.number("clock", "bus_mhz", least=1, most=MAX_BUS_MHZ),
+        multiplier=sizes.multiplier(),
         bus_bytes=sizes.number("bus", "bytes"),
         prefetch_bytes=sizes.number("prefetch", "bytes"),
         write_buffers=sizes.number("write_buffers", "count"),
@@ -181,6 +216,7 @@ def read_geometry(file: Traversable) -> Geometry:
         data_cache=unified_cache or sizes.cache("data_cache"),
         predicts_branches=buffer == BRANCH_TARGET_BUFFER,
         is_unified=unified_tlb is not None,
+        places=sizes.places,
     )
     sizes.refuse_unread()
     return geometry
@@ -189,36 +225,49 @@ def read_geometry(file: Traversable) -> Geometry:
 class _Sizes:
     """The rows of a file, taken out one by one."""
 
-    def __init__(self, file: Traversable, values: dict[tuple[str, str], str]) -> None:
-        self._file = file
+    def __init__(self, values: dict[tuple[str, str], str], places: Places) -> None:
+        self.places = places
         self._values = values
         self._read: set[tuple[str, str]] = set()
 
-    def number(self, structure: str, name: str, optional: bool = False) -> int:
+    def number(self, structure: str, name: str, *, optional: bool = False, least: int = 0, most: int = 1 << 30) -> int:
         text = self.word(structure, name, "0" if optional else None)
-        if not text.isdecimal():
-            raise OptionError("--timing", f"{self._file}: {structure} {name} is a number, not {text!r}")
+        if not is_number(text):
+            raise self.refusal(structure, name, f"{structure} {name} is a number, not {text!r}")
+        if not least <= int(text) <= most:
+            raise self.refusal(structure, name, f"{structure} {name} is {least} to {most}, not {text}")
         return int(text)
+
+    def multiplier(self) -> Fraction:
+        """How much faster the core is than its bus: a number, or a fraction like ``3/2``."""
+        text = self.word("clock", "multiplier")
+        parts = text.split("/")
+        if not all(map(is_number, parts)) or len(parts) > 2 or int(parts[-1]) == 0:
+            raise self.refusal("clock", "multiplier", f"clock multiplier is a number or like 3/2, not {text!r}")
+        factor = Fraction(text)
+        if not 1 <= factor <= MAX_MULTIPLIER:
+            raise self.refusal("clock", "multiplier", f"clock multiplier is 1 to {MAX_MULTIPLIER}, not {text}")
+        return factor
 
     def word(self, structure: str, name: str, default: str | None = None) -> str:
         self._read.add((structure, name))
         value = self._values.get((structure, name), default)
         if value is None:
-            raise OptionError("--timing", f"{self._file}: there is no entry for {structure} {name}")
+            raise self.refusal(structure, name, f"there is no entry for {structure} {name}")
         return value
 
     def one_of(self, structure: str, name: str, no: str, yes: str) -> bool:
         """Whether the word is `yes`; it is `no` otherwise, or refused."""
         word = self.word(structure, name)
         if word not in (no, yes):
-            raise OptionError("--timing", f"{self._file}: {structure} {name} is {no!r} or {yes!r}, not {word!r}")
+            raise self.refusal(structure, name, f"{structure} {name} is {no!r} or {yes!r}, not {word!r}")
         return word == yes
 
     def tlb(self, name: str) -> TlbGeometry | None:
         if not self._has(name):
             return None
         tlb = TlbGeometry(self.number(name, "entries"), self.number(name, "ways"), self.word(name, "replacement"))
-        tlb.check(name)
+        self._refuse(name, tlb.fault())
         return tlb
 
     def cache(self, name: str) -> CacheGeometry | None:
@@ -227,27 +276,41 @@ class _Sizes:
         write_back = self.one_of(name, "write", "through", "back")
         numbers = [self.number(name, item) for item in ("bytes", "ways", "line_bytes")]
         cache = CacheGeometry(numbers[0], numbers[1], numbers[2], self.word(name, "replacement"), write_back)
-        cache.check(name)
+        self._refuse(name, cache.fault())
         return cache
 
     def refuse_unread(self) -> None:
-        if unread := sorted(" ".join(key) for key in self._values.keys() - self._read):
-            raise OptionError("--timing", f"{self._file}: these say nothing that is known: {', '.join(unread)}")
+        for structure, name in self._values:
+            if (structure, name) not in self._read:
+                raise self.refusal(structure, name, f"{structure} {name} says nothing that is known")
 
     def _has(self, structure: str) -> bool:
         return any(key[0] == structure for key in self._values)
 
+    def _refuse(self, structure: str, fault: Fault | None) -> None:
+        if fault is not None:
+            raise self.refusal(structure, fault[0], f"the {structure} {fault[1]}")
 
-def _need_powers_of_two(name: str, **numbers: int) -> None:
-    for what, number in numbers.items():
+    def refusal(self, structure: str, name: str, fault: str) -> OptionError:
+        return OptionError("--timing", f"{self.places.of(structure, name)}{fault}")
+
+
+def is_number(text: str) -> bool:
+    """Whether a field is a number of at most nine digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= 9
+
+
+def _no_power_of_two(**numbers: int) -> Fault | None:
+    for name, number in numbers.items():
         if number <= 0 or number & (number - 1):
-            raise OptionError("--timing", f"the {name} has {number} {what.replace('_', ' ')}; a power of two is needed")
+            what = "bytes in a line" if name == "line_bytes" else name
+            return name, f"has {number} {what}; a power of two is needed"
+    return None
 
 
-def _need_replacement(name: str, replacement: str, ways: int) -> None:
+def _no_replacement(replacement: str, ways: int) -> Fault | None:
     if replacement not in REPLACEMENTS:
-        raise OptionError("--timing", f"the {name} replaces by {replacement!r}; there are {', '.join(REPLACEMENTS)}")
+        return "replacement", f"replaces by {replacement!r}; there are {', '.join(REPLACEMENTS)}"
     # LRU is one bit, pseudo-LRU a tree of three.
     most = {"lru": 2, "pseudo-lru": 4}[replacement]
-    if ways > most:
-        raise OptionError("--timing", f"the {name} has {ways} ways; {replacement} is modelled for at most {most}")
+    return ("ways", f"has {ways} ways; {replacement} is modelled for at most {most}") if ways > most else None

@@ -16,17 +16,19 @@ of different ways or lines.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from hillemu.emu.errors import OptionError
-from hillemu.emu.timing.geometry import CacheGeometry, Geometry
+from hillemu.emu.timing.geometry import MAX_CLOCKS, CacheGeometry, Geometry
 from hillemu.emu.timing.model import TimingModel
 
 ADAPTER_MEMORY = range(0xA0000, 0x100000)
 """Physical addresses of a PC's video memory and ROMs, which its chip set keeps out of every cache."""
 LEAST_LINE_BYTES, MOST_LINE_BYTES = 16, 64
 MOST_TLB_ENTRIES, MOST_CACHE_BYTES, MOST_WRITE_BUFFERS = 64, 1 << 20, 8
-MOST_CLOCKS, MOST_NUMERATOR = 1000, 64
+MOST_NUMERATOR = 64
 
 
 class MemoryGeometry(NamedTuple):
@@ -110,64 +112,71 @@ def memory_geometry(model: TimingModel, uncached: range = ADAPTER_MEMORY, uncach
         uncached_to=uncached.stop,
         uncached_above=uncached_above,
     )
-    _check(made)
+    _check(made, geometry)
     return made
 
 
 def _tlb_ways(geometry: Geometry) -> int:
-    tlbs = [tlb for tlb in (geometry.data_tlb, geometry.code_tlb, geometry.large_tlb) if tlb]
-    ways = {tlb.ways for tlb in tlbs}
-    if len(ways) > 1:
-        raise OptionError("--timing", f"TLBs of {_listed(ways)} ways; all of a processor's have the same")
-    for tlb in tlbs:
-        if tlb.entries > MOST_TLB_ENTRIES:
-            raise OptionError("--timing", f"a TLB of {tlb.entries} entries; at most {MOST_TLB_ENTRIES} are modelled")
-    return ways.pop()
+    tlbs = {"data_tlb": geometry.data_tlb, "code_tlb": geometry.code_tlb, "large_tlb": geometry.large_tlb}
+    ways = {tlb.ways for tlb in tlbs.values() if tlb}
+    for name, tlb in tlbs.items():
+        if tlb and tlb.ways != geometry.data_tlb.ways:
+            raise geometry.refusal(name, "ways", f"TLBs of {_listed(ways)} ways; all of a processor's have the same")
+        if tlb and tlb.entries > MOST_TLB_ENTRIES:
+            fault = f"a TLB of {tlb.entries} entries; at most {MOST_TLB_ENTRIES} are modelled"
+            raise geometry.refusal(name, "entries", fault)
+    return geometry.data_tlb.ways
 
 
 def _caches(model: TimingModel) -> tuple[CacheGeometry | None, CacheGeometry | None]:
     """Of data, or of everything, and of code."""
-    data, code = model.geometry.data_cache, model.geometry.code_cache
+    geometry = model.geometry
+    data, code = geometry.data_cache, geometry.code_cache
     if model.external_cache:
         if data or code:
             raise OptionError("--timing", f"the {model.name} has a cache inside; one outside of it is not modelled")
-        data = model.external_cache
-    if code and not data:
-        raise OptionError("--timing", "a code cache needs a data cache beside it")
+        _check_cache(model.external_cache, lambda name, fault: OptionError("--timing", fault))
+        return model.external_cache, None
     if code is data:
         code = None
-    caches = [cache for cache in (data, code) if cache]
-    for what, values in (
-        ("ways", {cache.ways for cache in caches}),
-        ("bytes in a line", {cache.line_bytes for cache in caches}),
-    ):
-        if len(values) > 1:
-            raise OptionError("--timing", f"caches of {_listed(values)} {what}; both have the same")
-    for cache in caches:
-        if cache.size_bytes > MOST_CACHE_BYTES:
-            raise OptionError(
-                "--timing", f"a cache of {cache.size_bytes} bytes; at most {MOST_CACHE_BYTES} are modelled"
-            )
-        if not LEAST_LINE_BYTES <= cache.line_bytes <= MOST_LINE_BYTES:
-            raise OptionError(
-                "--timing",
-                f"lines of {cache.line_bytes} bytes; {LEAST_LINE_BYTES} to {MOST_LINE_BYTES} are modelled",
-            )
+    if code and not data:
+        raise geometry.refusal("code_cache", "bytes", "a code cache needs a data cache beside it")
+    if code and data:
+        for name, what, values in (
+            ("ways", "ways", {data.ways, code.ways}),
+            ("line_bytes", "bytes in a line", {data.line_bytes, code.line_bytes}),
+        ):
+            if len(values) > 1:
+                fault = f"caches of {_listed(values)} {what}; both have the same"
+                raise geometry.refusal("code_cache", name, fault)
+    for structure, cache in (("data_cache", data), ("code_cache", code)):
+        if cache:
+            _check_cache(cache, partial(geometry.refusal, structure))
     return data, code
 
 
-def _check(made: MemoryGeometry) -> None:
+def _check_cache(cache: CacheGeometry, refusal: Callable[[str, str], OptionError]) -> None:
+    if cache.size_bytes > MOST_CACHE_BYTES:
+        raise refusal("bytes", f"a cache of {cache.size_bytes} bytes; at most {MOST_CACHE_BYTES} are modelled")
+    if not LEAST_LINE_BYTES <= cache.line_bytes <= MOST_LINE_BYTES:
+        fault = f"lines of {cache.line_bytes} bytes; {LEAST_LINE_BYTES} to {MOST_LINE_BYTES} are modelled"
+        raise refusal("line_bytes", fault)
+
+
+def _check(made: MemoryGeometry, geometry: Geometry) -> None:
     if made.bus_bytes not in (2, 4, 8):
-        raise OptionError("--timing", f"a bus of {made.bus_bytes} bytes; 2, 4 and 8 are modelled")
+        raise geometry.refusal("bus", "bytes", f"a bus of {made.bus_bytes} bytes; 2, 4 and 8 are modelled")
     if not 1 <= made.write_buffers <= MOST_WRITE_BUFFERS:
-        raise OptionError("--timing", f"{made.write_buffers} write buffers; 1 to {MOST_WRITE_BUFFERS} are modelled")
+        fault = f"{made.write_buffers} write buffers; 1 to {MOST_WRITE_BUFFERS} are modelled"
+        raise geometry.refusal("write_buffers", "count", fault)
     if made.multiplier_numerator > MOST_NUMERATOR:
         ratio = f"{made.multiplier_numerator}/{made.multiplier_denominator}"
         raise OptionError("--timing", f"a core {ratio} times as fast as its bus; use a fraction like 5/2")
     for name, clocks in made._asdict().items():
         least = 1 if name in ("read_bus_clocks", "burst_bus_clocks", "write_bus_clocks") else 0
-        if name.endswith("_clocks") and not least <= clocks <= MOST_CLOCKS:
-            raise OptionError("--timing", f"{clocks} {name.replace('_', ' ')}; {least} to {MOST_CLOCKS} are modelled")
+        # The tables' are checked where they are read; only a board's wait states can make more of them.
+        if name.endswith("_clocks") and not least <= clocks <= MAX_CLOCKS:
+            raise OptionError("--timing", f"{clocks} {name.replace('_', ' ')}; {least} to {MAX_CLOCKS} are modelled")
 
 
 def _listed(numbers: set[int]) -> str:

@@ -22,6 +22,8 @@ from hillemu.emu.errors import OptionError
 from hillemu.emu.timing.cases import Mode, cases_of
 from hillemu.emu.timing.expressions import Operands
 from hillemu.emu.timing.geometry import (
+    MAX_BUS_MHZ,
+    MAX_MULTIPLIER,
     CacheGeometry,
     Geometry,
     Penalties,
@@ -37,7 +39,7 @@ PROCESSORS = ("i386", "i486", "pentium")
 WITHOUT_MEMORY = "-nomem"
 MODELS = tuple(name + suffix for name in PROCESSORS for suffix in ("", WITHOUT_MEMORY))
 """What `--timing` takes, beside `insn` which models nothing."""
-MAX_BUS_MHZ, MAX_MULTIPLIER, MAX_WAIT_STATES, MAX_IO_WAIT_STATES = 1000, 8, 255, 9999
+MAX_WAIT_STATES, MAX_IO_WAIT_STATES = 255, 9999
 
 
 class TimingModel(NamedTuple):
@@ -112,8 +114,8 @@ def timing_model(
         raise OptionError("--wait-states", f"{wait_states}; a bus cycle has 0 to {MAX_WAIT_STATES}")
     if not 0 <= io_wait_states <= MAX_IO_WAIT_STATES:
         raise OptionError("--io-wait-states", f"{io_wait_states}; a port access has 0 to {MAX_IO_WAIT_STATES}")
-    if external_cache is not None:
-        external_cache.check("external cache")
+    if external_cache is not None and (fault := external_cache.fault()) is not None:
+        raise OptionError("--timing", f"the external cache {fault[1]}")
     memory = not name.endswith(WITHOUT_MEMORY)
     return TimingModel(
         name, table, geometry, penalties, mhz, factor, wait_states, io_wait_states, external_cache, memory

@@ -12,7 +12,7 @@ import pytest
 
 from hillemu.emu.errors import OptionError
 from hillemu.emu.timing.cases import Mode, cases_of
-from hillemu.emu.timing.geometry import Penalties, data_file, read_geometry, read_penalties
+from hillemu.emu.timing.geometry import data_file
 from hillemu.emu.timing.model import PROCESSORS
 from hillemu.emu.timing.opcodes import Form, forms
 from hillemu.emu.timing.tables import Key, all_forms, clocks_file, read_table
@@ -195,57 +195,3 @@ def test_a_table_of_several_modes_and_sizes_in_a_row_is_read_for_each(rows: Call
     form = Form("ADD", "r,m")
     assert [table.figures(form, Mode.V86, size)[0].text for size in (8, 16, 32)] == ["5", "5", "6"]
     assert table.figures(form, Mode.PROTECTED, 8)[0].text == "7"
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "fault"),
-    [
-        ("agi,1", "agj,1", "there is no penalty 'agj'"),
-        ("agi,1", "agi,many", "agi needs a number of clocks and a source"),
-        ("agi,1", "prefix,1", "prefix has an entry already"),
-        ("agi,1,clocks,", "agi,-1,clocks,", "agi needs a number"),
-    ],
-)
-def test_a_penalty_that_makes_no_sense_is_told(before: str, after: str, fault: str, tmp_path: Path) -> None:
-    text = data_file("penalties_i486.csv").read_text(encoding="utf-8")
-    assert before in text
-    (tmp_path / "penalties.csv").write_text(text.replace(before, after, 1))
-    with pytest.raises(OptionError, match=re.escape(fault)):
-        read_penalties(tmp_path / "penalties.csv")
-
-
-@pytest.mark.parametrize("item", Penalties._fields)
-def test_a_missing_penalty_is_told(item: str, tmp_path: Path) -> None:
-    lines = data_file("penalties_pentium.csv").read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if not line.startswith(f"{item},")]
-    assert len(kept) == len(lines) - 1
-    (tmp_path / "penalties.csv").write_text("\n".join(kept))
-    with pytest.raises(OptionError, match=f"there is no entry for {item}$"):
-        read_penalties(tmp_path / "penalties.csv")
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "fault"),
-    [
-        ("tlb,entries,32", "tlb,entries,33", "the tlb has 33 entries; a power of two is needed"),
-        ("tlb,ways,4", "tlb,ways,64", "the tlb has 32 entries, which are no 64 ways"),
-        ("tlb,ways,4", "tlb,ways,8", "the tlb has 8 ways; pseudo-lru is modelled for at most 4"),
-        ("tlb,replacement,pseudo-lru", "tlb,replacement,fifo", "the tlb replaces by 'fifo'"),
-        ("cache,bytes,8192", "cache,bytes,8000", "the cache has 8000 bytes; a power of two is needed"),
-        ("cache,bytes,8192", "cache,bytes,32", "less than one set of 4 lines of 16"),
-        ("cache,bytes,8192", "cache,bytes,1073741824", "at most 67108864 can be"),
-        ("cache,line_bytes,16", "cache,line_bytes,2", "4 is the least"),
-        ("cache,line_bytes,16", "cache,line_bytes,0", "a power of two is needed"),
-        ("cache,write,through", "cache,write,around", "'through' or 'back', not 'around'"),
-        ("cache,ways,4,", "tlb,ways,4,", "tlb ways has an entry already"),
-        ("bus,bytes,4", "bus,bytes,four", "bus bytes is a number, not 'four'"),
-        ("bus,bytes,4", "bus,bits,32", "there is no entry for bus bytes"),
-        ("prefetch,bytes,32", "prefetch,bytes,32,x,\nturbo,mhz,99", "these say nothing that is known: turbo mhz"),
-    ],
-)
-def test_an_impossible_geometry_is_told(before: str, after: str, fault: str, tmp_path: Path) -> None:
-    text = data_file("geometry_i486.csv").read_text(encoding="utf-8")
-    assert before in text
-    (tmp_path / "geometry.csv").write_text(text.replace(before, after, 1))
-    with pytest.raises(OptionError, match=re.escape(fault)):
-        read_geometry(tmp_path / "geometry.csv")
