@@ -81,6 +81,14 @@ def test_the_first_instruction_is_the_kernels_and_not_the_firmwares(compare: Com
     assert values(theirs) == ["0xfff0"]
 
 
+def test_a_line_is_stepped_through_by_the_machine_and_not_by_gdb(compare: Compare, timer: Path) -> None:
+    """The letter r is what GDB looks for before it asks for a range of steps."""
+    ours, theirs = compare(timer, "maint packet vCont?")
+    actions = [re.search(r'received: "vCont([;a-zA-Z]*)"', said) for said in (ours, theirs)]
+    assert ["r" in (found[1] if found else "").split(";") for found in actions] == [True, False]
+    assert all(found and "s" in found[1].split(";") for found in actions)
+
+
 def test_the_program_counter_of_real_mode_is_linear_and_breakpoints_are_recognised(
     compare: Compare, floppy: Path
 ) -> None:
