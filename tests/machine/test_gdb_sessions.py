@@ -50,11 +50,13 @@ def test_the_script_says_nothing_where_a_run_ends(gdb: str, tmp_path: Path) -> N
 
 
 def test_the_scripts_commands_take_one_address_without_spaces_and_say_so(gdb: str, tmp_path: Path) -> None:
+    answers = {"pt": "=> 0x00101", "xp": "00101", "who-wrote": "No more reverse-execution"}
+    tries = [f"{command}{address}" for command in answers for address in ("", " $pc + 4", " $pc+4")]
     with DebuggedHillemu(gdb, kernel_of(tmp_path, "cli; hlt")) as machine:
-        for command, answer in (("pt", "=> 0x00101"), ("xp", "00101"), ("who-wrote", "No more reverse-execution")):
-            text = machine.debug(command, f"{command} $pc + 4", f"{command} $pc+4", scripts=(SCRIPT,))
-            assert "Missing argument" not in text
-            in_order(text, *[f"{command} ADDRESS\n", "an expression without spaces"] * 2, answer)
+        text = machine.debug(*tries, scripts=(SCRIPT,))
+    assert "Missing argument" not in text
+    for command, answer in answers.items():
+        in_order(text, *[f"{command} ADDRESS\n", "an expression without spaces"] * 2, answer)
 
 
 def test_a_debugger_can_detach_and_another_attach_while_the_machine_runs(gdb: str, tmp_path: Path) -> None:
