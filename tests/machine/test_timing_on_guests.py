@@ -1,5 +1,7 @@
-"""Guests take the cycles of the reference, instruction for instruction: loops, the demo, and kernels in C that use
-rings, virtual-8086 mode, tasks, paging, the x87 and code that changes itself.
+"""Guests take the cycles of the reference, instruction for instruction: loops, kernels of both kinds, programs.
+
+``HILLEMU_LONG=1`` compares ten million instructions on each processor, and the guests of tests/guest to their ends; it
+takes some ten minutes of a core, and ``-n`` divides them among several.
 """
 
 from __future__ import annotations
@@ -7,84 +9,86 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from timing_comparison import Comparison
+from timing_guests import GUESTS, KERNELS, LOOPS, compiled, laboratory_of, loop
 
 from hillemu import Machine
-from hillemu.boot.assembler import assemble_file
-from hillemu.boot.images import SOURCES
+from hillemu.emu.cpu.core import CoreStop
 
 IS_LONG = os.environ.get("HILLEMU_LONG") == "1"
 PROCESSORS = ("i386", "i486", "pentium")
-STEPS = 60_000 if IS_LONG else 1_500
-"""For each guest and processor."""
-LOOPS = ("sieve", "fib", "word_copy", "list_chase", "arithmetic", "rep_movsd")
-KERNELS = ("ring3", "vm86", "task_switch", "paging", "self_modifying", "strings", "segments", "call_gate")
-
-
-def compare(machine: Machine, processor: str, steps: int = STEPS) -> int:
-    """Compare so many steps from here on; how many faults and interrupts were among them."""
-    pc = machine._pc
-    comparison = Comparison(SimpleNamespace(processor=pc.processor, pc=pc, memory=pc.memory), processor)
-    assert not comparison.run(steps)
-    assert comparison.compared >= min(steps, 400) or IS_LONG
-    return comparison.events
+STEPS, MOST_STEPS = 1_500, 400_000
+"""Of each guest in a short run, and more than a guest of tests/guest has."""
+SHORT = ("sieve", "fib", "under a timer")
 
 
 @pytest.fixture
-def machine_with(root: Path, tmp_path: Path) -> Callable[[str, str], Machine]:
-    """`machine_with("sieve", "i486")` has loaded that loop of bench/guests."""
+def make_guest(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str, str], Any]:
+    """`make_guest("sieve", "i486-nomem")`"""
 
-    def make(loop: str, timing: str) -> Machine:
-        image = tmp_path / "loop.elf"
-        source = root / "bench" / "guests" / f"{loop}.s"
-        image.write_bytes(assemble_file(source, include_paths=[SOURCES], defines={"REPEATS": 100}).data)
-        machine = Machine(mem="32M", timing=timing)
-        machine.load(str(image))
-        return machine
+    def make(name: str, timing: str) -> Any:
+        if GUESTS[name].needs_gcc:
+            request.getfixturevalue("gcc_m32")
+        return GUESTS[name].make(tmp_path, timing)
 
     return make
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)
-@pytest.mark.parametrize("loop", LOOPS if IS_LONG else LOOPS[:2])
-def test_a_loop_takes_the_cycles_of_the_reference(
-    loop: str, processor: str, machine_with: Callable[[str, str], Machine]
+@pytest.mark.parametrize("guest", GUESTS if IS_LONG else SHORT)
+def test_a_guest_takes_the_cycles_of_the_reference(
+    guest: str, processor: str, make_guest: Callable[[str, str], Any]
 ) -> None:
-    machine = machine_with(loop, f"{processor}-nomem")
-    machine.run(until="<")
-    compare(machine, processor)
+    wanted = GUESTS[guest].steps if IS_LONG else STEPS
+    lab = make_guest(guest, f"{processor}-nomem")
+    start = lab.processor.instructions
+    comparison = Comparison(lab, processor)
+    while comparison.compared < wanted and not comparison.recorder.has_ended:
+        assert not comparison.run(wanted)
+    assert comparison.compared >= wanted
+    # And what does not stop behind each instruction takes as long.
+    undisturbed = make_guest(guest, f"{processor}-nomem")
+    undisturbed.processor.set("cr3", undisturbed.processor.get("cr3"))  # as the recorder begins
+    undisturbed.processor.run(instructions=lab.processor.instructions - start)
+    assert undisturbed.processor.ticks() == lab.processor.ticks()
+
+
+def test_the_long_run_has_ten_million_instructions() -> None:
+    assert sum(guest.steps for guest in GUESTS.values()) >= 10_000_000
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)
-@pytest.mark.parametrize("loop", LOOPS)
-def test_with_memory_a_run_takes_as_long_as_without_and_what_memory_waits(
-    loop: str, processor: str, machine_with: Callable[[str, str], Machine]
+@pytest.mark.parametrize("guest", KERNELS if IS_LONG else KERNELS[:2])
+def test_a_kernel_takes_the_cycles_of_the_reference(
+    guest: str, processor: str, tmp_path: Path, root: Path, gcc_m32: str
 ) -> None:
-    without, with_memory = (machine_with(loop, processor + suffix) for suffix in ("-nomem", ""))
-    for machine in (without, with_memory):
-        machine.run(max_insns=20_000)
-    assert with_memory.modelled_memory is not None
-    waited = with_memory.modelled_memory.counters()["stall_clocks"]
-    assert waited > 0
-    assert with_memory.cycles == without.cycles + waited
+    lab = compiled(guest, root / "build" / "guests", f"{processor}-nomem")
+    comparison = Comparison(lab, processor)
+    if not IS_LONG:
+        lab.processor.run(instructions=20_000)
+        comparison = Comparison(lab, processor)
+    assert not comparison.run(MOST_STEPS if IS_LONG else STEPS)
+    assert comparison.recorder.has_ended or not IS_LONG
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_the_demo_takes_the_cycles_of_the_reference(processor: str) -> None:
     machine = Machine(mem="8M", timing=f"{processor}-nomem")
     machine.load_demo()
-    compare(machine, processor)
+    assert not Comparison(laboratory_of(machine), processor).run(MOST_STEPS if IS_LONG else STEPS)
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)
-@pytest.mark.parametrize("guest", KERNELS if IS_LONG else KERNELS[:2])
-def test_a_kernel_takes_the_cycles_of_the_reference(
-    guest: str, processor: str, tmp_path: Path, gcc_m32: str, image_of: Callable[[str], Path]
+@pytest.mark.parametrize("name", [*LOOPS, "rep_movsd"])
+def test_with_memory_a_run_takes_as_long_as_without_and_what_memory_waits(
+    name: str, processor: str, tmp_path: Path
 ) -> None:
-    machine = Machine(mem="32M", timing=f"{processor}-nomem")
-    machine.load(str(image_of(guest)))
-    machine.run(max_insns=20_000)
-    compare(machine, processor)
+    without, with_memory = (loop(name, tmp_path, processor + suffix) for suffix in ("-nomem", ""))
+    for lab in (without, with_memory):
+        assert lab.processor.run(instructions=20_000) is CoreStop.LIMIT
+    waited = with_memory.pc.cycles.memory.counters()["stall_clocks"]
+    assert waited > 0
+    assert with_memory.processor.ticks() == without.processor.ticks() + waited
