@@ -97,7 +97,9 @@ class Server:
 
     def send(self, data: bytes) -> None:
         """Send all of `data`; that the client is gone will be told by `next`."""
-        if self._client is not None and data and not _sent_all(self._client, data):
+        if self._client is None or not data:
+            return
+        if not _sent_all(self._client, data):
             # An end of file is what `next` shall see.
             with suppress(OSError):
                 self._client.shutdown(socket.SHUT_RDWR)
