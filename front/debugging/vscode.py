@@ -31,9 +31,22 @@ def vscode(options: CommandLine) -> int:
     kernel = Path(options.kernel)
     if not kernel.is_file():
         raise UserMistake(f"{kernel}: there is no such kernel; give the ELF file that has its symbols")
+    if not _is_elf(kernel):
+        raise UserMistake(
+            f"{kernel}: this is no ELF file, so GDB finds no symbols in it; give the one that has them, and where "
+            f"another file is booted, put that into the arguments in {FOLDER}/tasks.json"
+        )
     for path in write_configuration(Path.cwd(), kernel, options.port, force=options.force):
         print(path)
     return 0
+
+
+def _is_elf(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"\x7fELF"
+    except OSError as error:
+        raise UserMistake(f"{path}: cannot read it: {error.strerror or error}") from None
 
 
 def write_configuration(folder: Path, kernel: Path, port: int, *, force: bool = False) -> list[Path]:

@@ -21,6 +21,7 @@ from hillemu.cli import main
 @pytest.fixture
 def folder(tmp_path: Path, c_kernel: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "disk.img").write_bytes(bytes(512))
     shutil.copy(c_kernel, tmp_path / "build" / "kernel.elf")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -144,7 +145,12 @@ def test_a_file_with_comments_or_nonsense_is_left_alone_and_so_is_the_other(
 
 @pytest.mark.parametrize(
     ("words", "why"),
-    [(["nosuch.elf"], "nosuch.elf"), (["build"], "build"), (["build/kernel.elf", "--port", "0"], "--port")],
+    [
+        (["nosuch.elf"], "nosuch.elf"),
+        (["build"], "build"),
+        (["build/disk.img"], "build/disk.img: this is no ELF file"),
+        (["build/kernel.elf", "--port", "0"], "--port"),
+    ],
 )
 def test_mistakes_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], why: str) -> None:
     assert main(["vscode", *words]) == 125
