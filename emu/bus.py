@@ -15,18 +15,23 @@ hillemu.emu.errors.BusConflict: port 0x80-0x83 (dma page) overlaps port 0x80-0x8
 
 Nobody's addresses are open bus: reads give all ones, writes vanish, and both are counted per address
 (`Bus.unhandled`), so that a guest which needs a missing device can be told so.  Guests clear memory that is not there,
-so where a whole unit of addresses is nobody's (`Bus.silent`), the processor may answer and count in the bus's place.
+so where a whole unit of addresses is nobody's (`Bus.silent`), the processor answers and counts in the bus's place.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from hillemu.emu.errors import BusConflict
 
 MOST_WAYS = 4096
+
+
+def _nothing_to_settle() -> None:
+    """Nobody counts but the bus."""
 
 
 class BusDevice(Protocol):
@@ -102,7 +107,9 @@ class Bus:
         self.kind = kind
         self.limit = limit
         self.count_unit = count_unit
-        self.unhandled = Unhandled(Counter(), Counter())
+        self._unhandled = Unhandled(Counter(), Counter())
+        self.settle: Callable[[], None] = _nothing_to_settle
+        """Has who counts in the bus's place bring `unhandled` up to date, and look at `silent` again."""
         self.silent: set[int] = set()
         """Where units begin that were accessed, and in which no device is."""
         self._bases: list[int] = []
@@ -135,6 +142,12 @@ class Bus:
         self._forget_ways()
         return self._ranges.pop(at)
 
+    @property
+    def unhandled(self) -> Unhandled:
+        """Accesses that no device answered so far; the same counters each time."""
+        self.settle()
+        return self._unhandled
+
     def _describe(self, item: Range) -> str:
         return f"{self.kind} {item.base:#x}-{item.end - 1:#x} ({item.name})"
 
@@ -158,7 +171,7 @@ class Bus:
             return device.read(offset, size)
         found = self.find(address)
         if found is None:
-            self._count(self.unhandled.reads, address)
+            self._count(self._unhandled.reads, address)
             return (1 << 8 * size) - 1
         if size <= found.width and address + size <= found.end:
             self._remember(address, size, found)
@@ -176,7 +189,7 @@ class Bus:
             return
         found = self.find(address)
         if found is None:
-            self._count(self.unhandled.writes, address)
+            self._count(self._unhandled.writes, address)
             return
         if size <= found.width and address + size <= found.end:
             self._remember(address, size, found)
@@ -201,6 +214,7 @@ class Bus:
     def _forget_ways(self) -> None:
         self._ways.clear()
         self.silent.clear()
+        self.settle()
 
     def _remember(self, address: int, size: int, found: Range) -> None:
         if len(self._ways) == MOST_WAYS:

@@ -152,7 +152,8 @@ class Processor:
             has_sysenter=bool(model.edx & 1 << 11),
             io_ticks=clock.ticks_from_ns(PORT_ACCESS_NS),
         )
-        self._core.count_unanswered(mmio.silent, mmio.unhandled.reads, mmio.unhandled.writes, mmio.count_unit)
+        self._core.count_unanswered(mmio.silent, *mmio.unhandled, mmio.count_unit)
+        mmio.settle = self._core.settle_unanswered
         self.device_msrs: dict[int, tuple[Callable[[], int], Callable[[int], bool]]] = {}
         self._memory = memory
         self._mapped: dict[tuple[int, int], Area | None] = {}

@@ -91,6 +91,18 @@ def test_a_device_that_comes_where_nobody_was_is_asked(lab: Any) -> None:
     assert machine.get("ebx") == 0xFFFFFFFF
 
 
+def test_who_asks_during_a_run_hears_of_every_access_so_far(lab: Any) -> None:
+    machine = lab(
+        f"mov ecx, 5; 1: mov [{HOLE:#x}], ecx; mov eax, [{HOLE:#x}]; mov dx, {PROBE}; out dx, al; loop 1b; hlt"
+    )
+    heard: list[tuple[int, int]] = []
+    unhandled = machine.pc.mmio.unhandled
+    machine.probe.on_access = lambda: heard.append((len(machine.pc.mmio.unhandled), unhandled.writes[HOLE]))
+    assert machine.run() is CoreStop.HALT
+    assert heard == [(2, count) for count in range(1, 6)]
+    assert unhandled.reads == {HOLE: 5}
+
+
 def test_a_restored_machine_has_counted_no_more_than_before(boot: Any) -> None:
     machine = boot(f"1: mov [{HOLE:#x}], eax; mov ebx, [{HOLE + 0x2000:#x}]; jmp 1b")
     machine.run(max_insns=301)

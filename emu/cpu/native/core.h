@@ -58,6 +58,7 @@
 #include "tlb_lint.h"
 
 #define NEVER INT64_MAX
+#define NOWHERE UINT64_MAX
 #define HISTORY_LENGTH 16
 #define FRAMES (1u << 24) /* 64 GiB: the most RAM that there can be */
 
@@ -190,7 +191,8 @@ typedef struct Core {
     PortWindow windows[4];
     StillWord still_words[2];
     PyObject *silent, *unanswered_reads, *unanswered_writes; /* the bus's own; NULL: it counts */
-    uint64_t silent_unit;
+    uint64_t silent_unit, silent_at; /* how large a unit is; the last one, or NOWHERE, and what came to it: */
+    int64_t silent_reads, silent_writes;
     MmioRegion *mmio_regions;
     PyObject *buffers; /* keeps guest RAM alive */
     PyObject *error_type, *error_value, *error_traceback;
@@ -319,7 +321,9 @@ uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc);
 void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t host_pc);
 uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *region);
 void mmio_write(void *uc, uint64_t offset, unsigned size, uint64_t value, void *region);
-PyObject *core_count_unanswered(Core *core, PyObject *args); /* method of the Python type */
+void settle_unanswered(Core *core);
+PyObject *core_count_unanswered(Core *core, PyObject *args); /* methods of the Python type */
+PyObject *core_settle_unanswered(Core *core, PyObject *unused);
 
 /* windows.c */
 bool window_open(Core *core, uint32_t port, int size, bool output, PyObject *buffer, size_t start, size_t end);

@@ -86,6 +86,7 @@ int core_init(Core *core, PyObject *args, PyObject *kwargs)
         *slots[i] = Py_NewRef(calls[i]);
     core->native = native;
     core->deadline = core->limit_by_instructions = core->limit_by_time = NEVER;
+    core->silent_at = NOWHERE;
     core->buffers = PyList_New(0);
     if (!core->buffers || !library_load(path) || (native && !interpose_install()))
         return -1;

@@ -134,7 +134,7 @@ void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t ho
 /* ---- memory-mapped ----------------------------------------------------------------------------------------------- */
 
 /* count_unanswered(silent, reads, writes, unit): in the units of addresses that begin in the set `silent` no device
- * answers.  Accesses there are counted in these two dictionaries, by unit. */
+ * answers.  Accesses there are counted in these two dictionaries, by unit; settle_unanswered() makes them up to date. */
 PyObject *core_count_unanswered(Core *core, PyObject *args)
 {
     PyObject *silent, *reads, *writes;
@@ -150,28 +150,61 @@ PyObject *core_count_unanswered(Core *core, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static void count_one(PyObject *counts, PyObject *unit)
+static void count_up(PyObject *counts, PyObject *unit, int64_t more)
 {
-    PyObject *count = PyDict_GetItemWithError(counts, unit);
-    PyObject *more = PyErr_Occurred() ? NULL : PyLong_FromLongLong((count ? PyLong_AsLongLong(count) : 0) + 1);
-    if (more)
-        PyDict_SetItem(counts, unit, more);
-    Py_XDECREF(more);
+    PyObject *count = more && unit ? PyDict_GetItemWithError(counts, unit) : NULL;
+    PyObject *sum = more && unit && !PyErr_Occurred() ? PyLong_FromLongLong((count ? PyLong_AsLongLong(count) : 0) + more)
+                                                      : NULL;
+    if (sum)
+        PyDict_SetItem(counts, unit, sum);
+    Py_XDECREF(sum);
 }
 
-/* Whether no device is there: then the access is counted, as the bus would have. */
-static bool nobody_answers(Core *core, uint64_t at, PyObject *counts)
+/* Accesses to one unit come together: they are counted here until another comes, or somebody wants to know. */
+void settle_unanswered(Core *core)
+{
+    if (core->silent_reads || core->silent_writes) {
+        PyObject *unit = PyLong_FromUnsignedLongLong(core->silent_at);
+        count_up(core->unanswered_reads, unit, core->silent_reads);
+        count_up(core->unanswered_writes, unit, core->silent_writes);
+        Py_XDECREF(unit);
+        if (PyErr_Occurred())
+            keep_error(core);
+    }
+    core->silent_reads = core->silent_writes = 0;
+    core->silent_at = NOWHERE;
+}
+
+PyObject *core_settle_unanswered(Core *core, PyObject *unused)
+{
+    settle_unanswered(core);
+    Py_RETURN_NONE;
+}
+
+static bool is_silent(Core *core, uint64_t unit)
 {
     if (!core->silent || !PySet_GET_SIZE(core->silent))
         return false;
-    PyObject *unit = PyLong_FromUnsignedLongLong(at & ~(core->silent_unit - 1));
-    bool silent = unit && PySet_Contains(core->silent, unit) == 1;
-    if (silent)
-        count_one(counts, unit);
+    PyObject *number = PyLong_FromUnsignedLongLong(unit);
+    bool silent = number && PySet_Contains(core->silent, number) == 1;
+    Py_XDECREF(number);
     if (PyErr_Occurred())
         keep_error(core);
-    Py_XDECREF(unit);
     return silent;
+}
+
+/* Whether no device is there: then the access is counted in `count`, as the bus would have. */
+static bool nobody_answers(Core *core, uint64_t at, int64_t *count)
+{
+    uint64_t unit = at & ~(core->silent_unit - 1);
+    if (core->silent_at != unit) {
+        if (!is_silent(core, unit))
+            return false;
+        settle_unanswered(core);
+        core->silent_at = unit;
+    }
+    ++*count;
+    return true;
 }
 
 uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *data)
@@ -181,7 +214,7 @@ uint64_t mmio_read(void *uc, uint64_t offset, unsigned size, void *data)
     uint32_t word;
     if (size == 4 && still_word_read(core, region->base + offset, &word))
         return word;
-    if (!core->seen.watching && nobody_answers(core, region->base + offset, core->unanswered_reads))
+    if (!core->seen.watching && nobody_answers(core, region->base + offset, &core->silent_reads))
         return UINT64_MAX >> (64 - 8 * size);
     begin_access(core, FIELD(uintptr_t, core->cpu, CPU_MEM_IO_PC));
     uint64_t value, at = region->base + offset;
@@ -199,7 +232,7 @@ void mmio_write(void *uc, uint64_t offset, unsigned size, uint64_t value, void *
 {
     MmioRegion *region = data;
     Core *core = region->core;
-    if (nobody_answers(core, region->base + offset, core->unanswered_writes))
+    if (nobody_answers(core, region->base + offset, &core->silent_writes))
         return;
     begin_access(core, FIELD(uintptr_t, core->cpu, CPU_MEM_IO_PC));
     call_write(core, core->on_mmio_write, region->base + offset, (int)size, value);

@@ -403,6 +403,7 @@ static PyMethodDef methods[] = {
     METHOD(close_window, METH_O),
     METHOD(set_still_word, METH_VARARGS),
     METHOD(count_unanswered, METH_VARARGS),
+    METHOD(settle_unanswered, METH_NOARGS),
     METHOD(deliveries, METH_NOARGS),
     METHOD(save_state, METH_NOARGS),
     METHOD(close_windows, METH_NOARGS),

@@ -89,6 +89,7 @@ StopCode run(Core *core, int64_t instructions, int64_t ticks, bool over_breakpoi
         profile_settle(core);
     if (core->seen.count && !core->replaying)
         observe_tell(core);
+    settle_unanswered(core);
     core->running = false;
     core->stop_requested = false;
     core->limit_by_instructions = core->limit_by_time = NEVER;
