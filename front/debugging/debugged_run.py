@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hillemu.machine import Machine
 
 _ON = Resume(Motion.CONTINUE)
+_STEPPED = Stopped(HostSignal.TRAP)
 LOOK_EVERY_TICKS = 100
 """Far less than a person notices, and so many that looking costs next to nothing."""
 _BACKWARDS = (Motion.REVERSE_CONTINUE, Motion.REVERSE_STEP)
@@ -169,10 +170,9 @@ class DebuggedRun:
             self._history.changed()
         self._target.was_changed = self._held = False
         going = self._backwards.step if how.motion is Motion.REVERSE_STEP else self._backwards.go_on
-        self._target.outcome = outcome = going()
+        outcome = going()
         self._final = None
-        if self._session is not None:
-            self._server.send(self._session.stopped(outcome))
+        self._tell_stop(outcome)
 
     def _is_interrupted(self) -> bool:
         """See whether the debugger, or the user, wants the way back to end."""
@@ -263,7 +263,13 @@ class DebuggedRun:
 
     def _show(self, stop: Stop) -> None:
         """Tell the debugger, or keep for the next one, why the machine stands still."""
-        self._target.outcome = outcome = self._outcome(stop)
+        self._tell_stop(self._outcome(stop))
+
+    def _tell_stop(self, outcome: Stopped) -> None:
+        # GDB looks at what it cannot have us watch by steps without end: a Ctrl-C during one of them ends them all.
+        if outcome == _STEPPED and self._is_interrupted() and self._target.interrupted:
+            outcome = Stopped(HostSignal.INT)
+        self._target.outcome = outcome
         if self._session is not None:
             self._server.send(self._session.stopped(outcome))
 
@@ -274,7 +280,7 @@ class DebuggedRun:
             case StopReason.WATCHPOINT:
                 return self._target.points.watchpoint_stop()
             case StopReason.MAX_INSNS if self._instructions_left() != 0:
-                return Stopped(HostSignal.TRAP)
+                return _STEPPED
             case StopReason.INTERRUPTED:
                 return Stopped(HostSignal.TRAP if self._held else HostSignal.INT)
         self._final = stop
