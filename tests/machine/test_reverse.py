@@ -443,7 +443,7 @@ def test_a_guest_that_writes_more_memory_than_is_kept_can_go_back_to_its_first_i
 
 @pytest.mark.parametrize("looks", range(6))
 def test_ctrl_c_during_a_step_ends_it_forwards_and_backwards(boot: Boot, looks: int) -> None:
-    """GDB itself steps for an expression that no watchpoint can be for; a step is over before a Ctrl-C is looked for."""
+    """GDB itself steps where no watchpoint can do; such a step is over before anybody looks for a Ctrl-C."""
     moves = [b"s", b"s", b"s", b"bs", b"bs", b"bs"]
     answers = debug_and_interrupt(boot(COUNTS), *moves, looks=looks)
     assert [one[:3] for one in answers if one.startswith(b"T")] == [
