@@ -57,7 +57,7 @@ class Faults:
             process = self._kernel.scheduler.current
             assert process is not None and process.space is not None  # noqa: PT018 - every fault comes by here
             outcome = process.space.fault(self._register("cr2"), words[frame + ERROR_CODE])
-            if isinstance(outcome, Killed):
+            if type(outcome) is Killed:  # isinstance() would take 70 ns to say no
                 if outcome.signal != SIGKILL:  # that memory has run out was told by those who ran out of it
                     self._kernel.report(f"{outcome.reason}; EIP 0x{words[frame + EIP]:08X}")
                 self._end(process, outcome.signal)

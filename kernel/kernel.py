@@ -35,7 +35,7 @@ from hillemu.kernel.fpu import Fpu
 from hillemu.kernel.kernel_base import KernelBase
 from hillemu.kernel.kernel_calls import KernelCalls
 from hillemu.kernel.kernel_stacks import KernelStacks
-from hillemu.kernel.layout import KERNEL_BASE, REACH_FRAMES_32BIT, REACH_FRAMES_PAE, STACKS_BASE
+from hillemu.kernel.layout import KERNEL_BASE, REACH_FRAMES_32BIT, REACH_FRAMES_PAE
 from hillemu.kernel.mm.assembly import KernelMemory
 from hillemu.kernel.mm.boot_memory import Reserved
 from hillemu.kernel.mm.direct_map import DirectMap
@@ -88,6 +88,8 @@ class Kernel(KernelBase):
         self._regions: tuple[MemoryRegion, ...] = ()
         self._words_end = self.direct.end >> 2
         self._trap_frame = self.word_of("trap_frame")
+        self._frame_at: Callable[[int], int] = self._in_direct_map
+        """Where among `words` a trap's frame lies, by its address; the kernel stacks' from the start on."""
         self.console = Console(guest)
         self.faults = Faults(self)
         self.calls = KernelCalls(self)
@@ -101,9 +103,12 @@ class Kernel(KernelBase):
     def trap(self, guest: Guest, value: int) -> None:
         words = self.words
         at = words[self._trap_frame]
-        frame = self.stacks.word_index(at) if at >= STACKS_BASE else at - KERNEL_BASE >> 2
+        try:
+            frame = self._frame_at(at)
+        except IndexError:  # behind all stacks
+            frame = -1
         if not 0 <= frame < self._words_end:
-            self.panic(f"a trap's frame at 0x{at:08X} is not in the direct map")
+            self.panic(f"a trap's frame at 0x{at:08X} is neither in the direct map nor on a kernel stack")
             return
         try:
             self._vectors[words[frame + VECTOR] & 0xFF](frame)
@@ -188,6 +193,7 @@ class Kernel(KernelBase):
         for module in self.information.modules:
             self.vm.add_module(module.name, module.base, module.end - module.base)
         self.stacks = KernelStacks(self.space)
+        self._frame_at = self.stacks.word_index
         resume = self.symbols["trap_resume"]
         self.scheduler = Scheduler(self.words, self.word_of, self.space.cr3, resume, lambda: guest.now_ns)
         self.fpu = Fpu(self.memory.caches, self.direct, self.word_of, self._reclaim)
@@ -306,6 +312,10 @@ class Kernel(KernelBase):
     def check(self) -> list[str]:
         self.require_started()
         return self.vm.check() + self.space.check() + self.processes.check()
+
+    @staticmethod
+    def _in_direct_map(at: int) -> int:
+        return at - KERNEL_BASE >> 2
 
     def _word(self, symbol: str) -> int:
         return self.words[self.word_of(symbol)]

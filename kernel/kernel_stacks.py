@@ -26,6 +26,8 @@ _SLOT_SHIFT = PAGE_SHIFT + 1
 SLOT_BYTES = 1 << _SLOT_SHIFT
 MAX_STACKS = (STACKS_END - STACKS_BASE) >> _SLOT_SHIFT
 _KEPT = 8
+_NOWHERE = -(1 << 32)
+"""Negative with any offset added."""
 
 
 class KernelStacks:
@@ -34,7 +36,7 @@ class KernelStacks:
     def __init__(self, space: KernelSpace) -> None:
         self._space = space
         self._pages: list[int] = []
-        """By slot: the index of the stack's first word among the direct map's, or -1."""
+        """By slot: the index of the stack's first word among the direct map's; `_NOWHERE` if there is no stack."""
         self._free_slots: list[int] = []
         self._spare: list[int] = []
         self.in_use: set[int] = set()
@@ -51,7 +53,7 @@ class KernelStacks:
             return frame
         slot = heappop(self._free_slots) if self._free_slots else len(self._pages)
         if slot == len(self._pages):
-            self._pages.append(-1)
+            self._pages.append(_NOWHERE)
         at = STACKS_BASE + (slot << _SLOT_SHIFT)
         failed = OutOfMemory(0, 0) if slot >= MAX_STACKS else self._space.map(at + PAGE_SIZE, (frame,))
         if failed is not None:
@@ -102,6 +104,6 @@ class KernelStacks:
         frame = Frame(self._pages[slot] >> PAGE_SHIFT - 2)
         # The page's table is there already, so this cannot run out of memory.
         self._space.unmap(at + PAGE_SIZE)
-        self._pages[slot] = -1
+        self._pages[slot] = _NOWHERE
         heappush(self._free_slots, slot)
         self._space.pmm.free(frame)

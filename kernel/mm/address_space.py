@@ -77,10 +77,10 @@ class AddressSpace:
     def fault(self, address: int, error_code: int) -> FaultOutcome:
         """Resolve a page fault at `address` (CR2) with the processor's `error_code`."""
         outcome = resolve(self, address, error_code)
-        if isinstance(outcome, OutOfMemory):
+        if type(outcome) is OutOfMemory:  # isinstance() would take 70 ns to say no
             outcome = settle(self, address, error_code)
         events, record = self.vm.counters.words, self.record
-        if isinstance(outcome, Killed):
+        if type(outcome) is Killed:
             events[_SEGV] = events[_SEGV] + 1 & 0xFFFFFFFF
         else:
             events[_PGFAULT] = events[_PGFAULT] + 1 & 0xFFFFFFFF

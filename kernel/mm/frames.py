@@ -24,7 +24,7 @@ frame, refuses bad frees, and notices when an allocator hands out what it does n
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, final
 
 from hillemu.emu.guest import GuestMemory
 from hillemu.emu.i386.address import Frame, PhysAddr
@@ -47,6 +47,7 @@ class FrameRun(NamedTuple):
         return range(self.first, self.end)
 
 
+@final
 class OutOfMemory(NamedTuple):
     """What `alloc` returns when it has no block of `2**order` frames; `free_frames` may be more, but scattered."""
 

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from hillemu.emu.i386.address import VirtAddr
 
@@ -36,6 +36,7 @@ SPURIOUS = Resolved("spurious")
 """The tables allow the access already: the processor had an older translation."""
 
 
+@final
 class Killed(NamedTuple):
     """The program must end with `signal`; `reason` is a sentence for people."""
 

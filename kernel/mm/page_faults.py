@@ -118,7 +118,7 @@ def resolve(space: AddressSpace, at: int, code: int) -> FaultOutcome | OutOfMemo
         return _file_page(space, at, code, slot, flags, file, page, u32[area + FLAGS])
     record = space.record
     frame = vm.pmm.alloc(0, _ANONYMOUS, record[ID] << PAGE_NUMBER_BITS | at >> PAGE_SHIFT, high=True)
-    if isinstance(frame, OutOfMemory):
+    if type(frame) is OutOfMemory:  # isinstance() would take 70 ns to say no
         return frame
     base = frame << PAGE_SHIFT
     vm.memory.write(base, _ZEROS)  # type: ignore[arg-type]  # calling PhysAddr takes as long as all of `base`

@@ -87,7 +87,7 @@ class Pmm:
             raise InvalidParameters(f"pmm_alloc: invalid order {order}: orders are 0 to {MAX_ORDER}")
         for found in self._high_first if high else self._direct:
             got = found[0](order)
-            if not isinstance(got, OutOfMemory):
+            if type(got) is not OutOfMemory:  # isinstance() would take 70 ns to say no
                 break
         else:
             assert isinstance(got, OutOfMemory), "there is a zone"

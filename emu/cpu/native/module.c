@@ -96,15 +96,15 @@ static PyObject *core_unmap(Core *core, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *core_host_wrote(Core *core, PyObject *args)
+static PyObject *core_host_wrote(Core *core, PyObject *const *args, Py_ssize_t count)
 {
-    unsigned long long at, size;
-    if (!PyArg_ParseTuple(args, "KK", &at, &size))
+    if (count != 2)
+        return PyErr_Format(PyExc_TypeError, "host_wrote takes an address and a number of bytes");
+    unsigned long long at = PyLong_AsUnsignedLongLong(args[0]), size = PyLong_AsUnsignedLongLong(args[1]);
+    if (PyErr_Occurred())
         return NULL;
     tlb_host_wrote(core, at, size);
-    if (!observer_may_change(core))
-        return NULL;
-    Py_RETURN_NONE;
+    return observer_may_change(core) ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyObject *core_set_a20(Core *core, PyObject *on)
@@ -381,7 +381,7 @@ static PyMethodDef methods[] = {
     METHOD(map_memory, METH_VARARGS),
     METHOD(map_mmio, METH_VARARGS),
     METHOD(unmap, METH_VARARGS),
-    METHOD(host_wrote, METH_VARARGS),
+    METHOD(host_wrote, METH_FASTCALL),
     METHOD(flush_tlb, METH_NOARGS),
     METHOD(set_a20, METH_O),
     METHOD(configure, METH_VARARGS | METH_KEYWORDS),

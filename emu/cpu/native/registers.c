@@ -62,7 +62,7 @@ static const Register registers[] = {
 static const Register *find(const char *name)
 {
     for (size_t i = 0; i < Py_ARRAY_LENGTH(registers); i++)
-        if (!strcmp(registers[i].name, name))
+        if (registers[i].name[0] == name[0] && !strcmp(registers[i].name, name))
             return &registers[i];
     return NULL;
 }

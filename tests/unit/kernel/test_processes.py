@@ -267,3 +267,16 @@ def test_vm_alloc_map_gives_a_program_pages_at_once_and_vm_free_unmap_takes_them
     assert list(process.space.tables.walk(0x20000000, 0x40000000)) == []
     assert pmm.free_frames >= free - 1
     sound(one)
+
+
+@pytest.mark.parametrize("at", [0, 0xBFFFFFFC, 0xD0000000, 0xF0401004, 0xF7FFFFFC, 0xFFFFFFFC])
+def test_a_trap_frame_that_is_nowhere_is_a_panic_that_says_so(at: int) -> None:
+    """What a stray write to the variable `trap_frame` leaves."""
+    fake = FakeKernel({"prog": program()})
+    fake.kernel.processes.end(fake.current, 0)
+    fake.kernel.stacks.free_spares()
+    fake.kernel.words[fake.kernel.word_of("trap_frame")] = at
+    fake.kernel.trap(fake.guest, 0)
+    assert fake.kernel.reports[-1] == (
+        f"kernel panic: a trap's frame at 0x{at:08X} is neither in the direct map nor on a kernel stack"
+    )
