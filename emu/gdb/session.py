@@ -67,8 +67,7 @@ class Session:
             if isinstance(item, Packet):
                 sent += self._packet(item)
             elif item is Signal.INTERRUPT:
-                if self._context.running:
-                    self._context.target.interrupt()
+                self._context.target.interrupt()
             elif item is Signal.NAK and not self._context.no_ack:
                 sent += self._last_sent
         return bytes(sent)

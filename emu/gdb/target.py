@@ -175,7 +175,10 @@ class Target(Protocol):
         """Set the machine in motion.  How it stops is told to the session by whoever runs the machine."""
 
     def interrupt(self) -> None:
-        """Have the machine stop as soon as it can."""
+        """Have the machine stop as soon as it can: one that stands still, when it is next set in motion.
+
+        A debugger that steps again and again sends this when its last step is over, but not yet told.
+        """
 
     def last_stop(self) -> Outcome:
         """Why the machine stands still now."""

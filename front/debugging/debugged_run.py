@@ -215,7 +215,8 @@ class DebuggedRun:
 
     def _stand_still(self) -> Resume | None:
         """Do what the debugger wants until it sets the machine in motion: how, or `None` at the end of the run."""
-        # Here, not where the motion begins: a Ctrl-C may come in one piece with the command that begins it.
+        # Here, not where the motion begins: a Ctrl-C may come in one piece with the command that begins it, or between
+        # two steps of many.
         self._target.interrupted = False
         while not (self._stopping or self._target.killed):
             if self._session is not None and self._session.closed:
@@ -259,6 +260,7 @@ class DebuggedRun:
     def _hang_up(self) -> None:
         self._server.hang_up()
         self._session = None
+        self._target.interrupted = False
         self._target.points.clear()
 
     def _show(self, stop: Stop) -> None:

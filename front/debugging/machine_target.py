@@ -108,6 +108,7 @@ class MachineTarget:
         self.machine.stop()
 
     def last_stop(self) -> Outcome:
+        self.interrupted = False  # whoever asks knows that the machine stands still
         return self.outcome
 
     def monitor(self, command: str) -> str:

@@ -117,6 +117,23 @@ def test_ctrl_c_that_arrives_with_the_command_to_go_on_is_obeyed(boot: Boot, res
     assert machine.cpu.instructions == before
 
 
+@pytest.mark.parametrize("move", [b"s", b"c"])
+def test_a_ctrl_c_that_comes_when_a_step_is_over_stops_the_next_motion(boot: Boot, move: bytes) -> None:
+    """GDB sends it before it knows that the step is over, and steps on."""
+    machine = boot("1: inc eax; jmp 1b")
+    answers, _ = debug(machine, b"s", b"\x03", move, b"s", max_insns=100_000)
+    assert [answer[:3] for answer in answers if answer.startswith(b"T")] == [b"T05", b"T02", b"T05"]
+    assert machine.cpu.instructions == 2
+
+
+def test_a_ctrl_c_is_forgotten_by_who_asks_for_the_last_stop_and_by_who_leaves(boot: Boot) -> None:
+    """GDB sends one where it attaches, with `set remote interrupt-on-connect on`."""
+    machine = boot("mov ecx, 1000; 1: loop 1b; " + EXIT + "hlt")
+    answers, stop = debug(machine, b"\x03", b"?", b"s", b"\x03", b"D")
+    assert [answer[:3] for answer in answers if answer.startswith(b"T")] == [b"T05", b"T05"]
+    assert stop.reason is StopReason.EXIT
+
+
 def test_a_ctrl_c_stops_one_motion_and_no_other(boot: Boot) -> None:
     machine = boot("mov ecx, 1000; 1: loop 1b; " + EXIT + "hlt")
     answers, stop = debug(machine, packet(b"c") + b"\x03", b"c")

@@ -37,7 +37,8 @@ class ScriptedServer:
         if item is None:
             self.on_end()
             return Event.WOKEN
-        return item if isinstance(item, Event) else packet(item) if not item.startswith(b"$") else item
+        is_ready = isinstance(item, Event) or item.startswith((b"$", b"\x03"))
+        return item if is_ready else packet(item)
 
     def send(self, data: bytes) -> None:
         self.answers += packets_in(data)
