@@ -31,7 +31,7 @@ def measure(folder: Path, *, rounds: int, shorter: int, tell: Callable[[str], No
     for loop in LOOPS:
         image = build(loop.name, folder, repeats=loop.repeats)
         machines = {kind: _at_the_loop(kind, image) for kind in INSTRUCTIONS}
-        few = 40 if loop.name == "list_chase" else 1  # its every load misses the host's caches
+        few = 8 if loop.name == "list_chase" else 1  # its every load misses the host's caches
         measures = {
             kind: partial(_nanoseconds, machine, INSTRUCTIONS[kind] // shorter // few)
             for kind, machine in machines.items()
