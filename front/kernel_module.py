@@ -23,8 +23,9 @@ from typing import Any
 
 from hillemu.boot.image import read_file
 from hillemu.emu.errors import HillemuError, UserMistake
-from hillemu.kernel.mm.parts import cannot_take
+from hillemu.kernel.mm.parts import must_take
 from hillemu.kernel.options import KernelOptions
+from hillemu.similar_names import did_you_mean
 
 CALLED_WITH = {
     "frame_allocator": "a Zone",
@@ -45,13 +46,10 @@ def kernel_options(path: str | None, *, check: bool = False) -> KernelOptions:
     names: dict[str, Any] = _run(path)
     found = {name: names[name] for name in NAMES if name in names}
     if not found:
-        raise UserMistake(f"{path}: defines none of {', '.join(NAMES)}")
+        hints = [f"; {name!r}:{hint[1:]}" for name in names if (hint := did_you_mean(name, NAMES))]
+        raise UserMistake(f"{path}: defines none of {', '.join(NAMES)}{''.join(hints)}")
     for name, part in found.items():
-        if not callable(part):
-            raise UserMistake(f"{path}: {name} is {part!r}, which cannot be called")
-        why = cannot_take(part, (None,))
-        if why:
-            raise UserMistake(f"{path}: {name} is called with {CALLED_WITH[name]}, which it cannot take: {why}")
+        must_take(part, f"{path}: {name}", CALLED_WITH[name], (None,))
     return options._replace(**found)
 
 

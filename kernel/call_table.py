@@ -6,10 +6,12 @@ somebody else runs from now on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from hillemu.emu.errors import UserMistake
 from hillemu.kernel.errno import Errno
+from hillemu.kernel.mm.parts import must_take
 from hillemu.kernel.mm.words import Words
 from hillemu.kernel.process_base import State
 from hillemu.kernel.trap_frame import EAX
@@ -45,12 +47,27 @@ class CallTable(Generic[Running]):
 
     def __init__(self, scheduler: Turns[Running], words: Words) -> None:
         self._scheduler, self._words = scheduler, words
-        self._calls: Mapping[int, Call] = {}
+        self._calls: dict[int, Call] = {}
 
     @property
     def numbers(self) -> frozenset[int]:
         """The calls that there are; all others are ENOSYS."""
         return frozenset(self._calls)
+
+    def add(self, number: int, call: Call) -> None:
+        """Have a `call` of the user's answer this number, instead of whatever has answered it until now.
+
+        Raises `UserMistake` if it cannot be called with a word; so does the trap if it returns what is no result.
+        """
+        must_take(call, f"system call {number}", "the word of its trap frame", (0,))
+
+        def checked(frame: int) -> int | None:
+            result = call(frame)
+            if result is not None and not isinstance(result, int):
+                raise UserMistake(f"system call {number} returned {result!r}: it is to return a number, or None")
+            return result
+
+        self._calls[number] = checked
 
     def __call__(self, frame: int) -> None:
         """Answer the call whose trap frame is at word `frame`."""

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hillemu.boot.handoff import Handoff
+from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PAGE_MASK, PhysAddr, VirtAddr, page_up
 from hillemu.emu.i386.vectors import NM, PF
@@ -42,6 +43,7 @@ from hillemu.kernel.mm.direct_map import DirectMap
 from hillemu.kernel.mm.kernel_space import KernelSpace
 from hillemu.kernel.mm.kmalloc_report import print_stats
 from hillemu.kernel.mm.memory_map import MemoryRegion, read_memory_map
+from hillemu.kernel.mm.parts import must_take
 from hillemu.kernel.mm.statistics import buddyinfo, meminfo, slabinfo, vmstat
 from hillemu.kernel.mm.swap import HostSwap
 from hillemu.kernel.mm.virtual_memory import VirtualMemory
@@ -115,6 +117,18 @@ class Kernel(KernelBase):
         except KernelFault as fault:
             self.report(str(fault))
             self.panic(f"the kernel cannot go on: {fault}")
+
+    def handle(self, vector: int, handler: Callable[[int], None]) -> Callable[[int], None]:
+        """Have `handler` called for traps of `vector`, with the word at which the trap frame begins in `words`.
+
+        Returns what was called until now, which `handler` may call.  Raises `UserMistake` for what is no vector, and
+        for what cannot be called with a word.
+        """
+        if not 0 <= vector < len(self._vectors):
+            raise UserMistake(f"there is no vector {vector}: vectors are 0 to {len(self._vectors) - 1}")
+        must_take(handler, f"the handler of vector {vector}", "the word of its trap frame", (0,))
+        before, self._vectors[vector] = self._vectors[vector], handler
+        return before
 
     def _system_call(self, frame: int) -> None:
         if self.words[frame + CS] & 3:

@@ -13,7 +13,7 @@ _NAMES = {"alloc": "alloc(order)", "free": "free(frame, order)", "victim": "vict
 
 
 def must_have(part: object, what: str, wanted: _Wanted, optional: _Wanted | None = None) -> None:
-    """Raise `UserMistake` unless `part` has what is `wanted`: methods that take such arguments, or (None) values.
+    """Raise `UserMistake` unless `part` has what is `wanted`: methods that take such arguments, or (None) numbers.
 
     Those that are `optional` may be missing.
     """
@@ -26,14 +26,27 @@ def must_have(part: object, what: str, wanted: _Wanted, optional: _Wanted | None
             if attribute in wanted:
                 raise UserMistake(f"{what}: {name} has no {described}")
             continue
+        member = getattr(part, attribute)
         if arguments is None:
+            if callable(member):
+                raise UserMistake(f"{what}: {attribute} of {name} is a method, not a number: @property is missing")
+            if not isinstance(member, int):
+                raise UserMistake(f"{what}: {attribute} of {name} is {member!r}, not a number")
             continue
-        method = getattr(part, attribute)
-        if not callable(method):
-            raise UserMistake(f"{what}: {attribute} of {name} is {method!r}, not a method {described}")
-        why = cannot_take(method, arguments)
+        if not callable(member):
+            raise UserMistake(f"{what}: {attribute} of {name} is {member!r}, not a method {described}")
+        why = cannot_take(member, arguments)
         if why:
             raise UserMistake(f"{what}: {attribute} of {name} cannot be called as {described}: {why}")
+
+
+def must_take(function: object, what: str, described: str, arguments: tuple[object, ...]) -> None:
+    """Raise `UserMistake` unless `function`, which is `what`, can be called with `arguments`, which are `described`."""
+    if not callable(function):
+        raise UserMistake(f"{what} is {function!r}, which cannot be called")
+    why = cannot_take(function, arguments)
+    if why:
+        raise UserMistake(f"{what} is called with {described}, which it cannot take: {why}")
 
 
 def cannot_take(function: object, arguments: tuple[object, ...]) -> str:

@@ -181,7 +181,8 @@ class Pmm:
             return Corruption(f"{who} returned {frame!r}: alloc(order) returns a frame's number or OutOfMemory")
         size = 1 << order
         if not zone.first <= frame <= zone.end - size:
-            why = f"which is not inside the zone, {zone.first:#x} to {zone.end - 1:#x}"
+            which = "which is" if size == 1 else f"which with its {size - 1} next ones is"
+            why = f"{which} not inside the zone, {zone.first:#x} to {zone.end - 1:#x}"
         elif frame & size - 1:
             why = f"which is not at a multiple of {size} frames"
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import GuestMemory
 from hillemu.emu.i386.address import PAGE_SIZE, Frame, PhysAddr
 from hillemu.emu.reports import Report, unheard
@@ -11,7 +12,7 @@ from hillemu.kernel.layout import DIRECT_MAP_END_FRAME, REACH_FRAMES_32BIT
 from hillemu.kernel.mm.boot_memory import BootMemory
 from hillemu.kernel.mm.buddy import Buddy
 from hillemu.kernel.mm.frame_table import FRAME, FrameTable
-from hillemu.kernel.mm.frames import AllocatorFactory, FrameRun
+from hillemu.kernel.mm.frames import AllocatorFactory, FrameAllocator, FrameRun
 from hillemu.kernel.mm.parts import ALLOCATOR, must_have
 from hillemu.kernel.mm.pmm import Pmm, PmmZone
 
@@ -23,6 +24,7 @@ class BootZone:
         self.name, self.first, self.end, self.log = name, first, end, log
         self.memory: GuestMemory = boot.memory
         self._boot = boot
+        self._told: tuple[FrameRun, ...] | None = None
 
     def take(self, size_bytes: int, what: str) -> PhysAddr:
         """Zeroed, page-aligned guest memory in the direct map for structures, for ever."""
@@ -30,7 +32,17 @@ class BootZone:
 
     def runs(self) -> tuple[FrameRun, ...]:
         """The free frames, ascending and disjoint, never adjacent."""
-        return self._boot.runs(self.first, self.end)
+        self._told = self._boot.runs(self.first, self.end)
+        return self._told
+
+    def require_true_runs(self, allocator: FrameAllocator) -> None:
+        """Raise `UserMistake` if the runs that `allocator` has been told hold frames that were taken later."""
+        told = self._told
+        if told is not None and told != self.runs():
+            raise UserMistake(
+                f"frame_allocator: {type(allocator).__name__} has asked for zone.runs() of zone {self.name} before the "
+                f"last zone.take(): take first, or ask again"
+            )
 
 
 def build_pmm(
@@ -65,6 +77,8 @@ def build_pmm(
     allocators = [allocator(birth) for birth in reversed(births)]
     for one in allocators:
         must_have(one, "frame_allocator", ALLOCATOR)
+    for birth, one in zip(reversed(births), allocators, strict=True):
+        birth.require_true_runs(one)
     boot.seal(record_at)
     table = FrameTable(boot.memory, table_at, end)
     table.reserve_all_but(tuple(run for birth in births for run in birth.runs()))

@@ -8,6 +8,7 @@ import pytest
 from fake_kernel import FakeKernel, program
 
 from hillemu.emu.errors import HillemuError, UserMistake
+from hillemu.kernel.trap_frame import EIP
 from hillemu.kernel_module import blaming, kernel_options
 
 GOOD = """
@@ -124,6 +125,66 @@ def test_a_block_that_is_not_aligned_or_partly_somebody_s_is_a_panic_too(tmp_pat
     assert "frame 0x301 (order 1), which is not at a multiple of 2 frames" in fake.kernel.reports[0]
     fake = boot(odd + "def on_boot(kernel): kernel.kmalloc(16384)\n", tmp_path)
     assert "(order 2), of which 0x" in fake.kernel.reports[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (GOOD.replace("    @property\n", ""), "free_frames of Mine is a method, not a number: @property is missing"),
+        (
+            GOOD.replace("return len(self.frames)\n\n", "return 'many'\n\n"),
+            "free_frames of Mine is 'many', not a number",
+        ),
+        (
+            GOOD.replace("run.frames()]", "run.frames()]; zone.take(4096, 'mine')"),
+            "Mine has asked for zone.runs() of zone Normal before the last zone.take(): take first, or ask again",
+        ),
+        (
+            GOOD.replace("frame_allocator", "frame_alocator"),
+            "on_boot; 'frame_alocator': did you mean 'frame_allocator'?",
+        ),
+        ("def on_boot(kernel): kernel.handle(14, 5)", "the handler of vector 14 is 5, which cannot be called"),
+        (
+            "def on_boot(kernel): kernel.handle(14, lambda: 0)",
+            "the handler of vector 14 is called with the word of its trap frame, which it cannot take: ",
+        ),
+        ("def on_boot(kernel): kernel.handle(256, print)", "there is no vector 256: vectors are 0 to 255"),
+        (
+            "def on_boot(kernel): kernel.system_calls.add(1000, lambda: 0)",
+            "system call 1000 is called with the word of its trap frame, which it cannot take: ",
+        ),
+    ],
+)
+def test_what_a_newcomer_overlooks_is_told(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(UserMistake) as caught:
+        boot(text, tmp_path)
+    assert told in str(caught.value)
+
+
+def test_structures_may_be_taken_between_two_looks_at_the_runs(tmp_path: Path) -> None:
+    text = GOOD.replace("self.frames =", "zone.runs(); zone.take(4096, 'mine'); self.frames =")
+    assert boot(text, tmp_path).kernel.check() == []
+
+
+def test_the_handlers_that_the_document_shows_work_as_they_are(root: Path, tmp_path: Path) -> None:
+    text = (root / "docs" / "kernel.md").read_text(encoding="utf-8")
+    source = text[text.index("## Trap handlers and system calls of your own") :].split("```python\n")[1].split("```")[0]
+    fake = boot(source, tmp_path)
+    at = fake.call(192, 0, 3 * 4096, 3, 0x22, 0xFFFFFFFF, 0)
+    assert at is not None
+    fake.kernel.words[fake.frame + EIP] = 0x401234
+    for page in range(3):
+        fake.fault(at + 4096 * page, 6)
+    assert fake.call(1000, 0x401234) == 3
+    assert fake.call(1000, 0x401235) == 0
+    assert fake.current.space is not None
+    assert fake.current.space.tables.entry(at + 8192) & 1, "the kernel's own handler has settled it"
+
+
+def test_a_system_call_that_returns_no_number_is_its_author_s_mistake(tmp_path: Path) -> None:
+    fake = boot("def on_boot(kernel): kernel.system_calls.add(1000, lambda frame: 'ten')", tmp_path)
+    with pytest.raises(UserMistake, match="system call 1000 returned 'ten': it is to return a number, or None"):
+        fake.call(1000)
 
 
 def test_a_victim_that_is_no_frame_is_told() -> None:
