@@ -56,6 +56,12 @@ def test_a_guest_takes_the_cycles_of_the_reference(
     assert undisturbed.processor.ticks() == lab.processor.ticks()
 
 
+def test_another_processors_cycles_are_told_with_what_came_before(make_guest: Callable[[str, str], Any]) -> None:
+    told = Comparison(make_guest("fib", "i486-nomem"), "pentium").run(STEPS)
+    assert told.startswith("pentium: native ")
+    assert ", reference " in told
+
+
 def test_the_long_run_has_ten_million_instructions() -> None:
     assert sum(guest.steps for guest in GUESTS.values()) >= 10_000_000
 

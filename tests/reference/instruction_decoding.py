@@ -44,6 +44,12 @@ _BY_OPCODE = (
     | dict.fromkeys(range(0x0F80, 0x0F90), "rel")
 )
 _FORM_WITHOUT_OPERANDS = frozenset((0xC3, 0xCB, 0xD4, 0xD5))
+USES_STACK = frozenset(
+    (
+        *("PUSH", "POP", "CALL", "RET", "PUSHF", "POPF", "PUSHA", "POPA", "LEAVE", "ENTER"),
+        *("IRET", "INT", "INT3", "INTO"),
+    )
+)
 # What capstone 5.0.7 has otherwise; the manual's "Operation" sections have it.
 _STACK = ("PUSH", "POP", "PUSHF", "POPF", "CALL", "RET", "IRET")
 _ASCII = ("AAA", "AAS", "DAA", "DAS", "AAM", "AAD")
@@ -147,19 +153,8 @@ class Decoded:
 
     @property
     def uses_stack(self) -> bool:
-        return self.mnemonic in (
-            "PUSH",
-            "POP",
-            "CALL",
-            "RET",
-            "PUSHF",
-            "POPF",
-            "PUSHA",
-            "POPA",
-            "LEAVE",
-            "ENTER",
-            "IRET",
-        )
+        """Whether ESP is an address without being named; of INT also where its handler has another stack."""
+        return self.mnemonic in USES_STACK
 
 
 @cache
