@@ -219,6 +219,7 @@ bool slots_redirect(Replacement *replacements, size_t count); /* sets a Python e
 /* interpose.c */
 bool interpose_install(void); /* once a process; sets a Python error on failure */
 void emit_call(void *tcg, const void *function, const void *pointer, uint32_t number);
+void block_slow(void *uc, uint32_t id); /* in the prologue of the block that has this number */
 void label_set(void *tcg, void *label);
 
 /* ops.c */

@@ -128,7 +128,7 @@ static int64_t block_charge(const Core *core, const void *tb)
 
 /* Called by translated code when the countdown has passed zero; jumps back to the main loop unless the block may run.
  */
-static void block_slow(void *uc, uint32_t id)
+void block_slow(void *uc, uint32_t id)
 {
     Core *core = core_of_uc(uc);
     void *tb = block_of(core, id);

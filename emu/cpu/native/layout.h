@@ -179,6 +179,7 @@ enum {
     TLB_ENTRY_WRITE = 8,
     TLB_ENTRY_CODE = 16,
     TLB_ENTRY_PADDR = 24,
+    TLB_ENTRY_ADDEND = 32, /* from a guest's address to the host's */
     TLB_ENTRY_READ = 0,
     TLB_DISCARD_WRITE = 64,
     TLB_NOT_DIRTY = 1024,

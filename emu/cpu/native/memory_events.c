@@ -39,8 +39,7 @@ void memory_tell(MemoryEvents *events, uint32_t linear, uint32_t size, MemoryKin
 
 /* ---- data -------------------------------------------------------------------------------------------------------- */
 
-/* Behind the quick calls, which keep no register: what the filter does not know, ... */
-NOT_INLINE void look(MemoryEvents *events, uint32_t linear, uint32_t how, MemoryKind kind, uintptr_t ra)
+void memory_look(MemoryEvents *events, uint32_t linear, uint32_t how, MemoryKind kind, uintptr_t ra)
 {
     uint32_t size = how & HOW_SIZE, flags = how & HOW_USER ? MEMORY_USER : 0;
     int64_t now = memory_now_at(events->core, how, ra);
@@ -48,32 +47,10 @@ NOT_INLINE void look(MemoryEvents *events, uint32_t linear, uint32_t how, Memory
                                                      : memory_model_look_read(&events->model, linear, size, flags, now));
 }
 
-/* ... and a write that goes to the bus in a piece of a block. */
-NOT_INLINE void write_to_bus_in_piece(MemoryEvents *events, uint32_t how, BusUse bus, uintptr_t ra)
+void memory_write_to_bus(MemoryEvents *events, uint32_t how, BusUse bus, uintptr_t ra)
 {
-    int64_t now = memory_now_in_piece(events->core, how, ra);
+    int64_t now = memory_now_at(events->core, how, ra);
     memory_charge(events->core, memory_model_write_through(&events->model, how & HOW_SIZE, bus, now));
-}
-
-/* Most calls: nothing but the access, and mostly the filter knows it. */
-ALWAYS_INLINE void quick(MemoryEvents *events, uint32_t linear, uint32_t how, uint32_t size, MemoryKind kind,
-                         uint32_t user, uintptr_t ra)
-{
-    MemoryModel *model = &events->model;
-    Core *core = events->core;
-    BusUse bus;
-    (&model->counters.reads)[kind]++;
-    if (__builtin_expect(!memory_model_filter(model, linear, size, kind, user, &bus), false)) {
-        look(events, linear, how, kind, ra);
-    } else if (kind == MEMORY_WRITE && bus != BUS_IDLE) {
-        if (__builtin_expect(core->hold != 0, false)) {
-            write_to_bus_in_piece(events, how, bus, ra);
-            return;
-        }
-        int64_t clocks = memory_model_write_through(model, size, bus, memory_now_in_block(core, how));
-        if (clocks)
-            memory_charge(core, clocks);
-    }
 }
 
 static inline void begin_instruction(MemoryEvents *events, uintptr_t ra)
@@ -100,7 +77,7 @@ static bool was_made(MemoryEvents *events)
         if (first)                                                                                                    \
             begin_instruction(events, ra);                                                                            \
         if (!(first) || !was_made(events))                                                                            \
-            quick(events, (uint32_t)linear, how, size, kind, user, ra);                                               \
+            memory_quick(events, (uint32_t)linear, how, size, kind, user, ra);                                            \
     }
 #define QUICK_KINDS(size, order, first)                                                                               \
     QUICK(order##_read_##size, size, MEMORY_READ, 0, first)                                                           \
@@ -134,7 +111,7 @@ void memory_any_access(MemoryEvents *events, uint64_t linear, uint32_t how)
     if (flags & MEMORY_LOCKED || events->record)
         memory_tell(events, (uint32_t)linear, how & HOW_SIZE, kind, flags, memory_now_at(events->core, how, ra));
     else
-        quick(events, (uint32_t)linear, how, how & HOW_SIZE, kind, flags, ra);
+        memory_quick(events, (uint32_t)linear, how, how & HOW_SIZE, kind, flags, ra);
 }
 
 /* INS stores first to see a fault before it reads the port: no processor does. */

@@ -2,6 +2,7 @@
  *
  *   memory_translate.c  puts calls into translated code: behind each load and store, in front of each line of code
  *   memory_fetch.c      what they call for code
+ *   memory_repeat.c     ... for REP, whose iterations it makes
  *   memory_events.c     ... and for data; page faults, control registers, devices
  *   memory_tables.c     the guest's page tables as the model's walks see them
  *   memory_record.c     what the model was told and what it answered
@@ -95,8 +96,16 @@ void memory_port_access(Core *core);
 void memory_fetch_block(MemoryEvents *events, uint64_t where, uint32_t how);
 /* ... of a block whose first instruction lies in one line, and the last has no REP: linear address, end (32 up) */
 void memory_fetch_in_line(MemoryEvents *events, uint64_t where, uint32_t how);
-void memory_fetch_line(MemoryEvents *events, uint64_t line, uint32_t how);
+void memory_fetch_in_user_line(MemoryEvents *events, uint64_t where, uint32_t how);
+/* ... of a line behind its first: `told` of memory_line_told() */
+void memory_fetch_line(MemoryEvents *events, uint64_t told, uint32_t how);
+void memory_fetch_line_recorded(MemoryEvents *events, uint64_t told, uint32_t how);
+uint64_t memory_line_told(const MemoryEvents *events, uint32_t line, uint32_t how);
 void memory_left_at(Core *core, uint32_t linear_pc);
+
+/* memory_repeat.c */
+void memory_fetch_repeat(MemoryEvents *events, uint64_t told, uint32_t how);
+uint64_t memory_repeat_told(Core *core, const void *tb, uint32_t *size);
 
 /* memory_tables.c */
 typedef struct {

@@ -6,9 +6,12 @@
  */
 #include "memory_quick.h"
 
-NOT_INLINE void look_for_line(MemoryEvents *events, uint32_t linear, uint32_t how, uintptr_t ra)
+enum { NO_REPEAT = 0xFFFFFFFF };
+
+NOT_INLINE void look_for_line(MemoryEvents *events, uint32_t how, uintptr_t ra)
 {
-    uint32_t size = events->fetch_bytes, flags = how & HOW_USER ? MEMORY_USER : 0;
+    uint32_t linear = events->line << events->fetch_shift, size = events->fetch_bytes;
+    uint32_t flags = how & HOW_USER ? MEMORY_USER : 0;
     int64_t now = memory_now_at(events->core, how, ra);
     if (events->record) {
         memory_tell(events, linear, size, MEMORY_FETCH, flags, now);
@@ -18,46 +21,77 @@ NOT_INLINE void look_for_line(MemoryEvents *events, uint32_t linear, uint32_t ho
     }
 }
 
-/* As the filter would, with what is known of a line: it is aligned, and of the cache's size if there is a key. */
-ALWAYS_INLINE void enter_line(MemoryEvents *events, uint32_t line, uint32_t how, uintptr_t ra)
+/* As the filter would, with what is known of a line: it is aligned, and of the cache's size if there is a key.  `low` is
+ * its linear address, with TAG_USER. */
+ALWAYS_INLINE void enter_line(MemoryEvents *events, uint32_t line, uint32_t low, uint32_t how, uintptr_t ra)
 {
     MemoryModel *model = &events->model;
-    uint32_t linear = line << events->fetch_shift, flags = how & HOW_USER ? MEMORY_USER : 0;
-    const LineKey *key = memory_model_key(model, linear, MEMORY_FETCH);
+    const LineKey *key = memory_model_key(model, low, MEMORY_FETCH);
     events->line = line;
-    if (__builtin_expect(key->tag != memory_model_tag(model, linear, 1, flags) || events->record, false)) {
-        look_for_line(events, linear, how, ra);
+    if (__builtin_expect(key->tag != (model->generation | low), false)) {
+        look_for_line(events, how, ra);
         return;
     }
     model->counters.fetches++;
     memory_model_touch(key);
 }
 
-void memory_fetch_line(MemoryEvents *events, uint64_t line, uint32_t how)
+static inline uint32_t user_tag(uint32_t how) { return how & HOW_USER ? TAG_USER : 0; }
+
+uint64_t memory_line_told(const MemoryEvents *events, uint32_t line, uint32_t how)
 {
-    enter_line(events, (uint32_t)line, how, (uintptr_t)__builtin_return_address(0));
+    return (line << events->fetch_shift) | user_tag(how) | (uint64_t)line << 32;
+}
+
+void memory_fetch_line(MemoryEvents *events, uint64_t told, uint32_t how)
+{
+    enter_line(events, (uint32_t)(told >> 32), (uint32_t)told, how, (uintptr_t)__builtin_return_address(0));
+}
+
+void memory_fetch_line_recorded(MemoryEvents *events, uint64_t told, uint32_t how)
+{
+    events->line = (uint32_t)(told >> 32);
+    look_for_line(events, how, (uintptr_t)__builtin_return_address(0));
 }
 
 /* Up to `last`. */
 NOT_INLINE void enter_lines(MemoryEvents *events, uint32_t last, uint32_t how, uintptr_t ra)
 {
-    do
-        enter_line(events, events->line + 1, how, ra);
-    while (events->line != last);
+    uint32_t line = events->line;
+    do {
+        line++;
+        if (events->record) {
+            events->line = line;
+            look_for_line(events, how, ra);
+        } else {
+            enter_line(events, line, (line << events->fetch_shift) | user_tag(how), how, ra);
+        }
+    } while (line != last);
+}
+
+ALWAYS_INLINE void enter_block(MemoryEvents *events, uint64_t where, uint32_t how, uint32_t user, uintptr_t ra)
+{
+    uint32_t pc = (uint32_t)where, line = pc >> events->fetch_shift;
+    bool falls_through = pc == events->next; /* no REP is at its start, which would go on */
+    int32_t ahead = (int32_t)(line - events->line);
+    events->next = where >> 32;
+    events->repeat = NO_REPEAT;
+    if (falls_through && ahead != 1) {
+        if (ahead > 1)
+            enter_lines(events, line, how, ra);
+    } else {
+        enter_line(events, line, (pc & events->model.line_base) | user, how, ra);
+    }
 }
 
 void memory_fetch_in_line(MemoryEvents *events, uint64_t where, uint32_t how)
 {
-    uint32_t pc = (uint32_t)where, end = where >> 32, line = pc >> events->fetch_shift;
-    uintptr_t ra = (uintptr_t)__builtin_return_address(0);
-    bool falls_through = pc == events->next || pc == events->repeat;
-    events->next = events->repeat = end;
-    if (falls_through) {
-        if ((int32_t)(line - events->line) > 0)
-            enter_lines(events, line, how, ra);
-    } else {
-        enter_line(events, line, how, ra);
-    }
+    enter_block(events, where, how, 0, (uintptr_t)__builtin_return_address(0));
+}
+
+void memory_fetch_in_user_line(MemoryEvents *events, uint64_t where, uint32_t how)
+{
+    enter_block(events, where, how, TAG_USER, (uintptr_t)__builtin_return_address(0));
 }
 
 void memory_fetch_block(MemoryEvents *events, uint64_t where, uint32_t how)
@@ -69,7 +103,7 @@ void memory_fetch_block(MemoryEvents *events, uint64_t where, uint32_t how)
     uintptr_t ra = (uintptr_t)__builtin_return_address(0);
     bool falls_through = pc == events->next || pc == events->repeat;
     events->next = end;
-    events->repeat = repeat ? pc + (repeat - 1) : end;
+    events->repeat = repeat ? pc + (repeat - 1) : NO_REPEAT;
     if (!falls_through)
         events->line = (pc >> shift) - 1;
     if ((int32_t)(last - events->line) > 0)

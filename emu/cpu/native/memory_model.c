@@ -143,7 +143,6 @@ const char *memory_model_init(MemoryModel *model, const MemoryGeometry *geometry
     if (why)
         return why;
     *model = (MemoryModel){.geometry = *geometry, .tables = tables, .filters = true, .fill_line = NO_KEY};
-    model->writes_through = !geometry->write_back;
     tlb_init(&model->data_tlb, geometry->data_tlb_entries, geometry->tlb_ways, 12);
     tlb_init(&model->code_tlb, geometry->code_tlb_entries, geometry->tlb_ways, 12);
     tlb_init(&model->large_tlb, geometry->large_tlb_entries, geometry->tlb_ways, 22);
@@ -175,6 +174,8 @@ const char *memory_model_init(MemoryModel *model, const MemoryGeometry *geometry
     model->walk_clocks = processor_clocks(geometry, geometry->walk_bus_clocks);
     model->update_clocks[0] = processor_clocks(geometry, read + write + geometry->first_update_bus_clocks);
     model->update_clocks[1] = processor_clocks(geometry, read + write + geometry->second_update_bus_clocks);
+    model->is_unified = !geometry->write_back && !has_code_cache(model) && model->data_cache.ways == 4;
+    cache_model_control(model);
     filter_forget(model);
     return NULL;
 }

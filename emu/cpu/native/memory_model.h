@@ -5,7 +5,8 @@
  *
  *   memory_model.c       accesses of every kind: splitting, misalignment; geometry
  *   memory_model_tlb.c   translation, page walks, flushes, control registers
- *   memory_model_cache.c lines, replacement, MESI, snoops; accesses in pages that the filter knows
+ *   memory_model_cache.c lines, replacement, MESI, snoops
+ *   memory_model_look.c  accesses that the filter does not know
  *   memory_model_bus.c   bus cycles and write buffers
  *   memory_model_views.c geometry, counters and contents as Python sees them
  *   memory_model_type.c  the Python type that tests drive
@@ -118,7 +119,8 @@ typedef struct {
     uint32_t rights;      /* 0: invalid */
 } ModelTlbEntry;
 
-enum { TLB_ENTRIES_MAX = 64, WRITE_BUFFERS_MAX = 8, LINE_BYTES_LEAST = 16, FILTER_LINES = 4096 / LINE_BYTES_LEAST, FILTER_COLUMNS = 8, NO_KEY = 0xFFFFFFFF };
+enum { TLB_ENTRIES_MAX = 64, WRITE_BUFFERS_MAX = 8, LINE_BYTES_LEAST = 16 };
+enum { FILTER_LINES = 4096 / LINE_BYTES_LEAST, FILTER_COLUMNS = 8, NO_KEY = 0xFFFFFFFF };
 
 typedef struct {
     uint32_t set_mask, ways, page_shift;
@@ -134,14 +136,15 @@ typedef struct {
     uint8_t *states, *recent;
 } ModelCache;
 
-/* To touch a way: *recent = (*recent & keep) | put. */
+/* To touch a way: of *recent, `bits` become `put`. */
 typedef struct {
-    uint8_t *recent, keep, put;
+    uint8_t *recent, bits, put;
 } WayTouch;
 
 typedef struct {
     uint32_t page; /* NO_KEY: none */
     uint32_t frame, rights; /* where it is, in 4 KiB frames */
+    bool fills;             /* reads of it fill lines, all of them */
     WayTouch touch;
 } PageKey;
 
@@ -152,8 +155,8 @@ typedef enum { BUS_IDLE, BUS_HIT, BUS_ABSENT } BusUse;
 typedef struct {
     uint64_t tag;
     uint8_t *page_recent, *line_recent;                 /* two touches, without their padding */
-    uint8_t page_keep, page_put, line_keep, line_put;
-    uint32_t physical : 28, bus : 4; /* the line's number there; BusUse */
+    uint8_t page_bits, page_put, line_bits, line_put;
+    uint32_t bus : 4, physical : 28; /* BusUse; the line's number there */
 } LineKey;
 
 typedef struct {
@@ -170,6 +173,8 @@ typedef struct {
     PageTableAccess tables;
     uint32_t cr0, cr3, cr4;
     bool writes_through; /* to the bus, at each write that hits */
+    bool is_unified;     /* one cache of 4 ways, without write-back */
+    uint32_t write_bytes; /* at most, of a write that takes one bus cycle and is written through; else 0 */
     bool filters;        /* off for tests: the same results, later */
     ModelTlb data_tlb, code_tlb, large_tlb;
     ModelCache data_cache, code_cache;
@@ -230,40 +235,58 @@ static inline int64_t bus_write(MemoryModel *model, int64_t now, bool hit)
 
 int64_t bus_write_rest(MemoryModel *model, uint32_t size, bool hit, int64_t now); /* all but the first transfer */
 
-/* A write that the filter knows in a write-through cache, or not to be in it: only the write buffers change. */
-static inline int64_t memory_model_write_through(MemoryModel *model, uint32_t size, BusUse bus, int64_t now)
+/* A write that the filter knows in a write-through cache, or not to be in it: only the write buffers change.  The
+ * clocks that the processor waits, for the first transfer, ... */
+static inline int64_t memory_model_write_once(MemoryModel *model, BusUse bus, int64_t now)
 {
     model->counters.write_misses += bus == BUS_ABSENT;
     int64_t then = bus_write(model, now, bus == BUS_HIT);
-    if (__builtin_expect(size > model->geometry.bus_bytes, false))
-        then = bus_write_rest(model, size, bus == BUS_HIT, then);
     model->counters.stall_clocks += (uint64_t)(then - now);
     return then - now;
 }
 
-static inline void way_touch(WayTouch touch) { *touch.recent = (*touch.recent & touch.keep) | touch.put; }
+/* ... and for all of them. */
+static inline int64_t memory_model_write_through(MemoryModel *model, uint32_t size, BusUse bus, int64_t now)
+{
+    int64_t clocks = memory_model_write_once(model, bus, now), rest;
+    if (size <= model->geometry.bus_bytes)
+        return clocks;
+    rest = bus_write_rest(model, size, bus == BUS_HIT, now + clocks) - (now + clocks);
+    model->counters.stall_clocks += (uint64_t)rest;
+    return clocks + rest;
+}
 
-/* A tag: the line's linear address; above it MEMORY_USER, TAG_FILLING, and the filter's generation. */
-enum { TAG_USER_SHIFT = 32 };
-#define TAG_FILLING (1ull << 33)
-#define TAG_GENERATION (1ull << 34)
+/* Mostly it was touched last; each store would delay the next look at these bits. */
+static inline void way_touch(WayTouch touch)
+{
+    uint8_t bits = *touch.recent;
+    if (__builtin_expect((bits & touch.bits) != touch.put, false))
+        *touch.recent = (uint8_t)(bits & ~touch.bits) | touch.put;
+}
+
+/* A tag: the line's linear address, and in its lower bits TAG_USER; above it TAG_FILLING and the filter's generation. */
+enum { TAG_USER = 8 };
+#define TAG_FILLING (1ull << 32)
+#define TAG_GENERATION (1ull << 33)
 
 /* Of an access; one that is not aligned has the tag of no key. */
 static inline uint64_t memory_model_tag(const MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags)
 {
-    uint64_t user = (uint64_t)(flags & MEMORY_USER) << TAG_USER_SHIFT;
-    return model->generation | user | (linear & (model->line_base | (size - 1)));
+    uint32_t low = (linear & (model->line_base | (size - 1))) | (flags & MEMORY_USER ? TAG_USER : 0);
+    bool is_odd = size & (size - 1) || (size > TAG_USER && linear & TAG_USER);
+    return model->generation | low | is_odd;
 }
 
 static inline LineKey *memory_model_key(MemoryModel *model, uint32_t linear, MemoryKind kind)
 {
-    return &model->line_keys[kind][(linear & model->key_mask) / LINE_BYTES_LEAST];
+    _Static_assert(sizeof(LineKey) == 2 * LINE_BYTES_LEAST, "or the offset below is wrong");
+    return (LineKey *)((char *)model->line_keys[kind] + 2 * (uint64_t)(linear & model->key_mask));
 }
 
 static inline void memory_model_touch(const LineKey *key)
 {
-    way_touch((WayTouch){key->page_recent, key->page_keep, key->page_put});
-    way_touch((WayTouch){key->line_recent, key->line_keep, key->line_put});
+    way_touch((WayTouch){key->page_recent, key->page_bits, key->page_put});
+    way_touch((WayTouch){key->line_recent, key->line_bits, key->line_put});
 }
 
 /* Whether this access hits everywhere, and changes nothing but replacement bits, which it touches; or is a write that
@@ -277,7 +300,7 @@ static inline bool memory_model_filter(MemoryModel *model, uint32_t linear, uint
                                        uint32_t flags, BusUse *bus)
 {
     const LineKey *key = memory_model_key(model, linear, kind);
-    if (key->tag != memory_model_tag(model, linear, size, flags) || size & (size - 1) || flags & MEMORY_LOCKED)
+    if (key->tag != memory_model_tag(model, linear, size, flags) || flags & MEMORY_LOCKED)
         return false;
     memory_model_touch(key);
     *bus = (BusUse)key->bus;

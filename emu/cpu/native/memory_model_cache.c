@@ -9,95 +9,8 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
-#include "memory_model_internal.h"
-
-/* ---- sets and ways ----------------------------------------------------------------------------------------------- */
-
-static uint32_t set_of(const ModelCache *cache, uint32_t line) { return line & cache->set_mask; }
-
-/* The ways of the set from `first` on with this tag, a bit each; an invalid line's is NO_KEY.  Which of 4 ways it is
- * cannot be predicted, so these are compared without branches. */
-static inline uint32_t ways_with(const ModelCache *cache, uint32_t first, uint32_t tag)
-{
-    const uint32_t *tags = cache->tags + first;
-    if (cache->ways == 4) {
-#ifdef __SSE2__
-        __m128i four = _mm_loadu_si128((const __m128i *)tags);
-        return (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(four, _mm_set1_epi32((int)tag))));
-#else
-        return (uint32_t)(tags[0] == tag) | (uint32_t)(tags[1] == tag) << 1 | (uint32_t)(tags[2] == tag) << 2 |
-               (uint32_t)(tags[3] == tag) << 3;
-#endif
-    }
-    uint32_t found = 0;
-    for (uint32_t way = 0; way < cache->ways; way++)
-        found |= (uint32_t)(tags[way] == tag) << way;
-    return found;
-}
-
-static inline uint32_t find(const ModelCache *cache, uint32_t line) /* index of the line, or NO_KEY */
-{
-    if (!cache->lines)
-        return NO_KEY;
-    uint32_t first = set_of(cache, line) * cache->ways, ways = ways_with(cache, first, line);
-    return ways ? first + (uint32_t)__builtin_ctz(ways) : NO_KEY;
-}
-
-static inline void invalidate(ModelCache *cache, uint32_t index)
-{
-    cache->states[index] = LINE_INVALID;
-    cache->tags[index] = NO_KEY;
-}
-
-static inline void forget(MemoryModel *model, MemoryKind kind, uint32_t line)
-{
-    LineKey *key = memory_model_key(model, line << model->line_shift, kind); /* pages keep its lower bits */
-    if (key->physical == line)
-        key->tag = 0;
-}
-
-/* A line goes, or its state does not serve as before. */
-static inline void forget_key(MemoryModel *model, const ModelCache *cache, uint32_t line)
-{
-    if (!has_code_cache(model) || cache != &model->code_cache) {
-        forget(model, MEMORY_READ, line);
-        forget(model, MEMORY_WRITE, line);
-    }
-    if (!has_code_cache(model) || cache == &model->code_cache)
-        forget(model, MEMORY_FETCH, line);
-}
-
-/* `line` is at `index`; how that way is touched again. */
-static inline WayTouch touch(ModelCache *cache, uint32_t line, uint32_t index)
-{
-    WayTouch touch = touch_of(&cache->recent[set_of(cache, line)], cache->ways, index & (cache->ways - 1));
-    way_touch(touch);
-    return touch;
-}
-
-/* Accesses of this kind find `line` by the filter, if their page is known. */
-static inline void set_key(MemoryModel *model, uint32_t linear, MemoryKind kind, uint32_t flags, uint32_t line,
-                           WayTouch touch, BusUse bus, uint64_t filling)
-{
-    const PageKey *page = page_key(model, linear, kind, flags);
-    if (page->page != linear >> 12)
-        return;
-    *memory_model_key(model, linear, kind) = (LineKey){
-        .tag = memory_model_tag(model, linear & model->line_base, 1, flags) | filling,
-        .page_recent = page->touch.recent,
-        .page_keep = page->touch.keep,
-        .page_put = page->touch.put,
-        .line_recent = touch.recent,
-        .line_keep = touch.keep,
-        .line_put = touch.put,
-        .physical = line,
-        .bus = bus,
-    };
-}
+#include "memory_model_lines.h"
 
 /* ---- fills and write-backs --------------------------------------------------------------------------------------- */
 
@@ -106,14 +19,6 @@ static void write_line_back(MemoryModel *model, int64_t now)
     model->outcome |= OUTCOME_WRITE_BACK;
     model->counters.write_backs++;
     bus_locked(model, now, model->line_write_clocks);
-}
-
-static inline bool may_fill(const MemoryModel *model, uint32_t physical, uint32_t attributes)
-{
-    const MemoryGeometry *geometry = &model->geometry;
-    return !(attributes & ATTRIBUTE_PCD) && !(model->cr0 & CR0_CD) &&
-           !(physical >= geometry->uncached_from && physical < geometry->uncached_to) &&
-           !(geometry->uncached_above && physical >= geometry->uncached_above);
 }
 
 /* An internal snoop: what is modified there is written back first. */
@@ -141,7 +46,7 @@ static inline void drop_code_line(MemoryModel *model, uint32_t line)
 }
 
 /* How the line's way is touched again; it is whole at `model->fill_ends`. */
-ALWAYS_INLINE WayTouch fill(MemoryModel *model, ModelCache *cache, uint32_t line, uint32_t attributes, int64_t now)
+static WayTouch fill(MemoryModel *model, ModelCache *cache, uint32_t line, uint32_t attributes, int64_t now)
 {
     uint32_t set = set_of(cache, line), first = set * cache->ways, invalid = ways_with(cache, first, NO_KEY), index;
     int64_t start = bus_read(model, now, model->fill_clocks);
@@ -164,14 +69,6 @@ ALWAYS_INLINE WayTouch fill(MemoryModel *model, ModelCache *cache, uint32_t line
     return touch(cache, line, index);
 }
 
-/* When the first transfer is there. */
-static inline int64_t fill_begins(const MemoryModel *model) { return model->fill_ends - model->fill_clocks + model->read_clocks; }
-
-static int64_t wait_for_fill(const MemoryModel *model, uint32_t line, int64_t now)
-{
-    return line == model->fill_line && model->fill_ends > now ? model->fill_ends : now;
-}
-
 /* ---- reads ------------------------------------------------------------------------------------------------------- */
 
 static int64_t read_bus(MemoryModel *model, uint32_t physical, uint32_t size, int64_t now)
@@ -183,7 +80,7 @@ static int64_t read_bus(MemoryModel *model, uint32_t physical, uint32_t size, in
     return start + take_credit(model, clocks) + model->geometry.miss_clocks;
 }
 
-ALWAYS_INLINE int64_t read(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, MemoryKind kind,
+static int64_t read(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, MemoryKind kind,
                            uint32_t flags, uint32_t attributes, int64_t now)
 {
     bool code = kind == MEMORY_FETCH;
@@ -220,7 +117,7 @@ static int64_t write_bus(MemoryModel *model, uint32_t physical, uint32_t size, b
     return now;
 }
 
-ALWAYS_INLINE int64_t write(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, uint32_t flags,
+static int64_t write(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, uint32_t flags,
                             uint32_t attributes, int64_t now)
 {
     uint32_t line = physical >> model->line_shift;
@@ -260,53 +157,6 @@ int64_t cache_model_access(MemoryModel *model, uint32_t linear, uint32_t physica
     if (kind == MEMORY_WRITE)
         return write(model, linear, physical, size, flags, attributes, now);
     return read(model, linear, physical, size, kind, flags, attributes, now);
-}
-
-/* Most of what the filter lets by is a line that was filled last, or is not known in a page that is: the TLB is not
- * asked.  As access_model_any() would. */
-ALWAYS_INLINE int64_t look(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
-                           int64_t now)
-{
-    const PageKey *page = page_key(model, linear, kind, flags);
-    LineKey *key = memory_model_key(model, linear, kind);
-    bool is_odd = size & (size - 1) || flags & MEMORY_LOCKED;
-    uint64_t tag = memory_model_tag(model, linear, size, flags);
-    int64_t then;
-    model->outcome = model->physical = 0;
-    if (kind != MEMORY_WRITE && key->tag == (tag | TAG_FILLING) && !is_odd) {
-        key->tag = tag;
-        memory_model_touch(key);
-        model->physical = key->physical << model->line_shift | (linear & ~model->line_base);
-        then = wait_for_fill(model, key->physical, now);
-    } else if (page->page == linear >> 12 && !(is_odd || linear & (size - 1))) {
-        uint32_t physical = page->frame << 12 | (linear & 0xFFF);
-        way_touch(page->touch);
-        model->physical = physical;
-        model->credit = model->table_clocks * ((size + 3) / 4);
-        then = kind == MEMORY_WRITE ? write(model, linear, physical, size, flags, page->rights, now)
-                                    : read(model, linear, physical, size, kind, flags, page->rights, now);
-    } else {
-        then = access_model_any(model, linear, size, kind, flags, now);
-    }
-    if (__builtin_expect(!model->filters, false))
-        filter_forget(model);
-    model->counters.stall_clocks += (uint64_t)(then - now);
-    return then - now;
-}
-
-int64_t memory_model_look_read(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
-{
-    return look(model, linear, size, MEMORY_READ, flags, now);
-}
-
-int64_t memory_model_look_write(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
-{
-    return look(model, linear, size, MEMORY_WRITE, flags, now);
-}
-
-int64_t memory_model_look_fetch(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
-{
-    return look(model, linear, size, MEMORY_FETCH, flags, now);
 }
 
 /* Locked cycles go to the bus whatever the cache holds; a write-back cache lets go of the line first. */
@@ -390,6 +240,18 @@ void memory_model_snoop(MemoryModel *model, uint32_t physical, uint32_t size, bo
             model->counters.snooped_lines++;
         }
     }
+}
+
+void cache_model_control(MemoryModel *model)
+{
+    model->writes_through = !model->geometry.write_back && !(model->cr0 & CR0_NW);
+    model->write_bytes = model->writes_through ? model->geometry.bus_bytes : 0;
+}
+
+bool cache_model_fills(const MemoryModel *model, uint32_t frame, uint32_t attributes)
+{
+    uint32_t first = frame << 12, last = first + 4095, from = model->geometry.uncached_from;
+    return may_fill(model, first, attributes) && may_fill(model, last, attributes) && !(from > first && from <= last);
 }
 
 const char *cache_model_init(MemoryModel *model)

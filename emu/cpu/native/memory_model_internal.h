@@ -14,9 +14,9 @@ enum { CR0_PE = 1, CR0_WP = 1 << 16, CR0_NW = 1 << 29, CR0_CD = 1 << 30, CR4_PSE
 static inline WayTouch touch_of(uint8_t *recent, uint32_t ways, uint32_t way)
 {
     static const struct {
-        uint8_t keep, put;
-    } bits[5][4] = {[1] = {{0, 0}}, [2] = {{0, 1}, {0, 0}}, [4] = {{4, 3}, {4, 1}, {2, 4}, {2, 0}}};
-    return (WayTouch){recent, bits[ways][way].keep, bits[ways][way].put};
+        uint8_t bits, put;
+    } touches[5][4] = {[1] = {{0, 0}}, [2] = {{1, 1}, {1, 0}}, [4] = {{3, 3}, {3, 1}, {5, 4}, {5, 0}}};
+    return (WayTouch){recent, touches[ways][way].bits, touches[ways][way].put};
 }
 
 static inline uint32_t replacement_victim(uint8_t bits, uint32_t ways)
@@ -50,6 +50,8 @@ bool tlb_model_translate(MemoryModel *model, uint32_t linear, MemoryKind kind, b
 /* memory_model_cache.c */
 const char *cache_model_init(MemoryModel *model);
 void cache_model_end(MemoryModel *model);
+void cache_model_control(MemoryModel *model); /* behind a change of CR0 */
+bool cache_model_fills(const MemoryModel *model, uint32_t frame, uint32_t attributes); /* each read of this frame */
 /* One access inside a line: the clock when the processor goes on.  `linear` is for the filter. */
 int64_t cache_model_access(MemoryModel *model, uint32_t linear, uint32_t physical, uint32_t size, MemoryKind kind,
                            uint32_t flags, uint32_t attributes, int64_t now);

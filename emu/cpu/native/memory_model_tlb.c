@@ -218,7 +218,7 @@ bool tlb_model_translate(MemoryModel *model, uint32_t linear, MemoryKind kind, b
         *attributes = rights;
     }
     if (has_key)
-        *key = (PageKey){page, frame, rights, touch};
+        *key = (PageKey){page, frame, rights, cache_model_fills(model, frame, rights), touch};
     return true;
 }
 
@@ -228,7 +228,7 @@ void memory_model_control(MemoryModel *model, uint32_t cr0, uint32_t cr3, uint32
     model->cr0 = cr0;
     model->cr3 = cr3;
     model->cr4 = cr4;
-    model->writes_through = !model->geometry.write_back && !(cr0 & CR0_NW);
+    cache_model_control(model);
     uint64_t *flushes = NULL;
     if (event == CONTROL_CR3)
         flushes = &model->counters.flushes_cr3;

@@ -9,19 +9,20 @@
  */
 #include "core.h"
 
-enum { MEMOP_SHIFT = 4, MEMOP_SIZE = 3, CALL_NO_READ_GLOBALS = 1 };
+enum { MEMOP_SHIFT = 4, MEMOP_SIZE = 3, CALL_NO_READ_GLOBALS = 1, CALL_NO_SIDE_EFFECTS = 4 };
 enum { CALL_ARGS = 3, CALL_FUNCTION = OP_ARGS + 8 * CALL_ARGS, CALL_FLAGS = CALL_FUNCTION + 8 };
 enum { LOCK = 0xf0, XCHG_BYTE = 0x86, XCHG = 0x87, TWO_BYTES = 0x0f, INVD = 0x08, WBINVD = 0x09 };
 enum { INS_BYTE = 0x6c, INS = 0x6d, OUTS = 0x6f, MOVS_BYTE = 0xa4, CMPS = 0xa7, STOS_BYTE = 0xaa, SCAS = 0xaf };
 
-static void emit_memory_call(Core *core, MemoryCall call, void *where, uint32_t how)
+/* `keeps`: registers of the guest stay where they are; else the call has them in env, and may change them. */
+static void emit_memory_call(Core *core, MemoryCall call, void *where, uint32_t how, bool keeps)
 {
     void *tcg = core->tcg;
     uintptr_t events = lib.const_i64(tcg, (int64_t)(uintptr_t)core->memory), number = lib.const_i32(tcg, (int32_t)how);
     void *args[CALL_ARGS] = {(char *)tcg + events, where, (char *)tcg + number};
     lib.gen_call(tcg, lib.helper_bound, NULL, CALL_ARGS, args); /* the same signature */
     FIELD(uintptr_t, last_op(tcg), CALL_FUNCTION) = (uintptr_t)call;
-    FIELD(uintptr_t, last_op(tcg), CALL_FLAGS) = CALL_NO_READ_GLOBALS;
+    FIELD(uintptr_t, last_op(tcg), CALL_FLAGS) = keeps ? CALL_NO_READ_GLOBALS : 0;
     lib.temp_free(tcg, (char *)tcg + number);
     lib.temp_free(tcg, (char *)tcg + events);
 }
@@ -44,7 +45,7 @@ void memory_translate_access(Core *core, const void *tb)
     bool writes = opcode == OPC_QEMU_ST_I32 || opcode == OPC_QEMU_ST_I64;
     bool user = (FIELD(uint32_t, tb, TB_FLAGS) & HF_CPL) == HF_CPL;
     uint32_t size = 1 << (FIELD(uint64_t, access, OP_ARGS + 2 * 8) >> MEMOP_SHIFT & MEMOP_SIZE);
-    emit_memory_call(core, memory_any_access, where, size | (writes ? HOW_WRITE : 0) | (user ? HOW_USER : 0));
+    emit_memory_call(core, memory_any_access, where, size | (writes ? HOW_WRITE : 0) | (user ? HOW_USER : 0), true);
     if (copy)
         lib.temp_free(core->tcg, copy);
     FIELD(int, core->tcg, TCG_NB_OPS) = ops; /* blocks end where they do without a model */
@@ -91,13 +92,20 @@ static bool is_access(const void *op)
     return has_our_args && FIELD(uintptr_t, op, CALL_FUNCTION) == (uintptr_t)memory_any_access;
 }
 
-/* An instruction with a single access and no helper needs no memory of what it has done. */
+/* Of a helper that may leave the block; the others have no side effects. */
+static bool may_leave(const void *op)
+{
+    uint32_t counts = FIELD(uint16_t, op, OP_OPCODE) >> OP_CALL_ARGS, args = (counts & 15) + (counts >> 4);
+    return !(FIELD(uint64_t, op, OP_ARGS + 8 * (args + 1)) & CALL_NO_SIDE_EFFECTS);
+}
+
+/* An instruction with a single access and no other helper needs no memory of what it has done. */
 static bool makes_several(const Instruction *instruction)
 {
     int calls = 0;
     void *op = FIELD(void *, instruction->first_op, OP_LINK);
     for (; is_in_instruction(op); op = next_op(op))
-        calls += is_call(op);
+        calls += is_call(op) && may_leave(op);
     return calls > 1;
 }
 
@@ -127,20 +135,25 @@ static void emit_at_start(Core *core, const Instruction *instruction, MemoryCall
 {
     void *last = last_op(core->tcg);
     uintptr_t constant = lib.const_i64(core->tcg, (int64_t)where);
-    emit_memory_call(core, call, (char *)core->tcg + constant, how | instruction->rest << HOW_REST);
+    emit_memory_call(core, call, (char *)core->tcg + constant, how | instruction->rest << HOW_REST,
+                     call != memory_fetch_repeat);
     lib.temp_free(core->tcg, (char *)core->tcg + constant);
     move_emitted(core->tcg, last, instruction->first_op);
 }
 
-/* In front of a block from `first` up to `end`, whose last instruction, at `repeat`, may have REP. */
-static void emit_fetch(Core *core, const Instruction *first, uint32_t end, bool repeats, uint32_t repeat, uint32_t user)
+/* In front of a block whose `last` instruction may have REP. */
+static void emit_fetch(Core *core, const void *tb, const Instruction *first, const Instruction *last, uint32_t user)
 {
-    uint32_t start = first->pc, shift = core->memory->fetch_shift;
-    if (!repeats && start >> shift == (start + first->length - 1) >> shift) {
-        emit_at_start(core, first, memory_fetch_in_line, start | (uint64_t)end << 32, user);
+    uint32_t start = first->pc, end = last->pc + last->length, shift = core->memory->fetch_shift, size;
+    uint64_t repeated = last->repeats ? memory_repeat_told(core, tb, &size) : 0;
+    if (repeated) {
+        emit_at_start(core, first, memory_fetch_repeat, repeated, size | user);
+    } else if (!last->repeats && !core->memory->record && start >> shift == (start + first->length - 1) >> shift) {
+        MemoryCall call = user ? memory_fetch_in_user_line : memory_fetch_in_line;
+        emit_at_start(core, first, call, start | (uint64_t)end << 32, user);
     } else {
-        uint64_t offset = repeats ? 1 + repeat - start : 0;
-        uint64_t where = start | (uint64_t)(end - start) << 32 | offset << 48;
+        uint64_t repeat = last->repeats ? 1 + last->pc - start : 0;
+        uint64_t where = start | (uint64_t)(end - start) << 32 | repeat << 48;
         emit_at_start(core, first, memory_fetch_block, where, first->length | user);
     }
 }
@@ -170,11 +183,12 @@ void memory_translate_block(Core *core, const void *tb)
         if (i == 0)
             first = instruction;
         for (uint32_t line = last; i > 0 && line != entered; line--) /* what is emitted last is called first */
-            emit_at_start(core, &instruction, memory_fetch_line, line, user);
+            emit_at_start(core, &instruction, core->memory->record ? memory_fetch_line_recorded : memory_fetch_line,
+                          memory_line_told(core->memory, line, user), user);
         entered = last;
         op = next;
     }
     if (first.first_op)
-        emit_fetch(core, &first, start + size, instruction.repeats, instruction.pc, user);
+        emit_fetch(core, tb, &first, &instruction, user);
     core->memory->helper_ra = 0; /* another block may lie there now */
 }
