@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hillemu.profiling.run_profile import RunProfile
     from hillemu.symbols import SymbolTable
     from hillemu.tlb import Cache, Tlb
+    from hillemu.tlb_lint import StaleUses
 
 INSTRUCTIONS, WITHOUT_MEMORY = "insn", "-nomem"
 """The name of the timing that models no processor, every instruction takes one tick of 10 ns; and how models' names
@@ -47,6 +48,7 @@ class Timed:
     symbols: SymbolTable
     tlb_lint: TlbLint | None = None
     """What `lint_tlb` returned."""
+    _more_symbols: tuple[SymbolTable, ...] = ()
 
     @property
     def timing(self) -> TimingModel | None:
@@ -83,6 +85,25 @@ class Timed:
         """
         self.tlb_lint = self.tlb_lint or self._pc.processor.lint_tlb()
         return self.tlb_lint
+
+    @property
+    def stale_uses(self) -> StaleUses:
+        """What `lint_tlb` has found by now, with names; raises `OptionError` where it was not called."""
+        from hillemu.code_names import CodeNames
+        from hillemu.tlb_lint import StaleUses
+
+        if self.tlb_lint is None:
+            raise OptionError("--lint", "nobody looks for stale translations: call lint_tlb() before the run")
+        return StaleUses(self.tlb_lint, CodeNames((self.symbols, *self._more_symbols)))
+
+    def add_symbols(self, symbols: Sequence[SymbolTable]) -> None:
+        """Know the names of code that the image does not name, as that of a disk or of a program.
+
+        An image without symbols has those of the first table from here on.
+        """
+        self._more_symbols += tuple(symbols)
+        if not len(self.symbols) and symbols:
+            self.symbols = symbols[0]
 
     @property
     def modelled_memory(self) -> ModelledMemory | None:

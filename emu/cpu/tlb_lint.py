@@ -29,13 +29,15 @@ _ACCESSES = (Access.READ, Access.WRITE, Access.FETCH)
 class StaleUse(NamedTuple):
     """An access through a translation that was no longer that of the page tables.
 
-    Findings with the same two instructions are one; the first is told.  Addresses of instructions are linear; `*_at`
-    count the instructions before that one.
+    Findings with the same two instructions, each in a function that was called at the same place, are one; the first
+    is told.  Addresses of instructions are linear; `*_at` count the instructions before that one.
     """
 
     address: VirtAddr
     access: Access
     used_by: VirtAddr
+    used_callers: tuple[VirtAddr, ...]
+    """The CALLs that had not returned, the innermost first, as far as they are known; at most four."""
     used_at: int
     times: int
     entry: PhysAddr
@@ -47,6 +49,8 @@ class StaleUse(NamedTuple):
     new: int
     changed_by: VirtAddr
     """The instruction; or, if it was the host or a device, the one that ran then."""
+    changed_callers: tuple[VirtAddr, ...]
+    """As of the use; empty if it was the host or a device."""
     changed_at: int
     by_host: bool
     in_model: bool

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain, repeat
 from types import FrameType
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hillemu.input_record import Typed
     from hillemu.machine import Machine
     from hillemu.page_recording import PageRecording
+    from hillemu.symbols import SymbolTable
     from hillemu.terminal.live_input import LiveInput
     from hillemu.terminal.screen_view import LiveScreen
 
@@ -114,8 +115,15 @@ def prepare_input(machine: Machine, options: CommandLine, serial_input: bytes) -
         machine.schedule_keys(text, at_insns)
 
 
-def power_on(options: CommandLine) -> Machine:
-    """The machine that `options` describe, with what is booted loaded; raises `UserMistake`."""
+def power_on(options: CommandLine, symbols: Sequence[SymbolTable] | None = None) -> Machine:
+    """The machine that `options` describe, with what is booted loaded; raises `UserMistake`.
+
+    `symbols` are those of `--symbols`, where they have been read already.
+    """
+    if symbols is None and options.symbols:
+        from hillemu.commands.symbol_files import read_symbols
+
+        symbols = read_symbols(options.symbols)
     from hillemu.booting import DriveOptions
     from hillemu.machine import Machine
     from hillemu.timed import INSTRUCTIONS, timing_named
@@ -154,6 +162,8 @@ def power_on(options: CommandLine) -> Machine:
             append=options.append,
             initrds=options.initrd,
         )
+    if symbols:
+        machine.add_symbols(symbols)
     return machine
 
 

@@ -82,7 +82,7 @@ class CommandLine(argparse.Namespace):
     """What a row of a profile is: ``function`` or ``line``."""
     top: int
     symbols: list[str]
-    """ELF files whose symbols `hillemu profile` knows beside the image's."""
+    """ELF files whose symbols are known beside the image's."""
     callgrind: str | None
     kernel: str
     """What `hillemu vscode` debugs."""

@@ -22,10 +22,11 @@ from hillemu.commands.boot import (
 )
 from hillemu.commands.exit_status import USER_MISTAKE, exit_status
 from hillemu.commands.run_summary import ending_line, not_in_the_model
-from hillemu.emu.errors import OptionError, UserMistake
+from hillemu.commands.symbol_files import read_symbols
+from hillemu.emu.errors import OptionError
 from hillemu.profiling.tables import by_function, by_line, summary
 from hillemu.symbols import SymbolTable
-from hillemu.terminal.serial_output import open_serial_output, reason_of
+from hillemu.terminal.serial_output import open_serial_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,14 +50,15 @@ def profile(options: CommandLine) -> int:
         raise OptionError("--serial", "standard output is for the profile; name a FILE")
     if options.html is not None and options.html == options.callgrind:
         raise OptionError("--callgrind", f"{options.html} is the page of --html already; name another file")
-    symbols = [*map(_symbols_of, options.symbols), *_program_symbols(options)]
+    named = read_symbols(options.symbols)
+    symbols = [*named, *_program_symbols(options)]
     serial_input = read_serial_input(options.serial_input)
     serial = open_serial_output(options.serial)
     page = open_for_writing(options.html, "--html")
     callgrind = open_for_writing(options.callgrind, "--callgrind")
 
     with ExitStack() as closing:
-        machine = power_on(options)
+        machine = power_on(options, named)
         closing.callback(machine.close)
         if serial is not None:
             machine.serial.on_byte(serial.put)
@@ -72,19 +74,6 @@ def profile(options: CommandLine) -> int:
     if lost is not None:
         say(str(lost))
     return USER_MISTAKE if lost else exit_status(stop)
-
-
-def _symbols_of(name: str) -> SymbolTable:
-    """Those of an ELF file that the user names; raises `UserMistake` where there are none."""
-    try:
-        with open(name, "rb") as file:
-            elf = file.read()
-    except (OSError, ValueError) as error:
-        raise UserMistake(f"{name}: cannot read the symbols: {reason_of(error)}") from None
-    table = SymbolTable(elf, name=name.rpartition("/")[2])
-    if table.fault or not len(table):
-        raise OptionError("--symbols", f"{name} has none{f': {table.fault}' if table.fault else ''}")
-    return table
 
 
 def _program_symbols(options: CommandLine) -> Iterator[SymbolTable]:

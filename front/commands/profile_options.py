@@ -25,13 +25,6 @@ def add_profile(profile: Parser) -> None:
     showing = profile.add_argument_group("how to show it")
     showing.add_argument("--by", choices=("function", "line"), default="function", help="what a row is [function]")
     showing.add_argument("--top", type=_top, default=DEFAULT_TOP, metavar="N", help=f"show N rows [{DEFAULT_TOP}]")
-    showing.add_argument(
-        "--symbols",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="an ELF file with symbols of code that IMAGE does not name, as a program's; may be given again",
-    )
     showing.add_argument("--html", metavar="FILE", help="write one page with flame graph and timeline to FILE")
     showing.add_argument("--callgrind", metavar="FILE", help="write FILE for KCachegrind")
     showing.add_argument("--json", dest="as_json", action="store_true", help="print one JSON document")

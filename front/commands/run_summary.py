@@ -93,17 +93,11 @@ def _timing_record(machine: Machine) -> dict[str, Any]:
 def _lint_record(machine: Machine) -> dict[str, Any]:
     if machine.tlb_lint is None:
         return {}
-    from hillemu.tlb_lint import as_dicts
-
-    return {"tlb_lint": as_dicts(machine.tlb_lint, machine.symbols.describe)}
+    return {"tlb_lint": machine.stale_uses.as_dict()}
 
 
 def _stale_uses(machine: Machine) -> list[str]:
-    if machine.tlb_lint is None:
-        return []
-    from hillemu.tlb_lint import told
-
-    return told(machine.tlb_lint, machine.symbols.describe)
+    return [] if machine.tlb_lint is None else machine.stale_uses.lines()
 
 
 def _modelled(machine: Machine) -> list[str]:

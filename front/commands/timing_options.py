@@ -1,4 +1,4 @@
-"""The options of a machine that counts a processor's cycles."""
+"""The options of a machine that counts a processor's cycles, and of what is told about its code."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def add_timing(machine: argparse._ActionsContainer) -> None:
     )
     machine.add_argument(
         "--lint", choices=("tlb",), help="tlb: find translations that are used after their page tables changed"
+    )
+    machine.add_argument(
+        "--symbols",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an ELF file with symbols of code that IMAGE does not name, as a disk's kernel; may be given again",
     )
 
 

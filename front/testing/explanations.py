@@ -26,8 +26,9 @@ from hillemu.testing.flags import Flags
 from hillemu.testing.spaces import SpaceMatcher
 from hillemu.testing.texts import prints
 from hillemu.testing.translations import TranslationMatcher, faults, maps_to
+from hillemu.tlb_lint import StaleUses
 
-MOST_PROBLEMS = 5
+MOST_PROBLEMS, MOST_STALE, MOST_CALLERS = 5, 1, 2
 _LEVELS = {
     PagingMode.LEGACY: (("PDE", 22, 0x3FF), ("PTE", 12, 0x3FF)),
     PagingMode.PAE: (("PDPTE", 30, 0x3), ("PDE", 21, 0x1FF), ("PTE", 12, 0x1FF)),
@@ -50,6 +51,8 @@ def explain(op: str, left: object, right: object) -> list[str] | None:
             return [f"{left!r} {op} {right!r}", *_problems(left, right)]
         case Capture(), Capture():
             return [f"{left!r} {op} {right!r}", *_changes(left, right)]
+        case StaleUses(), _:
+            return [f"{left!r} {op} {right!r}", *left.lines(MOST_STALE, MOST_CALLERS)]
         case str(), prints():
             return [f"a text of {len(left.splitlines()):,} lines {op} {right!r}", *right.explain(left)]
     return None

@@ -222,6 +222,8 @@ static void gen_block(void *cpu, void *tb, int max_insns)
         memory_translate_block(core, tb);
     if (block.icount_op)
         branches_translate(core, tb);
+    if (core->lint && block.icount_op)
+        tlb_lint_translate(core, tb);
     if (core->profile && block.icount_op)
         profile_translate_block(core, tb);
     if (!block.icount_op)

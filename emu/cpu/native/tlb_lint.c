@@ -22,7 +22,11 @@ static void end_all(TlbLint *lint, bool global)
     lint->global_generation += global;
 }
 
-void tlb_lint_forget(Core *core) { end_all(core->lint, true); }
+void tlb_lint_forget(Core *core)
+{
+    end_all(core->lint, true);
+    lint_forget_calls(core->lint);
+}
 
 void tlb_lint_control(Core *core, ControlEvent event)
 {
@@ -128,10 +132,11 @@ static Place place_of(Core *core, uintptr_t ra)
 {
     void *tb = ra ? current_block(core) : NULL;
     int number = tb ? find_instruction(tb, ra - GETPC_ADJ, 0) : -1;
-    if (number < 0)
-        return (Place){linear_eip(core), block_instructions(core)};
-    int64_t rest = FIELD(uint16_t, tb, TB_ICOUNT) - number;
-    return (Place){pc_of_instruction(tb, number), block_instructions(core) - rest};
+    int64_t rest = number < 0 ? 0 : FIELD(uint16_t, tb, TB_ICOUNT) - number;
+    Place place = {.pc = number < 0 ? linear_eip(core) : pc_of_instruction(tb, number),
+                   .instructions = block_instructions(core) - rest};
+    lint_callers(core, place.callers);
+    return place;
 }
 
 void tlb_lint_stored(Core *core, uint32_t linear, int size, int mmu, uintptr_t ra)
@@ -150,8 +155,9 @@ void tlb_lint_stored(Core *core, uint32_t linear, int size, int mmu, uintptr_t r
 
 void tlb_lint_host_wrote(Core *core, uint64_t physical, uint64_t size)
 {
+    Place running = {.pc = linear_eip(core), .instructions = block_instructions(core)};
     if (size)
-        look_at_bytes(core, physical, physical + size, true, place_of(core, 0));
+        look_at_bytes(core, physical, physical + size, true, running);
 }
 
 /* ---- uses -------------------------------------------------------------------------------------------------------- */
@@ -168,13 +174,19 @@ static bool is_in_model(const Core *core, uint32_t linear)
     return false;
 }
 
+/* The instruction, in a function that was called at the same place. */
+static bool is_same(const Place *one, const Place *other)
+{
+    return one->pc == other->pc && one->callers[0] == other->callers[0];
+}
+
 static void add_finding(Core *core, const UsedPage *page, uint32_t linear, int access, uintptr_t ra)
 {
     TlbLint *lint = core->lint;
     Place used = place_of(core, ra);
     for (size_t i = 0; i < lint->finding_count; i++) {
         Finding *found = &lint->findings[i];
-        if (found->used.pc == used.pc && found->page.changed.pc == page->changed.pc) {
+        if (is_same(&found->used, &used) && is_same(&found->page.changed, &page->changed)) {
             found->times++;
             return;
         }

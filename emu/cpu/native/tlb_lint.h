@@ -14,6 +14,8 @@
  * at most.  Not seen: code that goes on in the page that it unmaps, until something leads there again; A and D that the
  * guest clears without a flush; changes of PAE's page-directory pointers, which are read with CR3 only.
  *
+ * Who changed an entry and who used it is told with its callers: tlb_lint_calls.c.
+ *
  * Source: Intel SDM Vol. 3A, "Caching Translation Information", "Invalidation of TLBs and Paging-Structure Caches".
  */
 #ifndef HILLEMU_TLB_LINT_H
@@ -28,6 +30,7 @@
 typedef struct Core Core;
 typedef struct TlbLint TlbLint;
 
+void tlb_lint_translate(Core *core, const void *tb); /* its last instruction may be a CALL or RET */
 bool tlb_lint_is_table(const TlbLint *lint, uint64_t frame);
 /* The soft TLB is about to be filled for an access; a finding is told. */
 void tlb_lint_before_fill(Core *core, uint32_t linear, int access, int mmu, uintptr_t ra);

@@ -4,7 +4,7 @@
 
 #include "core.h"
 
-enum { LINT_PAGES = 1 << 20, REGIONS = 2048, FINDINGS = 256 };
+enum { LINT_PAGES = 1 << 20, REGIONS = 2048, FINDINGS = 256, LINT_CALLERS = 4 };
 
 /* The entries that lead to a page: of its directory and, unless it is large, of its table. */
 typedef struct {
@@ -16,6 +16,7 @@ typedef struct {
 /* An instruction, and how many were executed before it. */
 typedef struct {
     uint32_t pc;
+    uint32_t callers[LINT_CALLERS]; /* CALLs that had not returned, the innermost first; 0: no more are known */
     int64_t instructions;
 } Place;
 
@@ -45,6 +46,8 @@ typedef struct {
     bool in_model;
 } Finding;
 
+typedef struct LintCall LintCall;
+
 struct TlbLint {
     UsedPage *pages;
     Region regions[REGIONS];
@@ -54,6 +57,8 @@ struct TlbLint {
     Finding findings[FINDINGS];
     size_t finding_count;
     uint64_t dropped; /* beyond those */
+    LintCall *calls;    /* a hash by the place of the return address */
+    uint32_t innermost; /* that place, of the last call that has not returned; 0: none is known */
 };
 
 /* tlb_lint_tables.c */
@@ -66,5 +71,12 @@ Entries lint_walk(const Core *core, uint32_t linear);
 bool lint_makes_stale(const TlbLint *lint, uint64_t old, uint64_t new, bool of_directory);
 /* Whether what an access wants is the same by both. */
 bool lint_serves_alike(const Core *core, const Entries *old, const Entries *new, int access, int mmu);
+
+bool lint_physical(const Core *core, uint32_t linear, uint64_t *physical); /* by the tables, not the TLB; false: not there */
+
+/* tlb_lint_calls.c */
+bool lint_begin_calls(TlbLint *lint); /* false: no memory */
+void lint_forget_calls(TlbLint *lint);
+void lint_callers(const Core *core, uint32_t callers[LINT_CALLERS]);
 
 #endif

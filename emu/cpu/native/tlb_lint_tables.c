@@ -5,6 +5,7 @@
 
 enum { PRESENT = 1, WRITABLE = 2, USER = 4, LARGE = 0x80 };
 #define NO_EXECUTE ((uint64_t)1 << 63)
+#define CR0_PG (1u << 31)
 #define ADDRESS ((uint64_t)0x000ffffffffff000)
 enum { CR0_WP = 1 << 16, CR4_PSE = 1 << 4, CR4_PAE = 1 << 5, CR4_PGE = 1 << 7, USER_MMU = 1 };
 
@@ -49,6 +50,19 @@ Entries lint_walk(const Core *core, uint32_t linear)
     found.value[1] = lint_entry_at(core, found.at[1], bytes);
     found.complete = found.value[1] & PRESENT;
     return found;
+}
+
+bool lint_physical(const Core *core, uint32_t linear, uint64_t *physical)
+{
+    if (!(core->lint->cr0 & CR0_PG)) {
+        *physical = linear;
+        return true;
+    }
+    Entries entries = lint_walk(core, linear);
+    uint64_t page_bytes = entries.count == 2 ? 1 << 12 : has_pae(core->lint) ? 1 << 21 : 1 << 22;
+    if (entries.complete)
+        *physical = (entries.value[entries.count - 1] & ADDRESS & ~(page_bytes - 1)) | (linear & (page_bytes - 1));
+    return entries.complete;
 }
 
 bool lint_makes_stale(const TlbLint *lint, uint64_t old, uint64_t new, bool of_directory)
