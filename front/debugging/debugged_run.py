@@ -172,6 +172,9 @@ class DebuggedRun:
         going = self._backwards.step if how.motion is Motion.REVERSE_STEP else self._backwards.go_on
         outcome = going()
         self._final = None
+        # GDB looks at what it cannot have us watch by steps without end: a Ctrl-C during one of them ends them all.
+        if outcome == _STEPPED and self._is_interrupted() and self._target.interrupted:
+            outcome = Stopped(HostSignal.INT)
         self._tell_stop(outcome)
 
     def _is_interrupted(self) -> bool:
@@ -268,9 +271,6 @@ class DebuggedRun:
         self._tell_stop(self._outcome(stop))
 
     def _tell_stop(self, outcome: Stopped) -> None:
-        # GDB looks at what it cannot have us watch by steps without end: a Ctrl-C during one of them ends them all.
-        if outcome == _STEPPED and self._is_interrupted() and self._target.interrupted:
-            outcome = Stopped(HostSignal.INT)
         self._target.outcome = outcome
         if self._session is not None:
             self._server.send(self._session.stopped(outcome))

@@ -441,11 +441,9 @@ def test_a_guest_that_writes_more_memory_than_is_kept_can_go_back_to_its_first_i
     assert answers[-1].startswith(b"T05")
 
 
-@pytest.mark.parametrize("looks", range(6))
-def test_ctrl_c_during_a_step_ends_it_forwards_and_backwards(boot: Boot, looks: int) -> None:
+@pytest.mark.parametrize("looks", range(3))
+def test_ctrl_c_during_a_step_back_is_told_behind_it(boot: Boot, looks: int) -> None:
     """GDB itself steps where no watchpoint can do; such a step is over before anybody looks for a Ctrl-C."""
-    moves = [b"s", b"s", b"s", b"bs", b"bs", b"bs"]
-    answers = debug_and_interrupt(boot(COUNTS), *moves, looks=looks)
-    assert [one[:3] for one in answers if one.startswith(b"T")] == [
-        b"T02" if number == looks else b"T05" for number in range(len(moves))
-    ]
+    answers = debug_and_interrupt(boot(COUNTS), *[b"s"] * 4, *[b"bs"] * 3, looks=looks)
+    told = [one[:3] for one in answers if one.startswith(b"T")]
+    assert told == [b"T05"] * 4 + [b"T02" if number == looks else b"T05" for number in range(3)]
