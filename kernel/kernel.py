@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hillemu.boot.handoff import Handoff
-from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PAGE_MASK, PhysAddr, VirtAddr, page_up
 from hillemu.emu.i386.vectors import NM, PF
@@ -43,7 +42,6 @@ from hillemu.kernel.mm.direct_map import DirectMap
 from hillemu.kernel.mm.kernel_space import KernelSpace
 from hillemu.kernel.mm.kmalloc_report import print_stats
 from hillemu.kernel.mm.memory_map import MemoryRegion, read_memory_map
-from hillemu.kernel.mm.parts import must_take
 from hillemu.kernel.mm.statistics import buddyinfo, meminfo, slabinfo, vmstat
 from hillemu.kernel.mm.swap import HostSwap
 from hillemu.kernel.mm.virtual_memory import VirtualMemory
@@ -95,7 +93,7 @@ class Kernel(KernelBase):
         self.console = Console(guest)
         self.faults = Faults(self)
         self.calls = KernelCalls(self)
-        self._vectors: list[Callable[[int], None]] = [self.faults.exception] * 256
+        self._vectors = [self.faults.exception] * 256
         self._vectors[KERNEL_CALL] = self.calls
         for irq in range(_IRQS):
             self._vectors[FIRST_IRQ + irq] = self._interrupt
@@ -117,18 +115,6 @@ class Kernel(KernelBase):
         except KernelFault as fault:
             self.report(str(fault))
             self.panic(f"the kernel cannot go on: {fault}")
-
-    def handle(self, vector: int, handler: Callable[[int], None]) -> Callable[[int], None]:
-        """Have `handler` called for traps of `vector`, with the word at which the trap frame begins in `words`.
-
-        Returns what was called until now, which `handler` may call.  Raises `UserMistake` for what is no vector, and
-        for what cannot be called with a word.
-        """
-        if not 0 <= vector < len(self._vectors):
-            raise UserMistake(f"there is no vector {vector}: vectors are 0 to {len(self._vectors) - 1}")
-        must_take(handler, f"the handler of vector {vector}", "the word of its trap frame", (0,))
-        before, self._vectors[vector] = self._vectors[vector], handler
-        return before
 
     def _system_call(self, frame: int) -> None:
         if self.words[frame + CS] & 3:

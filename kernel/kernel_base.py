@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from typing import ClassVar
 
@@ -18,6 +19,8 @@ from hillemu.boot.handoff import Handoff
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import Guest
 from hillemu.kernel.console import Console
+from hillemu.kernel.mm.parts import must_take
+from hillemu.kernel.mm.words import Words
 from hillemu.kernel.options import KernelOptions
 from hillemu.kernel.power import FAILED, power_off, stop_with
 
@@ -33,6 +36,11 @@ class KernelBase(ABC):
     """Where the kernel has physical address 0."""
     BEGINS: ClassVar[str]
     """What the guest calls the function in which memory management takes over."""
+
+    words: Words
+    """Physical memory by words of 32 bits, as far as the kernel works on it."""
+    _vectors: list[Callable[[int], None]]
+    """What is called for a trap of each vector, with the word at which its frame begins."""
 
     def __init__(self, guest: Guest, handoff: Handoff, options: KernelOptions) -> None:
         self.guest, self.handoff, self.options = guest, handoff, options
@@ -56,6 +64,18 @@ class KernelBase(ABC):
 
         Raises `UserMistake` before there are structures.
         """
+
+    def handle(self, vector: int, handler: Callable[[int], None]) -> Callable[[int], None]:
+        """Have `handler` called for traps of `vector`, with the word at which the trap frame begins in `words`.
+
+        Returns what was called until now, which `handler` may call.  Raises `UserMistake` for what is no vector, and
+        for what cannot be called with a word.
+        """
+        if not 0 <= vector < len(self._vectors):
+            raise UserMistake(f"there is no vector {vector}: vectors are 0 to {len(self._vectors) - 1}")
+        must_take(handler, f"the handler of vector {vector}", "the word of its trap frame", (0,))
+        before, self._vectors[vector] = self._vectors[vector], handler
+        return before
 
     def require_started(self) -> None:
         """Raises `UserMistake` while there is nothing to check."""

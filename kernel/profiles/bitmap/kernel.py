@@ -16,8 +16,6 @@ the work in no virtual time.  Between traps the same objects can be used from Py
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from hillemu.boot.handoff import Handoff
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.guest import Guest
@@ -75,7 +73,7 @@ class BitmapKernel(KernelBase):
         """Pages that ring 0 has got by `alloc_page`."""
         self.calls = Calls(self)
         self._trap_frame = self.word_of("trap_frame")
-        self._vectors: list[Callable[[int], None]] = [self._exception] * 256
+        self._vectors = [self._exception] * 256
         self._vectors[KERNEL_CALL] = self.calls
         self._vectors[SYSTEM_CALL] = self._system_call
         self._vectors[PF] = self._page_fault

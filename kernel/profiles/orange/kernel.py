@@ -9,8 +9,6 @@ The boot code (boot/asm/orange_kernel.s) calls, in this order::
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from hillemu.boot.handoff import Handoff
 from hillemu.emu.guest import Guest
 from hillemu.emu.i386.address import PhysAddr
@@ -62,7 +60,7 @@ class OrangeKernel(KernelBase):
         self.ticks = 0
         self._free_before = 0
         self._trap_frame = self.word_of("trap_frame")
-        self._vectors: list[Callable[[int], None]] = [self._exception] * 256
+        self._vectors = [self._exception] * 256
         self._vectors[KERNEL_CALL] = Calls(self)
         self._vectors[SYSTEM_CALL] = self._system_call
         self._vectors[NM] = self._no_coprocessor
