@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -131,9 +132,11 @@ def test_a_step_at_hlt_executes_it_and_the_next_waits_for_the_interrupt(compare:
 
 def test_rep_is_stepped_alike(compare: Compare, timer: Path) -> None:
     """One iteration a step, and the last one leaves it: this is no difference, though it is easily one."""
-    steps = ["stepi", 'printf "$0 = %d %d\\n", $pc - (int)&strings, $ecx'] * 3
-    ours, theirs = compare(timer, "break busy", "continue", "tbreak strings", "continue", *steps)
-    assert values(ours) == values(theirs) == ["0 2", "0 1", "2 0"]
+    steps = ["stepi", 'printf "$0 = %d %d\\n", $pc - (int)&strings, $ecx'] * 8
+    ours, theirs = compare(timer, "tbreak busy", "continue", "tbreak strings", "continue", *steps)
+    assert values(ours)[:3] == ["0 2", "0 1", "2 0"]
+    # On a busy host some of QEMU's steps go nowhere.
+    assert [place for place, _ in groupby(["0 3", *values(theirs)])][1:4] == values(ours)[:3]
 
 
 def test_every_session_is_the_same_run(compare: Compare, timer: Path) -> None:
