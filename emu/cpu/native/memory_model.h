@@ -307,7 +307,7 @@ static inline bool memory_model_filter(MemoryModel *model, uint32_t linear, uint
     return true;
 }
 
-static inline int64_t memory_model_access(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind,
+ALWAYS_INLINE int64_t memory_model_access(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind,
                                           uint32_t flags, int64_t now)
 {
     BusUse bus;

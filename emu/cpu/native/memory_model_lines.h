@@ -50,11 +50,15 @@ static inline void invalidate(ModelCache *cache, uint32_t index)
     cache->tags[index] = NO_KEY;
 }
 
-static inline void forget(MemoryModel *model, MemoryKind kind, uint32_t line)
+static inline void forget_at(LineKey *key, uint32_t line)
 {
-    LineKey *key = memory_model_key(model, line << model->line_shift, kind); /* pages keep its lower bits */
     if (key->physical == line)
         key->tag = 0;
+}
+
+static inline void forget(MemoryModel *model, MemoryKind kind, uint32_t line)
+{
+    forget_at(memory_model_key(model, line << model->line_shift, kind), line); /* pages keep its lower bits */
 }
 
 /* A line goes, or its state does not serve as before. */
@@ -76,15 +80,11 @@ static inline WayTouch touch(ModelCache *cache, uint32_t line, uint32_t index)
     return touch;
 }
 
-/* Accesses of this kind find `line` by the filter, if their page is known. */
-static inline void set_key(MemoryModel *model, uint32_t linear, MemoryKind kind, uint32_t flags, uint32_t line,
-                           WayTouch touch, BusUse bus, uint64_t filling)
+/* By `key`, accesses in that page find `line`; `tag` is memory_model_tag()'s of its first byte. */
+static inline void put_key(LineKey *key, const PageKey *page, uint64_t tag, uint32_t line, WayTouch touch, BusUse bus)
 {
-    const PageKey *page = page_key(model, linear, kind, flags);
-    if (page->page != linear >> 12)
-        return;
-    *memory_model_key(model, linear, kind) = (LineKey){
-        .tag = memory_model_tag(model, linear & model->line_base, 1, flags) | filling,
+    *key = (LineKey){
+        .tag = tag,
         .page_recent = page->touch.recent,
         .page_bits = page->touch.bits,
         .page_put = page->touch.put,
@@ -94,6 +94,16 @@ static inline void set_key(MemoryModel *model, uint32_t linear, MemoryKind kind,
         .physical = line,
         .bus = bus,
     };
+}
+
+/* Accesses of this kind find `line` by the filter, if their page is known. */
+static inline void set_key(MemoryModel *model, uint32_t linear, MemoryKind kind, uint32_t flags, uint32_t line,
+                           WayTouch touch, BusUse bus, uint64_t filling)
+{
+    const PageKey *page = page_key(model, linear, kind, flags);
+    uint64_t tag = memory_model_tag(model, linear & model->line_base, 1, flags) | filling;
+    if (page->page == linear >> 12)
+        put_key(memory_model_key(model, linear, kind), page, tag, line, touch, bus);
 }
 
 /* ---- fills ------------------------------------------------------------------------------------------------------- */

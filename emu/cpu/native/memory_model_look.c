@@ -35,11 +35,14 @@ NOT_INLINE int64_t look_in_page(MemoryModel *model, uint32_t linear, uint32_t si
 
 /* ---- a unified cache, written through ---------------------------------------------------------------------------- */
 
-/* As in memory_model_cache.c, with what is known: no way of it is ever modified. */
-ALWAYS_INLINE WayTouch fill(MemoryModel *model, uint32_t line, int64_t now)
+/* As in memory_model_cache.c, with what is known: no line of it is ever modified, and as keys are chosen by bits that
+ * choose sets too, what makes room has its keys where those of the new line are: `keys`, of reads, and behind it. */
+ALWAYS_INLINE WayTouch fill(MemoryModel *model, LineKey *keys, uint32_t line, int64_t now)
 {
     ModelCache *cache = &model->data_cache;
-    uint32_t set = set_of(cache, line), first = set * 4, invalid = four_ways_with(cache, first, NO_KEY), way;
+    uint32_t set = set_of(cache, line), *tags = cache->tags + set * 4;
+    uint32_t invalid = four_ways_with(cache, set * 4, NO_KEY), way;
+    LineKey *reads = keys, *writes = keys + FILTER_LINES * MEMORY_WRITE, *fetches = keys + FILTER_LINES * MEMORY_FETCH;
     int64_t start = bus_read(model, now, model->fill_clocks);
     if (__builtin_expect(invalid != 0, false)) {
         way = (uint32_t)__builtin_ctz(invalid);
@@ -47,14 +50,13 @@ ALWAYS_INLINE WayTouch fill(MemoryModel *model, uint32_t line, int64_t now)
         way = replacement_victim(cache->recent[set], 4);
         model->outcome |= OUTCOME_CACHE_EVICTION;
         model->counters.cache_evictions++;
-        uint32_t old = cache->tags[first + way];
-        forget(model, MEMORY_READ, old);
-        forget(model, MEMORY_WRITE, old);
-        forget(model, MEMORY_FETCH, old);
+        forget_at(reads, tags[way]);
+        forget_at(writes, tags[way]);
+        forget_at(fetches, tags[way]);
     }
-    cache->tags[first + way] = line;
-    cache->states[first + way] = LINE_SHARED;
-    forget(model, MEMORY_WRITE, line); /* it was absent */
+    forget_at(writes, line); /* it was absent */
+    tags[way] = line;
+    cache->states[set * 4 + way] = LINE_SHARED;
     model->fill_line = line;
     model->fill_ends = start + model->fill_clocks;
     WayTouch touch = touch_of(&cache->recent[set], 4, way);
@@ -62,12 +64,13 @@ ALWAYS_INLINE WayTouch fill(MemoryModel *model, uint32_t line, int64_t now)
     return touch;
 }
 
-ALWAYS_INLINE int64_t read(MemoryModel *model, uint32_t linear, uint32_t line, MemoryKind kind, uint32_t flags, int64_t now)
+/* Of `line`, which `page` and the key of `tag` are for: the clock when the processor goes on. */
+ALWAYS_INLINE int64_t read(MemoryModel *model, LineKey *keys, MemoryKind kind, const PageKey *page, uint64_t tag,
+                           uint32_t line, int64_t now)
 {
     ModelCache *cache = &model->data_cache;
     uint32_t set = set_of(cache, line), found = four_ways_with(cache, set * 4, line);
     WayTouch touch;
-    uint64_t filling = 0;
     if (found) {
         touch = touch_of(&cache->recent[set], 4, (uint32_t)__builtin_ctz(found));
         way_touch(touch);
@@ -75,15 +78,16 @@ ALWAYS_INLINE int64_t read(MemoryModel *model, uint32_t linear, uint32_t line, M
     } else {
         model->outcome |= OUTCOME_CACHE_MISS;
         model->counters.data_cache_misses++;
-        touch = fill(model, line, now);
+        touch = fill(model, keys, line, now);
         now = fill_begins(model) + model->geometry.miss_clocks;
-        filling = TAG_FILLING;
+        tag |= TAG_FILLING;
     }
-    set_key(model, linear, kind, flags, line, touch, BUS_IDLE, filling);
+    put_key(keys + FILTER_LINES * kind, page, tag, line, touch, BUS_IDLE);
     return now;
 }
 
-ALWAYS_INLINE int64_t write(MemoryModel *model, uint32_t linear, uint32_t line, uint32_t flags, int64_t now)
+ALWAYS_INLINE int64_t write(MemoryModel *model, LineKey *keys, const PageKey *page, uint64_t tag, uint32_t line,
+                            int64_t now)
 {
     ModelCache *cache = &model->data_cache;
     uint32_t set = set_of(cache, line), found = four_ways_with(cache, set * 4, line);
@@ -96,49 +100,75 @@ ALWAYS_INLINE int64_t write(MemoryModel *model, uint32_t linear, uint32_t line, 
         model->outcome |= OUTCOME_CACHE_MISS;
         model->counters.write_misses++;
     }
-    set_key(model, linear, MEMORY_WRITE, flags, line, touch, found ? BUS_HIT : BUS_ABSENT, 0);
+    put_key(keys + FILTER_LINES * MEMORY_WRITE, page, tag, line, touch, found ? BUS_HIT : BUS_ABSENT);
     return bus_write(model, now, found);
 }
 
-ALWAYS_INLINE int64_t look(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
-                           int64_t now)
+/* The line is not known. */
+ALWAYS_INLINE int64_t look_for_line(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
+                                    int64_t now)
 {
-    LineKey *key = memory_model_key(model, linear, kind);
-    uint64_t tag = memory_model_tag(model, linear, size, flags);
-    int64_t then;
-    if (kind != MEMORY_WRITE && key->tag == (tag | TAG_FILLING) && !(flags & MEMORY_LOCKED)) {
-        key->tag = tag;
-        memory_model_touch(key);
-        model->outcome = 0;
-        model->physical = key->physical << model->line_shift | (linear & ~model->line_base);
-        then = wait_for_fill(model, key->physical, now);
-    } else {
-        const PageKey *page = page_key(model, linear, kind, flags);
-        uint32_t physical = page->frame << 12 | (linear & 0xFFF), line = physical >> model->line_shift;
-        if (page->page != linear >> 12 || linear & (size - 1) || size & (size - 1) || flags & MEMORY_LOCKED)
-            return look_anywhere(model, linear, size, kind, flags, now);
-        if (!model->is_unified || !(kind == MEMORY_WRITE ? size <= model->write_bytes : page->fills))
-            return look_in_page(model, linear, size, kind, flags, now);
-        way_touch(page->touch);
-        model->outcome = 0;
-        model->physical = physical;
-        then = kind == MEMORY_WRITE ? write(model, linear, line, flags, now) : read(model, linear, line, kind, flags, now);
-    }
+    const PageKey *page = page_key(model, linear, kind, flags);
+    uint32_t physical = page->frame << 12 | (linear & 0xFFF), line = physical >> model->line_shift;
+    if (page->page != linear >> 12 || linear & (size - 1) || size & (size - 1) || flags & MEMORY_LOCKED)
+        return look_anywhere(model, linear, size, kind, flags, now);
+    if (!model->is_unified || !(kind == MEMORY_WRITE ? size <= model->write_bytes : page->fills))
+        return look_in_page(model, linear, size, kind, flags, now);
+    way_touch(page->touch);
+    model->outcome = 0;
+    model->physical = physical;
+    LineKey *keys = memory_model_key(model, linear, MEMORY_READ);
+    uint64_t tag = memory_model_tag(model, linear & model->line_base, 1, flags);
+    int64_t then = kind == MEMORY_WRITE ? write(model, keys, page, tag, line, now)
+                                        : read(model, keys, kind, page, tag, line, now);
     model->counters.stall_clocks += (uint64_t)(then - now);
     return then - now;
 }
 
-int64_t memory_model_look_read(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
+NOT_INLINE int64_t look_for_read(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
 {
-    return look(model, linear, size, MEMORY_READ, flags, now);
+    return look_for_line(model, linear, size, MEMORY_READ, flags, now);
 }
 
-int64_t memory_model_look_write(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
+NOT_INLINE int64_t look_for_fetch(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
 {
-    return look(model, linear, size, MEMORY_WRITE, flags, now);
+    return look_for_line(model, linear, size, MEMORY_FETCH, flags, now);
+}
+
+/* Whether the line was filled lately, and is not known to be whole; then also the clocks up to there. */
+ALWAYS_INLINE bool wait_for_line(MemoryModel *model, uint32_t linear, uint32_t size, MemoryKind kind, uint32_t flags,
+                                 int64_t now, int64_t *clocks)
+{
+    LineKey *key = memory_model_key(model, linear, kind);
+    uint64_t tag = memory_model_tag(model, linear, size, flags);
+    if (key->tag != (tag | TAG_FILLING) || flags & MEMORY_LOCKED)
+        return false;
+    key->tag = tag;
+    memory_model_touch(key);
+    model->outcome = 0;
+    model->physical = key->physical << model->line_shift | (linear & ~model->line_base);
+    *clocks = wait_for_fill(model, key->physical, now) - now;
+    model->counters.stall_clocks += (uint64_t)*clocks;
+    return true;
+}
+
+int64_t memory_model_look_read(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
+{
+    int64_t clocks;
+    if (wait_for_line(model, linear, size, MEMORY_READ, flags, now, &clocks))
+        return clocks;
+    return look_for_read(model, linear, size, flags, now);
 }
 
 int64_t memory_model_look_fetch(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
 {
-    return look(model, linear, size, MEMORY_FETCH, flags, now);
+    int64_t clocks;
+    if (wait_for_line(model, linear, size, MEMORY_FETCH, flags, now, &clocks))
+        return clocks;
+    return look_for_fetch(model, linear, size, flags, now);
+}
+
+int64_t memory_model_look_write(MemoryModel *model, uint32_t linear, uint32_t size, uint32_t flags, int64_t now)
+{
+    return look_for_line(model, linear, size, MEMORY_WRITE, flags, now);
 }
