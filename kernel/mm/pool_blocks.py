@@ -54,12 +54,12 @@ class PoolBlocks:
         """The virtual address of `size` bytes, with a live entry in the table; 0 if the pool has none."""
         words = self.pool.header
         payload = size + 7 & -8
-        number = words[LISTS_AT + (payload >> 3)]
+        place = LISTS_AT + (payload >> 3)
+        number = words[place]
         if not number:
             return self._alloc_otherwise(size, payload, caller)
         table = self.table
-        following = table.link[number]
-        words[LISTS_AT + (payload >> 3)] = following
+        words[place] = following = table.link[number]
         if not following:
             words[MAP_AT + (payload >> 8)] &= ~(1 << (payload >> 3 & 31))
         virt = table.virt_of[number]
@@ -103,8 +103,9 @@ class PoolBlocks:
             self._push(number, payload)
             return
         size_class = payload >> 3
-        table.link[number] = first = header[LISTS_AT + size_class]
-        header[LISTS_AT + size_class] = number
+        place = LISTS_AT + size_class
+        table.link[number] = first = header[place]
+        header[place] = number
         if not first:
             header[MAP_AT + (size_class >> 5)] |= 1 << (size_class & 31)
 
