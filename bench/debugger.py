@@ -68,7 +68,8 @@ def measure(folder: Path, *, rounds: int, shorter: int, tell: Callable[[str], No
         "hits by gdb": lambda: _with(hillemu_waiting(image), "continue", image, EVALUATED_BY_GDB, CONDITION),
         "hits of nobody": lambda: _with(nobody_waiting(hits), "continue", image, EVALUATED_BY_GDB, CONDITION),
         "read": lambda: _read(image),
-        "back": lambda: _back(image),
+        "back": lambda: _back(image, b"Z2,500000,4"),
+        "last": lambda: _back(image, b"Z0,%x,1" % _again(image)),
         "plain": lambda: min(_run(image) for _ in range(_RUNS)),
         "attached": lambda: min(_run_attached(image) for _ in range(_RUNS)),
     }
@@ -151,12 +152,19 @@ def _scripted(image: Path, *packets: bytes) -> _Script:
     return script
 
 
-def _back(image: Path) -> float:
-    """How long the way back takes, from the end of the run to its first instruction's write."""
-    script = _scripted(image, b"c", b"Z2,500000,4", b"bc")
-    if not any(b"watch:500000" in answer for answer in script.answers):
+def _back(image: Path, point: bytes) -> float:
+    """How long the way back takes from the end of the run to the last place before it that `point` is for."""
+    script = _scripted(image, b"c", point, b"bc")
+    if b"replaylog" in script.answers[-2] or not script.answers[-2].startswith(b"$T05"):
         raise BenchError(f"the way back ended otherwise: {script.answers[-3:]!r}")
     return script.times[5] - script.times[4]
+
+
+def _again(image: Path) -> int:
+    """Where the loop is: its instructions are executed by the million."""
+    machine = Machine()
+    machine.load(str(image))
+    return machine.symbols["again"]
 
 
 def _run(image: Path) -> float:
@@ -191,6 +199,10 @@ def report(found: dict[str, Any]) -> tuple[str, list[Goal]]:
         *([row("- with QEMU", found["hits of qemu"])] if "hits of qemu" in found else []),
         ("1 MiB of memory read, ms", *(f"{1000 * f(found['read']):.1f}" for f in (median, min))),
         ("back to the run's start by a watchpoint, s", *(f"{f(found['back']):.2f}" for f in (median, min))),
+        (
+            "back to the last of millions of hits of a breakpoint, s",
+            *(f"{f(found['last']):.2f}" for f in (median, min)),
+        ),
         ("a run with GDB attached, and its history, ratio", f"{listening:.3f}", ""),
     ]
     return table(("GDB", "median", "best"), rows), [
@@ -199,5 +211,6 @@ def report(found: dict[str, Any]) -> tuple[str, list[Goal]]:
         Goal("gdb: 10,000 hits, evaluated by GDB, s", median(by_gdb), HITS_S),
         Goal("gdb: 1 MiB read, ms", 1000 * median(found["read"]), READ_MS),
         Goal("gdb: back over 280 million instructions, s", median(found["back"]), BACK_S),
+        Goal("gdb: back to the last of many hits, s", median(found["last"]), BACK_S),
         Goal("gdb: a run with GDB attached, ratio", listening, LISTENING),
     ]
