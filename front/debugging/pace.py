@@ -42,7 +42,7 @@ class Pace:
 
     def __init__(self, clock: Clock = thread_time) -> None:
         self._clock = clock
-        self._due_s = clock()
+        self._due_s = 0.0
 
     @property
     def is_due(self) -> bool:
