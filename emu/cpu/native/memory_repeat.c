@@ -22,6 +22,8 @@ typedef struct {
     uint64_t *registers; /* of the guest, in env */
     uint32_t how, size;
     int mmu;
+    int32_t step;          /* bytes from one element to the next */
+    int64_t charge_of_one; /* as block_charge() */
     int64_t since; /* the clock of the accesses, where nothing is left */
     bool stores; /* and reads nothing */
 } Repetition;
@@ -54,36 +56,68 @@ ALWAYS_INLINE int64_t move(MemoryModel *model, const Repetition *it, int64_t lef
     return left - (memory_model_access(model, to, size, MEMORY_WRITE, user, it->since - (left >> COUNT_BITS)) << COUNT_BITS);
 }
 
+/* How many elements lie in the block of `bytes` that `linear` is in, from there on. */
+static inline uint32_t count_within(const Repetition *it, uint32_t linear, uint32_t bytes, uint32_t size)
+{
+    uint32_t offset = linear & (bytes - 1);
+    return (it->step > 0 ? bytes - offset : offset + size) / size;
+}
+
+static inline uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+/* Elements in lines that the filter knows, up to the first line's end; at most `count`.  Touched once, in the order of
+ * their accesses, they are as if touched for each.  Returns how many, 0 where one line is not known. */
+ALWAYS_INLINE uint32_t move_known(MemoryModel *model, const Repetition *it, int64_t *left, const char *source,
+                                  char *target, uint32_t from, uint32_t to, uint32_t count, uint32_t size)
+{
+    uint32_t user = it->how & HOW_USER ? MEMORY_USER : 0, line_bytes = model->geometry.line_bytes, done = 0;
+    uint32_t value = (uint32_t)it->registers[EAX];
+    BusUse bus;
+    if ((source && !memory_model_filter(model, from, size, MEMORY_READ, user, &bus)) ||
+        !memory_model_filter(model, to, size, MEMORY_WRITE, user, &bus) || size > model->geometry.bus_bytes)
+        return 0;
+    count = least(count, count_within(it, to, line_bytes, size));
+    count = source ? least(count, count_within(it, from, line_bytes, size)) : count;
+    do {
+        if (source)
+            memcpy(&value, source + (int64_t)done * it->step, size);
+        memcpy(target + (int64_t)done * it->step, &value, size);
+        int64_t clocks = bus == BUS_IDLE ? 0 : memory_model_write_once(model, bus, it->since - (*left >> COUNT_BITS));
+        *left -= (clocks << COUNT_BITS) + it->charge_of_one;
+        done++;
+    } while (done < count && *left >= 0);
+    model->counters.reads += source ? done : 0;
+    model->counters.writes += done;
+    return done;
+}
+
 /* The iteration that has begun, and those behind it, in the pages that `source` and `target` are in: at most `count`.
  * The clock is kept in a register: through memory, each change of it would wait for the last. */
 ALWAYS_INLINE void move_all(MemoryEvents *events, const Repetition *it, const char *source, char *target, uint32_t from,
                             uint32_t to, uint32_t count, uint32_t size)
 {
     Core *core = it->core;
-    int32_t step = FIELD(int32_t, core->env, ENV_DF) * (int32_t)size;
-    int64_t left = *core->left, charge_of_one = ((int64_t)(it->how >> HOW_REST) << COUNT_BITS) - 1; /* block_charge() */
+    int64_t left = *core->left;
     uint32_t done = 0;
     do {
-        left = move(&events->model, it, left, source, target, from, to, size) - charge_of_one;
-        done++;
-        source += source ? step : 0;
-        target += step;
-        from += (uint32_t)step;
-        to += (uint32_t)step;
+        uint32_t moved = move_known(&events->model, it, &left, source, target, from, to, count - done, size);
+        if (!moved) {
+            left = move(&events->model, it, left, source, target, from, to, size) - it->charge_of_one;
+            moved = 1;
+        }
+        int64_t bytes = (int64_t)moved * it->step;
+        source += source ? bytes : 0;
+        target += bytes;
+        from += (uint32_t)bytes;
+        to += (uint32_t)bytes;
+        done += moved;
     } while (done < count && left >= 0);
     *core->left = left;
     core->timing->repeats += done;
     it->registers[ECX] -= done;
-    it->registers[EDI] = (uint32_t)(it->registers[EDI] + done * (uint32_t)step);
+    it->registers[EDI] = (uint32_t)(it->registers[EDI] + done * (uint32_t)it->step);
     if (source)
-        it->registers[ESI] = (uint32_t)(it->registers[ESI] + done * (uint32_t)step);
-}
-
-/* How many elements lie in the page of `linear`, from there on. */
-static uint32_t count_in_page(const Repetition *it, uint32_t linear)
-{
-    uint32_t offset = linear & (PAGE - 1);
-    return FIELD(int32_t, it->core->env, ENV_DF) > 0 ? (PAGE - offset) / it->size : offset / it->size + 1;
+        it->registers[ESI] = (uint32_t)(it->registers[ESI] + done * (uint32_t)it->step);
 }
 
 /* The iteration that has begun, and those behind it; where one is left to translated code, it has begun. */
@@ -97,8 +131,8 @@ static void repeat(MemoryEvents *events, Repetition *it)
         char *target = host_of(it, to, TLB_ENTRY_WRITE);
         if (!target || !(source || it->stores))
             return;
-        count = count_in_page(it, to) < count ? count_in_page(it, to) : count;
-        count = source && count_in_page(it, from) < count ? count_in_page(it, from) : count;
+        count = least(count, count_within(it, to, PAGE, it->size));
+        count = source ? least(count, count_within(it, from, PAGE, it->size)) : count;
         it->since = core->check - (it->how >> HOW_REST);
         switch (it->size) {
         case 1: move_all(events, it, source, target, from, to, count, 1); break;
@@ -123,6 +157,8 @@ void memory_fetch_repeat(MemoryEvents *events, uint64_t told, uint32_t how)
             .how = how,
             .size = how & HOW_SIZE,
             .mmu = how & HOW_USER ? USER_MMU : processor_mmu_index(core),
+            .step = FIELD(int32_t, core->env, ENV_DF) * (int32_t)(how & HOW_SIZE),
+            .charge_of_one = ((int64_t)(how >> HOW_REST) << COUNT_BITS) - 1,
             .stores = told >> TOLD_STORES & 1,
         };
         repeat(events, &it);
