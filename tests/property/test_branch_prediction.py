@@ -68,6 +68,39 @@ def test_a_program_of_branches_takes_the_cycles_of_the_reference(lab_of: Callabl
     assert lab.pc.cycles.branches.executed == sum(name in NEAR_BRANCHES for name in names)
 
 
+IN_SHADOWS = """
+    mov ecx, 5
+1:  sti; jz 2f; nop
+2:  sti; jmp 3f; nop
+3:  mov bx, ss; mov ss, bx; call 6f; xor edx, 1; mov ss, bx; jnz 4f; nop
+4:  mov eax, offset target; mov ss, bx; call eax; mov ss, bx; loop 1b
+    hlt
+6:
+target: mov ss, bx; ret
+"""
+SINGLE_STEPPED = """
+    mov ecx, 5; pushfd; or dword ptr [esp], 0x100; popfd
+1:  xor edx, 1; jz 2f; nop
+2:  call target; mov eax, offset target; call eax; jmp 3f; nop
+3:  loop 1b; jecxz 4f; nop
+4:  hlt
+target: ret 0
+vector_1: inc ebp; cmp ebp, 40; ja 9f; iretd
+9:  and dword ptr [esp + 8], ~0x100; iretd
+"""
+
+
+@pytest.mark.parametrize(("source", "executed"), [(IN_SHADOWS, 5 * 8), (SINGLE_STEPPED, 0)], ids=["shadows", "traps"])
+def test_branches_that_end_their_blocks_otherwise_are_predicted_too(
+    lab_of: Callable[..., Any], source: str, executed: int
+) -> None:
+    lab = lab_of("native", source, timing="pentium-nomem")
+    recording = record(lab)
+    assert recording.sums(cycles("pentium", recording.entries)) == [clocks for _, clocks in recording.groups]
+    if executed:
+        assert lab.pc.cycles.branches.executed == executed
+
+
 @pytest.mark.parametrize("timing", ["pentium-nomem", "pentium"])
 @settings(PROPERTY, max_examples=12)
 @given(source=programs(), first=st.integers(100, 900))

@@ -106,19 +106,20 @@ static bool stores_eip(const void *op)
     return FIELD(uint8_t, op, OP_OPCODE) == OPC_ST_I64 && FIELD(uintptr_t, op, OP_ARGS + 2 * 8) == ENV_EIP;
 }
 
-/* The first store to EIP behind `op`, or the last; NULL: none. */
-static void *store_of_eip(const void *op, bool last)
+/* The store to EIP on the way from `op` out of the block; NULL: none.  Behind that way there may be another one, which
+ * nothing leads to. */
+static void *store_of_eip(const void *op)
 {
-    void *found = NULL;
-    for (op = next_op(op); is_in_instruction(op) && (last || !found); op = next_op(op))
-        found = stores_eip(op) ? (void *)op : found;
-    return found;
+    do
+        op = next_op(op);
+    while (is_in_instruction(op) && !stores_eip(op));
+    return is_in_instruction(op) ? (void *)op : NULL;
 }
 
 /* The linear target of a way whose EIP is a constant.  false: it is none. */
-static bool target_behind(const Question *asked, const void *op, bool last, uint32_t *target)
+static bool target_behind(const Question *asked, const void *op, uint32_t *target)
 {
-    void *store = store_of_eip(op, last), *constant = store ? previous_op(asked->core->tcg, store) : NULL;
+    void *store = store_of_eip(op), *constant = store ? previous_op(asked->core->tcg, store) : NULL;
     if (!constant || FIELD(uint8_t, constant, OP_OPCODE) != OPC_MOVI_I64)
         return false;
     *target = FIELD(uint32_t, constant, OP_ARGS + 8) + asked->cs_base;
@@ -134,7 +135,7 @@ static bool translate_conditional(const Question *asked, void *start, BranchKind
     if (taken && kind == BRANCH_COUNTED)
         taken = op_of_kind(taken, OPC_SET_LABEL);
     uint32_t target;
-    if (!taken || !target_behind(asked, taken, false, &target))
+    if (!taken || !target_behind(asked, taken, &target))
         return false;
     emit_to(asked, taken, BRANCH_TAKEN, target);
     if (not_taken)
@@ -146,9 +147,9 @@ static bool translate_conditional(const Question *asked, void *start, BranchKind
 static bool translate_unconditional(const Question *asked, void *start, BranchKind kind)
 {
     void *tcg = asked->core->tcg, *chained = op_of_kind(start, OPC_GOTO_TB);
-    void *place = chained ? previous_op(tcg, chained) : store_of_eip(start, true);
+    void *place = chained ? previous_op(tcg, chained) : store_of_eip(start);
     uint32_t target;
-    if (!place || (kind == BRANCH_DIRECT && !target_behind(asked, chained ? chained : start, true, &target)))
+    if (!place || (kind == BRANCH_DIRECT && !target_behind(asked, chained ? chained : start, &target)))
         return false;
     if (kind == BRANCH_DIRECT)
         emit_to(asked, place, BRANCH_JUMPED, target);
