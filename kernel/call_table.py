@@ -57,8 +57,11 @@ class CallTable(Generic[Running]):
     def add(self, number: int, call: Call) -> None:
         """Have a `call` of the user's answer this number, instead of whatever has answered it until now.
 
-        Raises `UserMistake` if it cannot be called with a word; so does the trap if it returns what is no result.
+        Raises `UserMistake` for an impossible number, and for what cannot be called with a word; so does the trap if it
+        returns what is no result.
         """
+        if not isinstance(number, int) or not 0 <= number < 1 << 32:
+            raise UserMistake(f"there can be no system call {number!r}: EAX has 0 to 0xFFFFFFFF")
         must_take(call, f"system call {number}", "the word of its trap frame", (0,))
 
         def checked(frame: int) -> int | None:

@@ -150,6 +150,10 @@ def test_a_block_that_is_not_aligned_or_partly_somebody_s_is_a_panic_too(tmp_pat
         ),
         ("def on_boot(kernel): kernel.handle(256, print)", "there is no vector 256: vectors are 0 to 255"),
         (
+            "def on_boot(kernel): kernel.system_calls.add(-1, lambda frame: 0)",
+            "there can be no system call -1: EAX has 0 to 0xFFFFFFFF",
+        ),
+        (
             "def on_boot(kernel): kernel.system_calls.add(1000, lambda: 0)",
             "system call 1000 is called with the word of its trap frame, which it cannot take: ",
         ),
