@@ -76,3 +76,41 @@ def test_a_string_that_overwrites_its_own_tables_is_as_in_translated_code(lab_of
     assert whole.run() is recorded.run() is CoreStop.HALT
     assert outcome(whole) == outcome(recorded)
     assert whole.pc.cycles.memory.counters()["updates"] > 0
+
+
+def assert_recording_and_stops_change_nothing(lab_of: Callable[..., Any], source: str, model: str) -> Any:
+    whole, recorded, pieces = (lab_of("native", source, timing=model) for _ in range(3))
+    recorded.pc.cycles.memory.record(True)
+    assert whole.run() is recorded.run() is CoreStop.HALT
+    assert pieces.step_to_end() == whole.count
+    assert outcome(whole) == outcome(recorded) == outcome(pieces)
+    return whole
+
+
+@MODELS
+@pytest.mark.parametrize("direction", ["cld", "std"])
+def test_a_string_that_overwrites_itself_is_as_in_translated_code_and_in_pieces(
+    lab_of: Callable[..., Any], model: str, direction: str
+) -> None:
+    """The first iteration behind the change is another instruction, at an address that was to be executed next."""
+    source = (
+        f"mov eax, 0x90909090; mov ecx, 60; mov edi, offset string {'-+'[direction == 'std']} 100; {direction};"
+        "string: rep stosd; inc ebx; .rept 300; nop; .endr; hlt"
+    )
+    whole = assert_recording_and_stops_change_nothing(lab_of, source, model)
+    plain = lab_of("native", source)
+    assert plain.run() is CoreStop.HALT
+    assert (plain.count, plain.processor.registers()) == (whole.count, whole.processor.registers())
+
+
+@MODELS
+@pytest.mark.parametrize("prefixes", [14, 15])
+def test_a_string_with_too_many_prefixes_faults_and_moves_nothing(
+    lab_of: Callable[..., Any], model: str, prefixes: int
+) -> None:
+    """Intel SDM Vol. 2A, "Instruction Prefixes": more than 15 bytes are #GP."""
+    setup = "mov ecx, 8; mov esi, 0x8000; mov edi, 0x9000;"  # 15 bytes: the string lies in two lines
+    source = f"{setup} .rept {prefixes}; .byte 0xF3; .endr; .byte 0xA5; hlt"
+    whole = assert_recording_and_stops_change_nothing(lab_of, source, model)
+    assert whole.vectors == ([13] if prefixes == 15 else [])
+    assert whole.get("ecx") == (8 if prefixes == 15 else 0)

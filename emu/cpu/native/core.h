@@ -237,6 +237,7 @@ void fix_translation(Core *core, const void *tb);
 void fixups_install(Core *core);
 
 /* refuse.c */
+enum { LONGEST_INSTRUCTION = 15 }; /* bytes; a longer one is #GP */
 bool is_prefix(uint8_t byte);
 static inline uint8_t code_at(Core *core, uint64_t linear) { return (uint8_t)lib.read_code(core->env, linear); }
 uint8_t refuse_byte(Core *core, uint64_t at, uint8_t byte); /* at translation */

@@ -13,7 +13,7 @@
 #include "core.h"
 
 enum { GENERAL_PROTECTION = 13 };
-enum { LONGEST_INSTRUCTION = 15, ARPL = 0x63 };
+enum { ARPL = 0x63 };
 enum { MEMOP_SIZE = 3, MEMOP_8_BYTES = 3, MEMOP_ALIGN_16 = 4 << 4, MEMOP_SHIFT = 4 }; /* TCGMemOpIdx: MMU index below */
 
 typedef struct {

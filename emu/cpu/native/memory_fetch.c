@@ -2,7 +2,7 @@
  * by a transfer of control.
  *
  * A block's own start is no such place, since a stop cuts blocks.  So it is kept where falling through leads, and the
- * next iteration of REP.
+ * next iteration of REP.  Where that has overwritten itself, what stands there now is entered anew.
  */
 #include "memory_quick.h"
 
@@ -72,7 +72,7 @@ NOT_INLINE void enter_lines(MemoryEvents *events, uint32_t last, uint32_t how, u
 ALWAYS_INLINE void enter_block(MemoryEvents *events, uint64_t where, uint32_t how, uint32_t user, uintptr_t ra)
 {
     uint32_t pc = (uint32_t)where, line = pc >> events->fetch_shift;
-    bool falls_through = pc == events->next; /* no REP is at its start, which would go on */
+    bool falls_through = pc == events->next;
     int32_t ahead = (int32_t)(line - events->line);
     events->next = where >> 32;
     events->repeat = NO_REPEAT;
@@ -94,20 +94,24 @@ void memory_fetch_in_user_line(MemoryEvents *events, uint64_t where, uint32_t ho
     enter_block(events, where, how, TAG_USER, (uintptr_t)__builtin_return_address(0));
 }
 
-void memory_fetch_block(MemoryEvents *events, uint64_t where, uint32_t how)
+void memory_enter_block(MemoryEvents *events, uint64_t where, uint32_t how, uintptr_t ra)
 {
     uint32_t pc = (uint32_t)where, end = pc + (where >> 32 & 0xffff), repeat = (uint32_t)(where >> 48);
-    if (pc == events->repeat && end == events->next)
+    if (repeat && pc == events->repeat && end == events->next)
         return; /* the next iteration of a REP, which was entered with its first */
     uint32_t shift = events->fetch_shift, last = (pc + (how & HOW_SIZE) - 1) >> shift;
-    uintptr_t ra = (uintptr_t)__builtin_return_address(0);
-    bool falls_through = pc == events->next || pc == events->repeat;
+    bool falls_through = pc == events->next;
     events->next = end;
     events->repeat = repeat ? pc + (repeat - 1) : NO_REPEAT;
     if (!falls_through)
         events->line = (pc >> shift) - 1;
     if ((int32_t)(last - events->line) > 0)
         enter_lines(events, last, how, ra);
+}
+
+void memory_fetch_block(MemoryEvents *events, uint64_t where, uint32_t how)
+{
+    memory_enter_block(events, where, how, (uintptr_t)__builtin_return_address(0));
 }
 
 /* A block was left in front of the instruction at `linear_pc`. */

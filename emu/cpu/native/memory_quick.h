@@ -14,6 +14,9 @@ void memory_look(MemoryEvents *events, uint32_t linear, uint32_t how, MemoryKind
 /* ... and a write to the bus in a piece of a block, or that is wider than the bus. */
 void memory_write_to_bus(MemoryEvents *events, uint32_t how, BusUse bus, uintptr_t ra);
 
+/* memory_fetch.c: memory_fetch_block() for a call that returns to `ra` */
+void memory_enter_block(MemoryEvents *events, uint64_t where, uint32_t how, uintptr_t ra);
+
 /* The clock at a call, which was told `how`, and returns to `ra`. */
 static inline int64_t memory_now_in_block(const Core *core, uint32_t how)
 {

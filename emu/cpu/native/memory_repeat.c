@@ -149,7 +149,8 @@ void memory_fetch_repeat(MemoryEvents *events, uint64_t told, uint32_t how)
     uint32_t pc = (uint32_t)told, length = told >> TOLD_LENGTH & 0xff;
     Core *core = events->core;
     if (pc != events->repeat || pc + length != events->next) {
-        memory_fetch_block(events, pc | (uint64_t)length << 32 | 1ull << 48, (how & ~(uint32_t)HOW_SIZE) | length);
+        memory_enter_block(events, pc | (uint64_t)length << 32 | 1ull << 48, (how & ~(uint32_t)HOW_SIZE) | length,
+                           (uintptr_t)__builtin_return_address(0));
     } else if (!events->skip) {
         Repetition it = {
             .core = core,
@@ -174,7 +175,7 @@ uint64_t memory_repeat_told(Core *core, const void *tb, uint32_t *size)
     bool is_plain = flags & HF_CS32 && !(flags & (HF_TF | HF_RF | HF_VM | HF_LIMITED | HF_INHIBIT_IRQ));
     bool is_whole = !(FIELD(uint32_t, tb, TB_CFLAGS) & CF_COUNT_MASK) && FIELD(uint16_t, tb, TB_ICOUNT) == 1;
     if (!is_plain || !is_whole || core->profile || core->memory->record || block_is_watched(core, tb) ||
-        !timing_is_listed(core->timing, timing_entry(core, tb, 0)))
+        !timing_is_listed(core->timing, timing_entry(core, tb, 0)) || length > LONGEST_INSTRUCTION)
         return 0;
     bool repeats = false, narrow = false;
     for (uint32_t i = 0; i + 1 < length; i++) {

@@ -71,6 +71,8 @@ static Instruction instruction_from(Core *core, void *op, uint32_t end)
     Instruction found = {.first_op = op, .pc = FIELD(uint32_t, op, OP_ARGS)};
     void *next = op_instruction_from(next_op(op));
     found.length = (next ? FIELD(uint32_t, next, OP_ARGS) : end) - found.pc;
+    if (found.length > LONGEST_INSTRUCTION)
+        found.length = LONGEST_INSTRUCTION; /* it faults */
     bool rep = false;
     uint32_t at = found.pc;
     for (; at - found.pc < found.length && is_prefix(code_at(core, at)); at++) {
