@@ -32,7 +32,7 @@
  *   observe.h     accesses to memory, CR3, page faults and arrivals that are observed: five files
  *   memory_model.h  TLBs, caches and the bus as a timing model, on its own: seven files
  *   tlb_lint.h    page tables that changed without a flush of the TLB: four files (native mode only)
- *   memory_events.h what of a run reaches that model: five files (native mode only)
+ *   memory_events.h what of a run reaches that model: seven files (native mode only)
  *   profile.h     which instruction, called from where, has taken how long: three files (native mode only)
  *   engine.c      makes, registers and ends a core
  *   module.c      the Python type and its methods

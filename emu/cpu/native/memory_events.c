@@ -43,8 +43,7 @@ void memory_look(MemoryEvents *events, uint32_t linear, uint32_t how, MemoryKind
 {
     uint32_t size = how & HOW_SIZE, flags = how & HOW_USER ? MEMORY_USER : 0;
     int64_t now = memory_now_at(events->core, how, ra);
-    memory_charge(events->core, kind == MEMORY_WRITE ? memory_model_look_write(&events->model, linear, size, flags, now)
-                                                     : memory_model_look_read(&events->model, linear, size, flags, now));
+    memory_charge(events->core, memory_model_look(&events->model, linear, size, kind, flags, now));
 }
 
 void memory_write_to_bus(MemoryEvents *events, uint32_t how, BusUse bus, uintptr_t ra)
@@ -77,7 +76,7 @@ static bool was_made(MemoryEvents *events)
         if (first)                                                                                                    \
             begin_instruction(events, ra);                                                                            \
         if (!(first) || !was_made(events))                                                                            \
-            memory_quick(events, (uint32_t)linear, how, size, kind, user, ra);                                            \
+            memory_quick(events, (uint32_t)linear, how, size, kind, user, ra);                                        \
     }
 #define QUICK_KINDS(size, order, first)                                                                               \
     QUICK(order##_read_##size, size, MEMORY_READ, 0, first)                                                           \
@@ -151,7 +150,8 @@ void memory_helper_access(Core *core, uint32_t linear, int size, bool writes, in
         if (was_made(events))
             return;
     }
-    memory_tell(events, linear, (uint32_t)size, writes ? MEMORY_WRITE : MEMORY_READ, mmu == USER_MMU ? MEMORY_USER : 0, now);
+    memory_tell(events, linear, (uint32_t)size, writes ? MEMORY_WRITE : MEMORY_READ,
+                mmu == USER_MMU ? MEMORY_USER : 0, now);
 }
 
 /* What an instruction in `tb` that is left, to be executed again, has done. */
@@ -169,7 +169,8 @@ uint32_t memory_accesses_done(Core *core, void *tb, uint32_t linear_pc)
 void memory_page_fault(Core *core)
 {
     MemoryEvents *events = core->memory;
-    uint32_t linear = FIELD(uint32_t, core->env, ENV_CR + 8 * 2), error_code = FIELD(uint32_t, core->env, ENV_ERROR_CODE);
+    uint32_t linear = FIELD(uint32_t, core->env, ENV_CR + 8 * 2);
+    uint32_t error_code = FIELD(uint32_t, core->env, ENV_ERROR_CODE);
     MemoryKind kind = events->fill_access == ACCESS_FETCH ? MEMORY_FETCH
                       : error_code & FAULT_WRITE          ? MEMORY_WRITE
                                                           : MEMORY_READ;
@@ -231,7 +232,8 @@ void memory_cache_flush(MemoryEvents *events, uint64_t writes_back, uint32_t how
 {
     begin_event(events);
     uintptr_t ra = (uintptr_t)__builtin_return_address(0);
-    int64_t now = memory_now_at(events->core, how, ra), clocks = memory_model_flush_cache(&events->model, writes_back, now);
+    int64_t now = memory_now_at(events->core, how, ra);
+    int64_t clocks = memory_model_flush_cache(&events->model, writes_back, now);
     charge(events->core, clocks);
     if (events->record)
         memory_note(events, TRACE_FLUSH_CACHE, 0, (uint32_t)writes_back, 0, 0, now, clocks);

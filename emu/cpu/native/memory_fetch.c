@@ -21,8 +21,8 @@ NOT_INLINE void look_for_line(MemoryEvents *events, uint32_t how, uintptr_t ra)
     }
 }
 
-/* As the filter would, with what is known of a line: it is aligned, and of the cache's size if there is a key.  `low` is
- * its linear address, with TAG_USER. */
+/* As the filter would, with what is known of a line: it is aligned, and of the cache's size if there is a key.  `low`
+ * is its linear address, with TAG_USER. */
 ALWAYS_INLINE void enter_line(MemoryEvents *events, uint32_t line, uint32_t low, uint32_t how, uintptr_t ra)
 {
     MemoryModel *model = &events->model;

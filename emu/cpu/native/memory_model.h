@@ -7,12 +7,13 @@
  *   memory_model_tlb.c   translation, page walks, flushes, control registers
  *   memory_model_cache.c lines, replacement, MESI, snoops
  *   memory_model_look.c  accesses that the filter does not know
+ *   memory_model_lines.h sets and ways, and the filter's keys, for these two
  *   memory_model_bus.c   bus cycles and write buffers
  *   memory_model_views.c geometry, counters and contents as Python sees them
  *   memory_model_type.c  the Python type that tests drive
  *
- * Nothing here knows Unicorn or (but for the last two files) Python.  Clocks are the processor's; bus clocks are turned into
- * them by the multiplier, rounded up.  Where the manuals are silent, "Decision" says what was chosen.
+ * Nothing here knows Unicorn or (but for the last two files) Python.  Clocks are the processor's; bus clocks are turned
+ * into them by the multiplier, rounded up.  Where the manuals are silent, "Decision" says what was chosen.
  *
  * Not modelled: PAE and global pages (none of the three has them; walks under CR4.PAE are counted as `unmodelled` and
  * not translated), A20M#, the Pentium MMX's fully associative TLBs, address pipelining, the contents of prefetch
@@ -24,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Calls and registers are what most accesses cost: what is short is in its caller, and what is rare is not. */
 #define NOT_INLINE static __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
@@ -264,7 +266,8 @@ static inline void way_touch(WayTouch touch)
         *touch.recent = (uint8_t)(bits & ~touch.bits) | touch.put;
 }
 
-/* A tag: the line's linear address, and in its lower bits TAG_USER; above it TAG_FILLING and the filter's generation. */
+/* A tag: the line's linear address, and in its lower bits TAG_USER; above it TAG_FILLING and the filter's generation.
+ * TAG_FILLING: the line was filled, and no access has waited yet until it is whole.  The filter does not know it. */
 enum { TAG_USER = 8 };
 #define TAG_FILLING (1ull << 32)
 #define TAG_GENERATION (1ull << 33)

@@ -117,7 +117,10 @@ static inline bool may_fill(const MemoryModel *model, uint32_t physical, uint32_
 }
 
 /* When the first transfer is there. */
-static inline int64_t fill_begins(const MemoryModel *model) { return model->fill_ends - model->fill_clocks + model->read_clocks; }
+static inline int64_t fill_begins(const MemoryModel *model)
+{
+    return model->fill_ends - model->fill_clocks + model->read_clocks;
+}
 
 static inline int64_t wait_for_fill(const MemoryModel *model, uint32_t line, int64_t now)
 {

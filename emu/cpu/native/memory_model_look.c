@@ -1,7 +1,7 @@
 /* What the filter lets by: a line that it does not know, mostly in a page that it does.
  *
- * In a loop that goes through memory, this is each line's first accesses, so it is as short as can be for the most common
- * memory system: one cache of 4 ways that is written through, the i486's.  All else goes the way of any access.
+ * In a loop that goes through memory, this is each line's first accesses, so it is as short as can be for the most
+ * common memory system: one cache of 4 ways that is written through, the i486's.  All else goes the way of any access.
  */
 #include "memory_model_lines.h"
 

@@ -2,9 +2,9 @@
  *
  * QEMU translates REP to a block of one iteration that jumps to its own start, and tells the model of each access by a
  * call.  Here the call for such a block's code goes through iterations itself, as translated code would: each has its
- * access, its calls of the model, its cycles and the check at its block's start.  What is not plain is left to
- * translated code, iteration by iteration: the last one, pages that QEMU's soft TLB does not know or has marked (watched,
- * with code, devices), misaligned operands, a block that a stop has cut.
+ * accesses, told to the model, its cycles and the check at its block's start.  What is not plain is left to translated
+ * code, iteration by iteration: the last one, pages that QEMU's soft TLB does not know or has marked (watched, with
+ * code, devices), misaligned operands, a block that a stop has cut.
  */
 #include <string.h>
 
@@ -50,10 +50,12 @@ ALWAYS_INLINE int64_t move(MemoryModel *model, const Repetition *it, int64_t lef
     uint32_t user = it->how & HOW_USER ? MEMORY_USER : 0, value = (uint32_t)it->registers[EAX];
     if (source) {
         memcpy(&value, source, size);
-        left -= memory_model_access(model, from, size, MEMORY_READ, user, it->since - (left >> COUNT_BITS)) << COUNT_BITS;
+        int64_t now = it->since - (left >> COUNT_BITS);
+        left -= memory_model_access(model, from, size, MEMORY_READ, user, now) << COUNT_BITS;
     }
     memcpy(target, &value, size);
-    return left - (memory_model_access(model, to, size, MEMORY_WRITE, user, it->since - (left >> COUNT_BITS)) << COUNT_BITS);
+    int64_t now = it->since - (left >> COUNT_BITS);
+    return left - (memory_model_access(model, to, size, MEMORY_WRITE, user, now) << COUNT_BITS);
 }
 
 /* How many elements lie in the block of `bytes` that `linear` is in, from there on. */
@@ -168,10 +170,12 @@ void memory_fetch_repeat(MemoryEvents *events, uint64_t told, uint32_t how)
 
 /* ---- translation ------------------------------------------------------------------------------------------------- */
 
-/* What memory_fetch_repeat() is told at the start of `tb`; 0 where translated code makes each iteration. */
+/* What memory_fetch_repeat() is told at the start of `tb`, and the operand's size; 0 where translated code makes each
+ * iteration. */
 uint64_t memory_repeat_told(Core *core, const void *tb, uint32_t *size)
 {
-    uint32_t flags = FIELD(uint32_t, tb, TB_FLAGS), pc = FIELD(uint32_t, tb, TB_PC), length = FIELD(uint16_t, tb, TB_SIZE);
+    uint32_t flags = FIELD(uint32_t, tb, TB_FLAGS), pc = FIELD(uint32_t, tb, TB_PC);
+    uint32_t length = FIELD(uint16_t, tb, TB_SIZE);
     bool is_plain = flags & HF_CS32 && !(flags & (HF_TF | HF_RF | HF_VM | HF_LIMITED | HF_INHIBIT_IRQ));
     bool is_whole = !(FIELD(uint32_t, tb, TB_CFLAGS) & CF_COUNT_MASK) && FIELD(uint16_t, tb, TB_ICOUNT) == 1;
     if (!is_plain || !is_whole || core->profile || core->memory->record || block_is_watched(core, tb) ||
