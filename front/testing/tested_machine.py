@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hillemu.boot.image import BootOptions, Image, Module, read_file
 from hillemu.booting import DriveOptions
+from hillemu.emu.cpu.core import EVERYWHERE
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.emu.stop import Stop, StopReason
 from hillemu.machine import Machine
@@ -81,6 +82,7 @@ class MachineUnderTest(Machine):
         max_insns: int | None = None,
         between: Callable[[], bool] | None = None,
         over_breakpoint: bool = True,
+        stay_in: range = EVERYWHERE,
     ) -> Stop:
         """Run as `Machine.run` does, within `budget` (as `Budget.parse` takes it) or the test's.
 
@@ -105,7 +107,13 @@ class MachineUnderTest(Machine):
         clock = _VirtualLimit(self, limit.virtual_ns, between) if bounded else None
         added = self._add_breakpoint(at)
         try:
-            stop = super().run(until=until, max_insns=insns, between=clock or between, over_breakpoint=over_breakpoint)
+            stop = super().run(
+                until=until,
+                max_insns=insns,
+                between=clock or between,
+                over_breakpoint=over_breakpoint,
+                stay_in=stay_in,
+            )
         finally:
             if added is not None:
                 self.breakpoints.remove(added)
