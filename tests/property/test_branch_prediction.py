@@ -90,7 +90,42 @@ vector_1: inc ebp; cmp ebp, 40; ja 9f; iretd
 """
 
 
-@pytest.mark.parametrize(("source", "executed"), [(IN_SHADOWS, 5 * 8), (SINGLE_STEPPED, 0)], ids=["shadows", "traps"])
+# With LOCK each raises #UD, whose handler goes on behind it.
+LOCKED = """
+    .byte 0xF0; jmp 1f
+1:  .byte 0xF0; jz 2f
+2:  .byte 0xF0, 0xE2, 0
+    .byte 0xF0, 0xFF, 0xD0
+    jmp 3f; nop
+3:  hlt
+vector_6:
+    mov eax, [esp]; mov ecx, 3; add [esp], ecx; iretd
+"""
+BREAKPOINTS = """
+    mov eax, offset at_jcc; mov dr0, eax; mov eax, offset at_jump; mov dr1, eax
+    mov eax, offset at_call; mov dr2, eax; mov eax, offset at_ret; mov dr3, eax; mov eax, 0xFF; mov dr7, eax
+    mov ecx, 3; xor ebx, ebx
+1:  test ecx, 1
+at_jcc: jz 2f
+    nop
+2:  inc ebx
+at_jump: jmp 3f
+    nop
+3:  mov edx, offset target; mov eax, ebx
+at_call: call edx
+    dec ecx; jnz 1b
+    hlt
+target: inc eax
+at_ret: ret
+vector_1: or dword ptr [esp + 8], 0x10000; iretd
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "executed"),
+    [(IN_SHADOWS, 5 * 8), (SINGLE_STEPPED, 0), (LOCKED, 1), (BREAKPOINTS, 3 * 5)],
+    ids=["shadows", "traps", "LOCK", "breakpoints"],
+)
 def test_branches_that_end_their_blocks_otherwise_are_predicted_too(
     lab_of: Callable[..., Any], source: str, executed: int
 ) -> None:

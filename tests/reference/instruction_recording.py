@@ -80,6 +80,7 @@ class Recorder:
     def __init__(self, lab: Any) -> None:
         lab.processor.set("cr3", lab.processor.get("cr3"))
         self.lab, self.cpu, self.around = lab, lab.processor, Surroundings(lab)
+        self._cr3 = self.cpu.get("cr3")
         self.steps = 0
         """That were executed; each iteration of REP is one."""
         self.has_ended = False
@@ -124,8 +125,15 @@ class Recorder:
             went_on = self._instruction(site, prepared, before, after)
         else:
             went_on = self._disturbed(site, prepared, before, count)
+        self._note_cr3()
         self._note(went_on, len(self._entries) - first, self._busy - busy)
         return stop is CoreStop.LIMIT
+
+    def _note_cr3(self) -> None:
+        """A hosted kernel loads it from outside, while an instruction calls it."""
+        cr3, self._cr3 = self._cr3, self.cpu.get("cr3")
+        if cr3 != self._cr3:
+            self._entries[-1] = self._entries[-1]._replace(loads_cr3=True)
 
     def _disturbed(self, site: _Site | None, prepared: Step | None, before: Registers, count: int) -> bool:
         """Note a step that has led who knows where: a far transfer, or one with exceptions or interrupts."""

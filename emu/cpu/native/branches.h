@@ -6,7 +6,6 @@
  *   entry   of a near branch, by the linear address of its last byte: bits 0-5 are the set, the others the tag
  *   state   3 strongly taken, 2 weakly taken, 1 weakly not taken; 0, strongly not taken, is that there is no entry
  *
- *
  *   taken:      0 -> 3,  1 -> 2,  2 -> 3,  3 -> 3
  *   not taken:  3 -> 2,  2 -> 1,  1 -> 0,  0 -> 0
  *

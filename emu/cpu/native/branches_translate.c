@@ -1,11 +1,12 @@
 /* Translated code that asks the branch target buffer; branches.h tells the rules.
  *
  * What follows a branch in its block is the way to the next block, so a question may branch itself: no temporary is alive
- * there.  It is asked behind the branch's own accesses, which may fault.
+ * there.  It is asked behind the branch's own accesses, which may fault.  What is translated as an exception (a breakpoint
+ * of DR7, LOCK) has not the form of a branch.
  */
 #include "core.h"
 
-enum { TWO_BYTES = 0x0f, LOOPNE = 0xe0, JCXZ = 0xe3, CALL = 0xe8, JMP = 0xe9, JMP_SHORT = 0xeb };
+enum { TWO_BYTES = 0x0f, LOCK = 0xf0, LOOPNE = 0xe0, JCXZ = 0xe3, CALL = 0xe8, JMP = 0xe9, JMP_SHORT = 0xeb };
 enum { RET_IMM = 0xc2, RET = 0xc3, GROUP_5 = 0xff, GROUP_CALL = 2, GROUP_JMP = 4 };
 
 
@@ -126,9 +127,14 @@ static bool target_behind(const Question *asked, const void *op, uint32_t *targe
     return true;
 }
 
+static bool is_constant(const Question *asked, const void *store)
+{
+    return FIELD(uint8_t, previous_op(asked->core->tcg, (void *)store), OP_OPCODE) == OPC_MOVI_I64;
+}
+
 /* ---- a branch ---------------------------------------------------------------------------------------------------- */
 
-static bool translate_conditional(const Question *asked, void *start, BranchKind kind)
+static void translate_conditional(const Question *asked, void *start, BranchKind kind)
 {
     void *not_taken = timing_place_of_not_taken(start, kind == BRANCH_COUNTED);
     void *taken = op_of_kind(start, OPC_SET_LABEL);
@@ -136,27 +142,40 @@ static bool translate_conditional(const Question *asked, void *start, BranchKind
         taken = op_of_kind(taken, OPC_SET_LABEL);
     uint32_t target;
     if (!taken || !target_behind(asked, taken, &target))
-        return false;
+        return;
     emit_to(asked, taken, BRANCH_TAKEN, target);
     if (not_taken)
         emit_not_taken(asked, not_taken);
     timing_emit_count(asked->core->tcg, start, &asked->site->executed[1]);
-    return true;
 }
 
-static bool translate_unconditional(const Question *asked, void *start, BranchKind kind)
+static void translate_direct(const Question *asked, void *start)
 {
     void *tcg = asked->core->tcg, *chained = op_of_kind(start, OPC_GOTO_TB);
     void *place = chained ? previous_op(tcg, chained) : store_of_eip(start);
     uint32_t target;
-    if (!place || (kind == BRANCH_DIRECT && !target_behind(asked, chained ? chained : start, &target)))
-        return false;
-    if (kind == BRANCH_DIRECT)
-        emit_to(asked, place, BRANCH_JUMPED, target);
-    else
-        emit_to_eip(asked, place);
+    if (!place || !target_behind(asked, chained ? chained : start, &target))
+        return;
+    emit_to(asked, place, BRANCH_JUMPED, target);
     timing_emit_count(tcg, place, &asked->site->executed[0]);
-    return true;
+}
+
+static void translate_indirect(const Question *asked, void *start)
+{
+    void *place = store_of_eip(start);
+    if (!place || is_constant(asked, place))
+        return;
+    emit_to_eip(asked, place);
+    timing_emit_count(asked->core->tcg, place, &asked->site->executed[0]);
+}
+
+/* A block that ends at a breakpoint has one byte of the instruction. */
+static bool is_translated_as_exception(Core *core, uint32_t pc, uint32_t length, BranchKind kind)
+{
+    bool locked = false;
+    for (uint32_t at = pc; is_prefix(code_at(core, at)); at++)
+        locked |= code_at(core, at) == LOCK;
+    return locked || (length < 2 && kind != BRANCH_INDIRECT);
 }
 
 void branches_translate(Core *core, const void *tb)
@@ -166,10 +185,11 @@ void branches_translate(Core *core, const void *tb)
     void *start = NULL, *op = op_instruction_from(FIELD(void *, core->tcg, TCG_OPS));
     for (; op; op = op_instruction_from(next_op(op)))
         start = op;
-    BranchKind kind = start ? branch_kind(core, FIELD(uint32_t, start, OP_ARGS)) : BRANCH_NONE;
-    if (kind == BRANCH_NONE)
-        return;
+    uint32_t pc = start ? FIELD(uint32_t, start, OP_ARGS) : 0;
     uint32_t end = FIELD(uint32_t, tb, TB_PC) + FIELD(uint16_t, tb, TB_SIZE);
+    BranchKind kind = start ? branch_kind(core, pc) : BRANCH_NONE;
+    if (kind == BRANCH_NONE || is_translated_as_exception(core, pc, end - pc, kind))
+        return;
     int count = FIELD(uint16_t, tb, TB_ICOUNT);
     const BlockCosts *costs = timing_of_block(core, tb);
     bool in_v = costs && costs->ends_in_v;
@@ -182,9 +202,10 @@ void branches_translate(Core *core, const void *tb)
     };
     if (!asked.site)
         return;
-    bool is_conditional = kind == BRANCH_JCC || kind == BRANCH_COUNTED;
-    if (!(is_conditional ? translate_conditional(&asked, start, kind) : translate_unconditional(&asked, start, kind))) {
-        PyErr_SetString(PyExc_RuntimeError, "a branch was translated in a way that the branch prediction does not know");
-        keep_error(core);
-    }
+    if (kind == BRANCH_DIRECT)
+        translate_direct(&asked, start);
+    else if (kind == BRANCH_INDIRECT)
+        translate_indirect(&asked, start);
+    else
+        translate_conditional(&asked, start, kind);
 }
