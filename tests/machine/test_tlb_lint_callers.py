@@ -49,6 +49,10 @@ SHAPES = {
     "a jump by RET": (
         f"outer: call first; hlt; first: push offset behind; ret; behind: {STALE}; ret", ("outer",)),
     "nobody": (f"{STALE}; hlt", ()),
+    "a RET that is executed again behind a fault": (
+        "mov eax, offset at_ret; mov dr0, eax; mov eax, 0x303; mov dr7, eax; outer: call first; hlt; "
+        f"first: sub esp, 4000; call second; {STALE}; add esp, 4000; ret; second: nop; at_ret: ret; "
+        "vector_1: or dword ptr [esp + 8], 0x10000; iretd", ("outer",)),
     "an exception's handler": (
         f"outer: call first; hlt; first: ud2; vector_6: inner: call second; hlt; second: {STALE}; hlt",
         ("inner", "outer")),

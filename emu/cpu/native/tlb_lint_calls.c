@@ -68,7 +68,8 @@ static void returned(void *pointer, uint32_t unused)
         LintCall *note = note_at(lint, at);
         note->pc = 0;
         lint->innermost = note->outer;
-    } else if (lint->innermost - at >= NEAR_BYTES) {
+        lint->returned_from = at;
+    } else if (at != lint->returned_from && lint->innermost - at >= NEAR_BYTES) { /* not a RET that has faulted */
         lint->innermost = 0; /* a stack that was not seen before; else a jump by RET */
     }
 }

@@ -59,6 +59,7 @@ struct TlbLint {
     uint64_t dropped; /* beyond those */
     LintCall *calls;    /* a hash by the place of the return address */
     uint32_t innermost; /* that place, of the last call that has not returned; 0: none is known */
+    uint32_t returned_from; /* and of the last one that has */
 };
 
 /* tlb_lint_tables.c */
