@@ -19,12 +19,12 @@ from timing_comparison import Comparison
 PROCESSORS = ("i386", "i486", "pentium")
 GROUPS, STEPS = 24, 60_000
 REGISTERS = ("eax", "ecx", "edx", "ebx", "ebp", "esi", "edi")
-# All above 4 MiB is one page table; what is below, as far as it is used, is there.
+# All above 4 MiB is one page table; all below is there, since random instructions make addresses of their own.
 FRAME = """
     .equ DIRECTORY, 0x10000
     .equ THERE, 0x11000
     .equ PERHAPS, 0x12000
-    mov edi, THERE; mov eax, 7; mov ecx, 0x230
+    mov edi, THERE; mov eax, 7; mov ecx, 1024
 1:  mov [edi], eax; add edi, 4; add eax, 0x1000; dec ecx; jnz 1b
     mov edi, DIRECTORY; mov dword ptr [edi], THERE + 7; add edi, 4; mov eax, PERHAPS + 7; mov ecx, 1023; rep stosd
     mov eax, DIRECTORY; mov cr3, eax; mov eax, cr0; or eax, 0x80010000; mov cr0, eax; jmp 2f
