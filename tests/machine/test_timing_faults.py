@@ -38,6 +38,34 @@ PIECES = {
 }  # fmt: skip
 
 
+BRANCHES = {
+    "JMP": "here: jmp 1f; nop; 1: nop",
+    "Jcc taken": "xor eax, eax; here: jz 1f; nop; 1: nop",
+    "Jcc not taken": "xor eax, eax; here: jnz 1f; nop; 1: nop",
+    "LOOP": "mov ecx, 1; here: loop 1f; nop; 1: nop",
+    "CALL": "here: call 1f; nop; 1: nop",
+    "RET": "call 1f; jmp 2f; 1: nop; here: ret; 2: nop",
+    "RET, which a CALL leads to": "call here; jmp 2f; here: ret; 2: nop",
+    "JMP r": "mov eax, offset 1f; here: jmp eax; nop; 1: nop",
+    "ADD": "here: add eax, ebx; jmp 1f; 1: nop",
+}
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+@pytest.mark.parametrize("name", BRANCHES)
+def test_a_breakpoint_of_the_guest_in_front_of_a_branch_is_none(
+    name: str, processor: str, lab_of: Callable[..., Any]
+) -> None:
+    source = f"mov eax, offset here; mov dr0, eax; mov eax, 2; mov dr7, eax; {BRANCHES[name]}; {AFTER}; hlt"
+    handler = "vector_1: or dword ptr [esp + 8], 0x10000; iretd"
+    comparison = Comparison(lab_of("native", f"{source}; {handler}", timing=f"{processor}-nomem"), processor)
+    assert not comparison.run(1000)
+    assert comparison.events == 1
+    at_once = lab_of("native", f"{source}; {handler}", timing=f"{processor}-nomem")
+    at_once.run()
+    assert at_once.vectors == [1]
+
+
 @pytest.mark.parametrize("processor", PROCESSORS)
 @pytest.mark.parametrize("piece", PIECES)
 def test_what_faults_takes_what_the_reference_says(piece: str, processor: str, lab_of: Callable[..., Any]) -> None:

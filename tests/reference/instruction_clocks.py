@@ -227,7 +227,14 @@ class _Rules:
         """What a branch takes by what it leads to, whether that completes or faults."""
         crosses = self.branched and step.linear % LINE_BYTES + instruction.length > LINE_BYTES
         line = self.tables.penalty("target_crosses_line") if crosses else 0
-        return self.refill * instruction.components + line
+        return self.refill * self._components(instruction) + line
+
+    def _components(self, instruction: Decoded) -> int:
+        """Of what is in no table it is not known what its bytes are: all behind the opcode are one."""
+        if self.tables.knows(instruction.mnemonic):
+            return instruction.components
+        opcode = instruction.prefixes + instruction.repeated + instruction.has_0f + 1
+        return opcode + (instruction.length > opcode)
 
     def _address(self, instruction: Decoded) -> int:
         return self.tables.penalty("index_register") if instruction.index else 0

@@ -196,7 +196,6 @@ class Recorder:
             "eflags": get("eflags"),
             "cs": get("cs"),
             "cr0": get("cr0"),
-            "cr3": get("cr3"),
             "tr": get("tr"),
         }
 
@@ -255,8 +254,7 @@ class Recorder:
         if name == "CMPXCHG":
             return step._replace(stored=bool(after["eflags"] & ZERO))
         if not instruction.is_branch:
-            # A kernel in Python, behind a port, loads CR3 from outside.
-            return step._replace(loads_cr3=True) if before["cr3"] != after["cr3"] else step
+            return step
         tasks = self.around.tasks(before, after)
         return step._replace(
             taken=_is_taken(instruction, before["eflags"], after["ecx"]),

@@ -39,6 +39,10 @@ class Tables:
         self._penalties = {row["item"]: int(row["value"]) for row in _rows(f"penalties_{processor}.csv")}
         self._found: dict[tuple[str, str, str, str, int], dict[str, str]] = {}
 
+    def knows(self, mnemonic: str) -> bool:
+        """Whether there are rows about it: not about what is newer than the Pentium."""
+        return mnemonic in self._rows
+
     def penalty(self, item: str) -> int:
         """Clocks of a penalty; bus clocks are taken for clocks."""
         return self._penalties[item]

@@ -184,7 +184,7 @@ LOOPS = ("sieve", "fib", "word_copy", "list_chase", "arithmetic")
 KERNELS = (
     *("ring3", "vm86", "task_switch", "task_switch_16", "paging", "paging_large", "self_modifying", "strings"),
     *("segments", "call_gate", "mode_switches", "exceptions", "double_fault", "nested_faults", "debug_registers"),
-    *("bios_vm86", "interrupt_window", "fpu", "sysenter", "io_permission"),
+    *("bios_vm86", "fpu", "sysenter", "io_permission"),
 )
 """Of tests/guest; they end by themselves."""
 GUESTS = (
