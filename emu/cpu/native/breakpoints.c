@@ -78,3 +78,23 @@ bool breakpoint_remove(Core *core, uint32_t at, bool calls)
     }
     return false;
 }
+
+PyObject *core_add_breakpoint(Core *core, PyObject *at)
+{
+    unsigned long address = PyLong_AsUnsignedLong(at);
+    if (PyErr_Occurred() || !is_stopped(core))
+        return NULL;
+    if (!breakpoint_add(core, (uint32_t)address, false))
+        return PyErr_Format(PyExc_RuntimeError, "Unicorn refuses a breakpoint at 0x%x", (unsigned)address);
+    Py_RETURN_NONE;
+}
+
+PyObject *core_remove_breakpoint(Core *core, PyObject *at)
+{
+    unsigned long address = PyLong_AsUnsignedLong(at);
+    if (PyErr_Occurred() || !is_stopped(core))
+        return NULL;
+    if (!breakpoint_remove(core, (uint32_t)address, false))
+        return PyErr_Format(PyExc_KeyError, "no breakpoint at 0x%x", (unsigned)address);
+    Py_RETURN_NONE;
+}

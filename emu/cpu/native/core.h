@@ -35,6 +35,7 @@
  *   memory_events.h what of a run reaches that model: seven files (native mode only)
  *   profile.h     which instruction, called from where, has taken how long: three files (native mode only)
  *   engine.c      makes, registers and ends a core
+ *   mapping.c     what lies where in physical memory
  *   module.c      the Python type and its methods
  *
  * Rules: no Python frame is ever jumped over (QEMU leaves blocks by siglongjmp), every Python error is kept in
@@ -400,12 +401,22 @@ int breakpoint_in_block(const Core *core, void *tb); /* number of the first inst
 bool call_is_at(const Core *core, uint32_t at);
 bool breakpoint_add(Core *core, uint32_t at, bool calls);
 bool breakpoint_remove(Core *core, uint32_t at, bool calls);
+PyObject *core_add_breakpoint(Core *core, PyObject *at); /* methods of the Python type */
+PyObject *core_remove_breakpoint(Core *core, PyObject *at);
+
+/* mapping.c: methods of the Python type */
+PyObject *core_map_memory(Core *core, PyObject *args);
+PyObject *core_map_mmio(Core *core, PyObject *args);
+PyObject *core_unmap(Core *core, PyObject *args);
+PyObject *core_host_wrote(Core *core, PyObject *const *args, Py_ssize_t count);
+PyObject *core_set_a20(Core *core, PyObject *on);
 
 /* engine.c */
 int core_init(Core *core, PyObject *args, PyObject *kwargs);
 int core_traverse(Core *core, visitproc visit, void *arg);
 int core_clear(Core *core);
 void core_dealloc(Core *core);
+bool is_stopped(const Core *core); /* or sets a Python error */
 void keep_error(Core *core); /* moves the current Python error into the core and asks for a stop */
 
 #endif

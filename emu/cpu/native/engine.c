@@ -192,3 +192,10 @@ void core_dealloc(Core *core)
     type->tp_free(core);
     Py_DECREF(type);
 }
+
+bool is_stopped(const Core *core)
+{
+    if (core->running)
+        PyErr_SetString(PyExc_RuntimeError, "not while the processor runs: stop it first");
+    return !core->running;
+}

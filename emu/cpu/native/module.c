@@ -4,117 +4,6 @@
 #include "core.h"
 #include "memory_model_type.h"
 
-enum { PROT_ALL = 7 };
-
-static PyObject *unicorn_error(const char *what, int error)
-{
-    return PyErr_Format(PyExc_RuntimeError, "%s: %s", what, lib.strerror(error));
-}
-
-static bool stopped(Core *core)
-{
-    if (core->running)
-        PyErr_SetString(PyExc_RuntimeError, "not while the processor runs: stop it first");
-    return !core->running;
-}
-
-/* ---- memory ---------------------------------------------------------------------------------------------------- */
-
-/* The engine looks at this memory for as long as it lives, also after a part was unmapped. */
-static PyObject *kept_view(Core *core, PyObject *object)
-{
-    if (!PyMemoryView_Check(object)) {
-        PyErr_SetString(PyExc_TypeError, "memory is mapped from a memoryview");
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(core->buffers); i++)
-        if (PyList_GET_ITEM(core->buffers, i) == object)
-            return object;
-    return PyList_Append(core->buffers, object) ? NULL : object;
-}
-
-static PyObject *core_map_memory(Core *core, PyObject *args)
-{
-    unsigned long long at, offset, size;
-    PyObject *object;
-    int writable;
-    if (!PyArg_ParseTuple(args, "KOKKp", &at, &object, &offset, &size, &writable))
-        return NULL;
-    PyObject *view = kept_view(core, object);
-    if (!view)
-        return NULL;
-    Py_buffer *buffer = PyMemoryView_GET_BUFFER(view);
-    if (buffer->readonly || offset + size > (unsigned long long)buffer->len)
-        return PyErr_Format(PyExc_ValueError, "the buffer is read-only or too short");
-    if (core->area_count == Py_ARRAY_LENGTH(core->areas))
-        return PyErr_Format(PyExc_ValueError, "too many areas");
-    char *host = (char *)buffer->buf + offset;
-    int error = lib.mem_map_ptr(core->uc, at, size, PROT_ALL, host);
-    if (error)
-        return unicorn_error("Unicorn cannot map memory", error);
-    uint64_t ram = lib.ram_address(core->uc, host);
-    core->areas[core->area_count++] = (MemoryArea){at, at + size, host, ram, writable};
-    Py_RETURN_NONE;
-}
-
-static PyObject *core_map_mmio(Core *core, PyObject *args)
-{
-    unsigned long long at, size;
-    if (!PyArg_ParseTuple(args, "KK", &at, &size))
-        return NULL;
-    MmioRegion *region = calloc(1, sizeof *region);
-    if (!region)
-        return PyErr_NoMemory();
-    *region = (MmioRegion){core, at, core->mmio_regions};
-    core->mmio_regions = region;
-    int error = lib.mmio_map(core->uc, at, size, (void *)mmio_read, region, (void *)mmio_write, region);
-    if (error)
-        return unicorn_error("Unicorn cannot map a device", error);
-    Py_RETURN_NONE;
-}
-
-/* Takes away what was mapped with exactly this base and size. */
-static PyObject *core_unmap(Core *core, PyObject *args)
-{
-    unsigned long long at, size;
-    if (!PyArg_ParseTuple(args, "KK", &at, &size) || !stopped(core))
-        return NULL;
-    int error = tlb_unmap(core, at, size);
-    if (error)
-        return unicorn_error("Unicorn cannot unmap memory", error);
-    for (size_t i = 0; i < core->area_count; i++)
-        if (core->areas[i].base == at)
-            core->areas[i--] = core->areas[--core->area_count];
-    for (MmioRegion **link = &core->mmio_regions; *link; link = &(*link)->next) {
-        if ((*link)->base == at) {
-            MmioRegion *gone = *link;
-            *link = gone->next;
-            free(gone);
-            break;
-        }
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *core_host_wrote(Core *core, PyObject *const *args, Py_ssize_t count)
-{
-    if (count != 2)
-        return PyErr_Format(PyExc_TypeError, "host_wrote takes an address and a number of bytes");
-    unsigned long long at = PyLong_AsUnsignedLongLong(args[0]), size = PyLong_AsUnsignedLongLong(args[1]);
-    if (PyErr_Occurred())
-        return NULL;
-    tlb_host_wrote(core, at, size);
-    return observer_may_change(core) ? Py_NewRef(Py_None) : NULL;
-}
-
-static PyObject *core_set_a20(Core *core, PyObject *on)
-{
-    lib.set_a20(core->cpu, PyObject_IsTrue(on));
-    core->attention = true;
-    rearm(core);
-    Py_RETURN_NONE;
-}
-
 /* ---- processor model ------------------------------------------------------------------------------------------- */
 
 static PyObject *core_configure(Core *core, PyObject *args, PyObject *kwargs)
@@ -329,7 +218,7 @@ static PyObject *core_run(Core *core, PyObject *args)
     int over_breakpoint = true;
     unsigned stay_from = 0, stay_bytes = 0;
     if (!PyArg_ParseTuple(args, "|LLpII", &instructions, &ticks, &over_breakpoint, &stay_from, &stay_bytes) ||
-        !stopped(core))
+        !is_stopped(core))
         return NULL;
     StopCode stop = run(core, instructions, ticks, over_breakpoint, stay_from, stay_bytes);
     if (core->error_type) {
@@ -353,26 +242,6 @@ static PyObject *core_error_text(Core *core, PyObject *unused)
         return PyUnicode_FromString("");
     return PyUnicode_FromFormat("%s (physical address %p)", lib.strerror(core->uc_error),
                                 FIELD(void *, core->uc, UC_INVALID_ADDR)); /* FromFormat knows no long %x */
-}
-
-static PyObject *core_add_breakpoint(Core *core, PyObject *at)
-{
-    unsigned long address = PyLong_AsUnsignedLong(at);
-    if (PyErr_Occurred() || !stopped(core))
-        return NULL;
-    if (!breakpoint_add(core, (uint32_t)address, false))
-        return PyErr_Format(PyExc_RuntimeError, "Unicorn refuses a breakpoint at 0x%x", (unsigned)address);
-    Py_RETURN_NONE;
-}
-
-static PyObject *core_remove_breakpoint(Core *core, PyObject *at)
-{
-    unsigned long address = PyLong_AsUnsignedLong(at);
-    if (PyErr_Occurred() || !stopped(core))
-        return NULL;
-    if (!breakpoint_remove(core, (uint32_t)address, false))
-        return PyErr_Format(PyExc_KeyError, "no breakpoint at 0x%x", (unsigned)address);
-    Py_RETURN_NONE;
 }
 
 #define METHOD(name, flags) {#name, (PyCFunction)(void *)core_##name, flags, NULL}
@@ -411,7 +280,8 @@ static PyMethodDef methods[] = {
     METHOD(run, METH_VARARGS),
     METHOD(stop, METH_NOARGS),
     METHOD(error_text, METH_NOARGS),
-    METHOD(add_breakpoint, METH_O), METHOD(remove_breakpoint, METH_O),
+    METHOD(add_breakpoint, METH_O),
+    METHOD(remove_breakpoint, METH_O),
     OBSERVER_METHODS,
     TIMING_METHODS,
     BRANCH_METHODS,

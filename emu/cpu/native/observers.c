@@ -1,13 +1,6 @@
 /* The Python type's methods for observers; emu/cpu/core.py documents them. */
 #include "core.h"
 
-static bool stopped(Core *core)
-{
-    if (core->running)
-        PyErr_SetString(PyExc_RuntimeError, "not while the processor runs: stop it first");
-    return !core->running;
-}
-
 /* set_observer(callback, kinds): `callback(kind, tuple)` is called for accesses, arrivals, and these EventKinds. */
 PyObject *core_set_observer(Core *core, PyObject *args)
 {
@@ -49,7 +42,7 @@ PyObject *core_remove_watch(Core *core, PyObject *id)
 PyObject *core_add_call_point(Core *core, PyObject *at)
 {
     unsigned long address = PyLong_AsUnsignedLong(at);
-    if (PyErr_Occurred() || !stopped(core))
+    if (PyErr_Occurred() || !is_stopped(core))
         return NULL;
     return breakpoint_add(core, (uint32_t)address, true) ? Py_NewRef(Py_None) : PyErr_NoMemory();
 }
@@ -57,7 +50,7 @@ PyObject *core_add_call_point(Core *core, PyObject *at)
 PyObject *core_remove_call_point(Core *core, PyObject *at)
 {
     unsigned long address = PyLong_AsUnsignedLong(at);
-    if (PyErr_Occurred() || !stopped(core))
+    if (PyErr_Occurred() || !is_stopped(core))
         return NULL;
     if (!breakpoint_remove(core, (uint32_t)address, true))
         return PyErr_Format(PyExc_KeyError, "no call point at 0x%x", (unsigned)address);
