@@ -14,7 +14,7 @@ enum { WIDTH_BYTE = 1, WIDTH_BY_PREFIX = 4, SIZE_WORD = 2, SIZE_DWORD = 3 };
 enum { HF_PE = 1 << 7, FLAGS_VM = 1 << 17 };
 enum { ACCESS_ALWAYS = 0xff, ACCESS_RM = 1 << 8, ACCESS_REG = 1 << 9, ACCESS_OPCODE = 1 << 10 };
 enum { EAX = 1 << 0, ECX = 1 << 1, EBX = 1 << 3, ESP = 1 << 4, EBP = 1 << 5, ESI = 1 << 6, EDI = 1 << 7 };
-enum { SAHF = 0x9e, MOVZX_BYTE = 0x1b6, MOVSX_BYTE = 0x1be };
+enum { CBW = 0x98, SAHF = 0x9e, MOVZX_BYTE = 0x1b6, MOVSX_BYTE = 0x1be };
 
 /* The bytes of an instruction, read in order. */
 typedef struct {
@@ -100,7 +100,7 @@ static bool adjusts_byte(uint16_t opcode)
            opcode == 0xd5 || opcode == 0xd7;
 }
 
-static void find_registers(Decoded *result, uint16_t reads, uint16_t writes, int width)
+static void find_registers(Decoded *result, uint16_t reads, uint16_t writes, int width, bool wide)
 {
     bool is_byte = width == WIDTH_BYTE;
     bool rm_is_byte = is_byte || result->opcode == MOVZX_BYTE || result->opcode == MOVSX_BYTE;
@@ -121,7 +121,7 @@ static void find_registers(Decoded *result, uint16_t reads, uint16_t writes, int
         bytes_read = named_read;
     if (is_shift_by_cl(result->opcode))
         bytes_read |= ECX & ~named_read;
-    if (adjusts_byte(result->opcode) || result->opcode == SAHF)
+    if (adjusts_byte(result->opcode) || result->opcode == SAHF || (result->opcode == CBW && !wide))
         bytes_read = EAX;
     result->reads_wide = (uint8_t)((result->reads & ~bytes_read) | address);
     uint8_t pointers = ESI | EDI;
@@ -185,6 +185,6 @@ Decoded timing_decode(Core *core, uint64_t pc, uint32_t length, uint32_t flags)
     result.prefixes -= (uint8_t)(result.repeated ? repeats : 0);
     result.entry.form = result.repeated ? timing->repeated[form] : form;
     result.entry.size = (uint8_t)(width != WIDTH_BY_PREFIX ? width : wide ? SIZE_DWORD : SIZE_WORD);
-    find_registers(&result, timing->reads[place], timing->writes[place], width);
+    find_registers(&result, timing->reads[place], timing->writes[place], width, wide);
     return result;
 }
