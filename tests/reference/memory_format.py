@@ -8,8 +8,10 @@ READ, WRITE, FETCH, STORE, CR0, CR3, CR4, TASK_SWITCH, INVLPG, FLUSH_CACHE, SNOO
 """Operations of a trace.  `STORE` puts 4 bytes into memory, at no cost: what a write to a page table wrote."""
 
 USER, LOCKED = 1, 2
-RECORD = struct.Struct("<BBBBIII")
-"""Operation, size, flags, zero, address, value, clocks since the event before."""
+RECORD = struct.Struct("<BBBBIIi")
+"""Operation, size, flags, zero, address, value, clocks since the event before.
+
+The clock goes back where the delivery of an INT faults: it gives back what it took."""
 RESULT = struct.Struct("<III")
 """Clocks waited, outcome, physical address."""
 

@@ -2,7 +2,8 @@
  *
  * A trace is a sequence of 16-byte little-endian records, a result one of 12 bytes for each:
  *
- *     record   0 operation   1 size   2 flags   3 zero   4 address   8 value   12 clocks since the event before
+ *     record   0 operation   1 size   2 flags   3 zero   4 address   8 value   12 clocks since the event before,
+ *              signed: an INT whose delivery faults gives back what it took
  *     result   0 clocks waited   4 outcome   8 physical address
  */
 #include "memory_model_type.h"
@@ -28,7 +29,8 @@ typedef enum {
 
 typedef struct {
     uint8_t operation, size, flags, zero;
-    uint32_t address, value, clocks;
+    uint32_t address, value;
+    int32_t clocks;
 } TraceRecord;
 
 typedef struct {
