@@ -3,6 +3,8 @@
  * Each of them is here once, and asks watch.c before and after; descriptors.c corrects what QEMU reads of descriptors.
  * Not here are the page walk's reads, and its writes of accessed and dirty bits: they have no linear address.
  */
+#include <string.h>
+
 #include "core.h"
 
 enum { MMU_INDEX = 15 }; /* of what translated code hands over: its TCGMemOpIdx */
@@ -34,9 +36,9 @@ static void tell_lint(void *env, uint64_t at, int size, uint32_t how, uintptr_t 
         tlb_lint_stored(core, (uint32_t)at, size, (int)(how & MMU_INDEX), ra);
 }
 
-/* `how` holds the MMU index in its low bits.  The memory model hears of those that are `direct` here. */
-#define LOAD(name, symbol, type, bytes, in_memory, direct)                                                                    \
-    static type name(void *env, uint64_t at, uint32_t how, uintptr_t ra)                                              \
+/* `how` holds the MMU index in its low bits. */
+#define LOAD(function, name, type, bytes, in_memory)                                                                  \
+    static type function(void *env, uint64_t at, uint32_t how, uintptr_t ra)                                          \
     {                                                                                                                 \
         Core *core = watching_core(env);                                                                              \
         Access access;                                                                                                \
@@ -44,12 +46,41 @@ static void tell_lint(void *env, uint64_t at, int size, uint32_t how, uintptr_t 
         type value = ((type(*)(void *, uint64_t, uint32_t, uintptr_t))lib.name)(env, at, how, ra);                    \
         if (watched)                                                                                                  \
             watch_end(core, &access, in_memory(value));                                                               \
-        if (direct)                                                                                                   \
-            tell_memory_model(env, at, bytes, false, how, ra);                                                        \
         return value;                                                                                                 \
     }
 
-#define STORE(name, symbol, type, bytes, in_memory, direct)                                                                   \
+/* Where the host has what is at `at`, if the soft TLB says so at once, as translated code looks there; else NULL. */
+static const void *quick_look(void *env, uint64_t at, int bytes, uint32_t how)
+{
+    const Core *core = core_of_env(env);
+    if (!core || !core->native || (at & 0xfff) > 0x1000u - (unsigned)bytes)
+        return NULL;
+    const void *entry = soft_tlb_entry(core, at, (int)(how & MMU_INDEX));
+    if (FIELD(uint64_t, entry, TLB_ENTRY_READ) != (at & ~(uint64_t)0xfff)) /* nor with a flag, as for a watch */
+        return NULL;
+    return (const void *)(uintptr_t)(at + FIELD(uint64_t, entry, TLB_ENTRY_ADDEND));
+}
+
+/* A delivery makes a dozen of these, and the library takes 300 instructions for each.  The memory model hears of them
+ * here. */
+#define DIRECT_LOAD(name, symbol, type, bytes, in_memory)                                                             \
+    LOAD(slow_##name, name, type, bytes, in_memory)                                                                   \
+    static type name(void *env, uint64_t at, uint32_t how, uintptr_t ra)                                              \
+    {                                                                                                                 \
+        enum { ABOVE = 8 * (sizeof(type) - bytes) };                                                                  \
+        const void *host = quick_look(env, at, bytes, how);                                                           \
+        type value = 0;                                                                                               \
+        if (host) {                                                                                                   \
+            memcpy(&value, host, bytes);                                                                              \
+            value = (type)((uint64_t)value << ABOVE) >> ABOVE; /* with its sign, if the type has one */               \
+        } else {                                                                                                      \
+            value = slow_##name(env, at, how, ra);                                                                    \
+        }                                                                                                             \
+        tell_memory_model(env, at, bytes, false, how, ra);                                                            \
+        return value;                                                                                                 \
+    }
+
+#define STORE(name, symbol, type, bytes, in_memory, direct)                                                           \
     static void name(void *env, uint64_t at, type value, uint32_t how, uintptr_t ra)                                  \
     {                                                                                                                 \
         Core *core = watching_core(env);                                                                              \
@@ -63,9 +94,8 @@ static void tell_lint(void *env, uint64_t at, int size, uint32_t how, uintptr_t 
         tell_lint(env, at, bytes, how, ra);                                                                           \
     }
 
-#define SLOW_LOAD(...) LOAD(__VA_ARGS__, false)
+#define SLOW_LOAD(name, symbol, ...) LOAD(name, name, __VA_ARGS__)
 #define SLOW_STORE(...) STORE(__VA_ARGS__, false)
-#define DIRECT_LOAD(...) LOAD(__VA_ARGS__, true)
 #define DIRECT_STORE(...) STORE(__VA_ARGS__, true)
 SLOW_LOADS(SLOW_LOAD)
 SLOW_STORES(SLOW_STORE)
