@@ -144,3 +144,13 @@ def test_code_that_changes_through_a_page_without_execute_rights_is_new(lab: Cal
     ran = lab(NO_EXECUTE)
     assert ran.run() is CoreStop.HALT
     assert ran.get("ebx") == 12345
+
+
+def test_a_table_that_grows_knows_its_large_pages(lab: Callable[..., Any]) -> None:
+    """INVLPG ends all of a 4 MiB page's translation: Intel SDM Vol. 3A, "Operations that Invalidate TLBs"."""
+    enable = "mov eax, cr4; or eax, 0x10; mov cr4, eax; mov dword ptr [DIRECTORY + 8], 0x800087;"
+    touched = "mov dword ptr [0x8E0000], 1; mov ecx, [0x9E4000];"
+    remap = "mov dword ptr [DIRECTORY + 8], 0xC00087;"
+    then = "mov ebx, [0x8E0000];"
+    assert run(lab, enable, touched, LOSE, remap, then).get("ebx") == 1
+    assert run(lab, enable, touched, LOSE, remap, "invlpg [0x9E4000];", then).get("ebx") == 0
