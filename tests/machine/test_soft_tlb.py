@@ -154,3 +154,19 @@ def test_a_table_that_grows_knows_its_large_pages(lab: Callable[..., Any]) -> No
     then = "mov ebx, [0x8E0000];"
     assert run(lab, enable, touched, LOSE, remap, then).get("ebx") == 1
     assert run(lab, enable, touched, LOSE, remap, "invlpg [0x9E4000];", then).get("ebx") == 0
+
+
+def test_a_table_that_grows_knows_devices_and_code_as_before(lab: Callable[..., Any]) -> None:
+    """What is on the slow path has its other half in a second table: where the device, or the code's frame, is."""
+    mapped = (
+        "mov dword ptr [TABLE + 0x2E1 * 4], 0xFEE00017; mov dword ptr [TABLE + 0x2E2 * 4], 0x200007;"
+        "mov dword ptr [TABLE + 0x2E3 * 4], 0x200007; mov eax, cr3; mov cr3, eax;"
+    )
+    made = "mov dword ptr [0x2E2000], 0xC34343; mov edx, 0x2E3000; xor ebx, ebx; call edx;"  # inc ebx; inc ebx; ret
+    changed = "mov ecx, [0x2E1030]; mov byte ptr [0x2E2000], 0x43;"
+    cleared = clear_accessed(range(0x2E1, 0x2E3))
+    again = "mov ebp, [0x2E1030]; mov byte ptr [0x2E2000], 0x4B; mov edx, 0x2E3000; call edx;"  # dec ebx; inc ebx; ret
+    ran = run(lab, mapped, made, changed, LOSE, cleared, again)
+    assert walked(ran, range(0x2E1, 0x2E3)) == 0
+    assert ran.get("ecx") == ran.get("ebp") != 0
+    assert ran.get("ebx") == 2
