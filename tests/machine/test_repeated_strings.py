@@ -35,8 +35,8 @@ MAP_AND_LOG = (
 SEGMENTS = (
     "mov esi, 0x1000; mov edi, 0x1800; mov ecx, 12; rep movsd;"
     "mov dword ptr [0x1830], 0x0004FFFF; mov dword ptr [0x1834], 0x00CF9200;"  # base 4, without limit
-    "mov dword ptr [0x1838], 0x00000310; mov dword ptr [0x183C], 0x00C09200;"  # up to 0x310FFF
-    "mov dword ptr [0x1840], 0x00000310; mov dword ptr [0x1844], 0x00C09600;"  # from 0x311000 on: it expands down
+    "mov dword ptr [0x1838], 0x00100310; mov dword ptr [0x183C], 0x00C09200;"  # base 0x10, up to 0x310FFF
+    "mov dword ptr [0x1840], 0x00100310; mov dword ptr [0x1844], 0x00C09600;"  # the same, but what is above
     "lgdt [limits]; jmp 7f; limits: .word 0x47; .long 0x1800; 7:"
 )
 CASES = {
@@ -62,14 +62,18 @@ CASES = {
     "mov esi, 0x310F00; mov edi, 0x320000; mov ecx, 300; rep movsd; hlt",
     "a segment that ends before the string": SEGMENTS
     + FILL
-    + "mov ax, 0x38; mov es, ax; mov esi, 0x308000; mov edi, 0x310F40; mov ecx, 300; rep movsd; hlt;"
+    + "mov byte ptr [0x311800], 1; mov ax, 0x38; mov es, ax; mov esi, 0x308000; mov edi, 0x310F40; mov ecx, 300;"
+    "rep movsd; hlt;"
     "vector_13: mov [0x210000], ecx; mov [0x210004], edi; cli; hlt",
     "a segment that expands down": SEGMENTS
     + FILL
-    + "mov ax, 0x40; mov es, ax; mov esi, 0x308400; mov edi, 0x311080; mov ecx, 300; std; rep movsw; hlt;"
+    + "mov byte ptr [0x311800], 1; mov ax, 0x40; mov es, ax; mov esi, 0x308400; mov edi, 0x311080; mov ecx, 300;"
+    "std; rep movsw; hlt;"
     "vector_13: mov [0x210000], ecx; mov [0x210004], edi; cli; hlt",
-    "other segments and addresses": FILL
-    + "mov esi, 0x308000; mov edi, 0x310000; mov ecx, 40; .byte 0x2E, 0xF3, 0xA5; mov ecx, 40; .byte 0xF3, 0x64, 0xA4;"
+    "other segments and addresses": SEGMENTS
+    + FILL
+    + "mov ax, 0x30; mov fs, ax; mov byte ptr [0x9FFF0], 1; mov al, [0x8000];"
+    "mov esi, 0x308000; mov edi, 0x310000; mov ecx, 40; .byte 0x2E, 0xF3, 0xA5; mov ecx, 40; .byte 0xF3, 0x64, 0xA4;"
     "mov esi, 0x8000; mov edi, 0x9FFF0; mov ecx, 0x10010; .byte 0x67, 0xF3, 0xA5; hlt",
     "addresses of ROM, of the screen, of nobody": FILL
     + "mov esi, 0x308000; mov edi, 0xEFF00; mov ecx, 200; rep movsd; mov esi, 0x308000; mov edi, 0x9FFC0; mov ecx, 50;"
