@@ -122,12 +122,13 @@ def test_steps_take_the_interrupts_that_are_due(compare: Compare, timer: Path) -
 
 
 def test_a_step_at_hlt_executes_it_and_the_next_waits_for_the_interrupt(compare: Compare, timer: Path) -> None:
-    ours, theirs = compare(
-        timer, "tbreak halts", "continue", "stepi", "p $pc - (int)&halts", "stepi", "info symbol $pc"
-    )
-    assert values(ours) == ["(void (*)()) 0x1"]
-    assert "handler + " in ours
-    assert values(theirs) == ["(void (*)()) 0x2"], "passed as if nothing had to wake it"
+    step = ["stepi", 'printf "$0 = %d\\n", $pc - (int)&halts', "info symbol $pc"]
+    ours, theirs = compare(timer, "tbreak halts", "continue", *step * 4)
+    assert values(ours)[0] == "1"
+    assert "handler + " in ours.partition("$0 = 1")[2]
+    # As if nothing had to wake it; on a busy host some of QEMU's steps go nowhere, or stand behind HLT for a while.
+    assert set(values(theirs)[: values(theirs).index("2")]) <= {"0", "1"}
+    assert "handler + " not in theirs.partition("$0 = 2")[0]
 
 
 def test_rep_is_stepped_alike(compare: Compare, timer: Path) -> None:
