@@ -123,7 +123,7 @@ def test_steps_take_the_interrupts_that_are_due(compare: Compare, timer: Path) -
 
 def test_a_step_at_hlt_executes_it_and_the_next_waits_for_the_interrupt(compare: Compare, timer: Path) -> None:
     step = ["stepi", 'printf "$0 = %d\\n", $pc - (int)&halts', "info symbol $pc"]
-    ours, theirs = compare(timer, "tbreak halts", "continue", *step * 4)
+    ours, theirs = compare(timer, "tbreak halts", "continue", *step * 16)
     assert values(ours)[0] == "1"
     assert "handler + " in ours.partition("$0 = 1")[2]
     # As if nothing had to wake it; on a busy host some of QEMU's steps go nowhere, or stand behind HLT for a while.
