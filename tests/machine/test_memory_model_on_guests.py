@@ -7,7 +7,7 @@ from pathlib import Path
 
 import guest_builder
 import pytest
-from hosted_programs import kernel_with
+from hosted_programs import CHASE, kernel_with
 from memory_format import I486, PENTIUM, RECORD, STORE
 from memory_models import GEOMETRIES, IS_LONG, compare
 from memory_recording import Recorder
@@ -18,32 +18,10 @@ from hillemu.boot.assembler import assemble_file
 from hillemu.boot.images import SOURCES
 
 GUESTS = ("paging", "paging_large", "ring3", "vm86", "task_switch", "self_modifying", "strings", "fpu")
-
-
 LOOPS = ("sieve", "fib", "word_copy", "list_chase")
 """Of bench/guests."""
 ACCESSES = 2_100_000 if IS_LONG else 4_000
 """Of each loop and of the hosted kernel's program: together over ten million."""
-CHASE_ON_THE_HOSTED_KERNEL = """
-    again:
-        system_call SYS_MMAP2, 0, 48*4096, 3, 0x22, -1, 0
-        mov ebp, eax
-        mov edx, 100
-    turn:
-        mov edi, ebp
-        mov ecx, 48
-    touch:
-        add dword ptr [edi], ecx            # in every page another line
-        add edi, 4096 + 64
-        dec ecx
-        cmp ecx, 1
-        jne touch
-        dec edx
-        jnz turn
-        system_call SYS_GETPID
-        system_call SYS_MUNMAP, ebp, 48*4096
-        jmp again
-"""
 
 
 def record(machine: Machine, accesses: int, *, tables_only: bool = False) -> Recorder:
@@ -84,7 +62,7 @@ def test_long_loops_take_the_same_clocks_event_for_event(loop: str, root: Path, 
 
 
 def test_the_hosted_kernel_s_boot_and_program_take_the_same_clocks_event_for_event(tmp_path: Path) -> None:
-    machine = kernel_with(tmp_path, {"chase": CHASE_ON_THE_HOSTED_KERNEL})
+    machine = kernel_with(tmp_path, {"chase": CHASE})
     recorder = record(machine, ACCESSES, tables_only=True)
     compare_on_processors(recorder)
 

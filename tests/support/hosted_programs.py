@@ -19,6 +19,27 @@ HEAD = """
 .global _start
 _start:
 """
+CHASE = """
+    again:
+        system_call SYS_MMAP2, 0, 48*4096, 3, 0x22, -1, 0
+        mov ebp, eax
+        mov edx, 100
+    turn:
+        mov edi, ebp
+        mov ecx, 48
+    touch:
+        add dword ptr [edi], ecx            # in every page another line
+        add edi, 4096 + 64
+        dec ecx
+        cmp ecx, 1
+        jne touch
+        dec edx
+        jnz turn
+        system_call SYS_GETPID
+        system_call SYS_MUNMAP, ebp, 48*4096
+        jmp again
+"""
+"""For ever: an access in each of 48 pages, a hundred times over; then all of them anew."""
 INSTRUCTIONS = 30_000_000
 """No program of a test needs more."""
 

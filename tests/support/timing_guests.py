@@ -26,26 +26,6 @@ from hillemu.boot.images import SOURCES
 from hillemu.emu.i386.address import PhysAddr
 
 ROOT = Path(__file__).resolve().parents[2]
-CHASE = """
-    again:
-        system_call SYS_MMAP2, 0, 48*4096, 3, 0x22, -1, 0
-        mov ebp, eax
-        mov edx, 100
-    turn:
-        mov edi, ebp
-        mov ecx, 48
-    touch:
-        add dword ptr [edi], ecx            # in every page another line
-        add edi, 4096 + 64
-        dec ecx
-        cmp ecx, 1
-        jne touch
-        dec edx
-        jnz turn
-        system_call SYS_GETPID
-        system_call SYS_MUNMAP, ebp, 48*4096
-        jmp again
-"""
 SORT = """
         .bss
         .balign 4
@@ -191,7 +171,7 @@ GUESTS = (
     {name: Guest(partial(loop, name), 700_000) for name in LOOPS}
     | {"rep_movsd": Guest(partial(loop, "rep_movsd"), 300)}
     | {
-        "hosted kernel": Guest(partial(hosted, "hillson", hosted_programs.HEAD, (CHASE, SORT)), 1_200_000),
+        "hosted kernel": Guest(partial(hosted, "hillson", hosted_programs.HEAD, (hosted_programs.CHASE, SORT)), 1_200_000),
         "profile bitmap": Guest(partial(hosted, "bitmap", bitmap_machine.HEAD, (SORT,)), 1_200_000),
         "profile orange": Guest(partial(hosted, "orange", bitmap_machine.HEAD, (SORT,)), 1_200_000),
         "under a timer": Guest(under_a_timer, 700_000),
