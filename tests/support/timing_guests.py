@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import bitmap_machine
 import guest_builder
-import hosted_programs
+from hosted_programs import CHASE, HEAD
 from laboratory import make_lab
 from random_programs import FRAME
 
@@ -171,7 +171,7 @@ GUESTS = (
     {name: Guest(partial(loop, name), 700_000) for name in LOOPS}
     | {"rep_movsd": Guest(partial(loop, "rep_movsd"), 300)}
     | {
-        "hosted kernel": Guest(partial(hosted, "hillson", hosted_programs.HEAD, (hosted_programs.CHASE, SORT)), 1_200_000),
+        "hosted kernel": Guest(partial(hosted, "hillson", HEAD, (CHASE, SORT)), 1_200_000),
         "profile bitmap": Guest(partial(hosted, "bitmap", bitmap_machine.HEAD, (SORT,)), 1_200_000),
         "profile orange": Guest(partial(hosted, "orange", bitmap_machine.HEAD, (SORT,)), 1_200_000),
         "under a timer": Guest(under_a_timer, 700_000),
