@@ -266,7 +266,7 @@ class Processor:
     @property
     def linear_eip(self) -> int:
         """EIP with the base of CS added: where the next instruction is before paging."""
-        return self._core.segment("cs")[1] + self._core.get("eip") & 0xFFFFFFFF
+        return self._core.linear_eip()
 
     def set_segment(self, name: str, value: Segment) -> None:
         """Load a segment register together with its hidden part; SS sets the privilege level."""
@@ -275,6 +275,10 @@ class Processor:
     def registers(self) -> dict[str, int]:
         """All of them at once."""
         return self._core.registers()
+
+    def basic_registers(self) -> bytes:
+        """EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EIP as a linear address, EFLAGS: 32 bits each, little-endian."""
+        return self._core.basic_registers()
 
     def fpu_get(self, name: str) -> bytes:
         """A register of the x87 or of SSE, little-endian: ``st0``-``st7``, ``xmm0``-``xmm7``, ``mxcsr``, ``fcw``...
@@ -313,11 +317,12 @@ class Processor:
         A breakpoint at the current EIP is passed `over_breakpoint`, or stops the run at once.  Every linear
         address outside `stay_in` is as a breakpoint.  An exception in a device is raised here.
         """
-        end = None if instructions is None else self.instructions + instructions
-        deadline = None if ticks is None else self.ticks() + ticks
+        core = self._core
+        end = None if instructions is None else core.instructions() + instructions
+        deadline = None if ticks is None else core.ticks() + ticks
         if not stay_in:
             return CoreStop.BREAKPOINT
-        place = () if stay_in == EVERYWHERE else (stay_in.start, len(stay_in))
+        place = () if stay_in is EVERYWHERE or stay_in == EVERYWHERE else (stay_in.start, len(stay_in))
         if self._observers is not None:
             self._observers.hits = []
         while True:
@@ -327,11 +332,11 @@ class Processor:
                 self._map()
             if self._reset_wanted:
                 self.reset()
-            instructions_left = -1 if end is None else max(end - self.instructions, 0)
-            ticks_left = -1 if deadline is None else max(deadline - self.ticks(), 0)
+            instructions_left = -1 if end is None else max(end - core.instructions(), 0)
+            ticks_left = -1 if deadline is None else max(deadline - core.ticks(), 0)
             self._running = True
             try:
-                stop = CoreStop(self._core.run(instructions_left, ticks_left, over_breakpoint, *place))
+                stop = CoreStop(core.run(instructions_left, ticks_left, over_breakpoint, *place))
             finally:
                 self._running = False
             ours = self._map_changed or self._reset_wanted or bool(self._when_next_stopped)

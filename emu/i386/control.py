@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol
 
 from hillemu.emu.i386.address import PhysAddr
@@ -53,7 +54,7 @@ class ControlState:
     def read(cls, registers: ControlRegisters) -> ControlState:
         """Take the state out of a register file."""
         get = registers.get
-        return cls(get("cr0"), get("cr3"), get("cr4"), get("efer"))
+        return _state(get("cr0"), get("cr3"), get("cr4"), get("efer"))
 
     @property
     def mode(self) -> PagingMode:
@@ -70,6 +71,10 @@ class ControlState:
     def no_execute(self) -> bool:
         """Whether entries have a working no-execute bit."""
         return bool(self.cr4 & PAE and self.efer & NXE)
+
+
+_state = lru_cache(maxsize=16)(ControlState)
+"""A debugger asks for the same few by the ten thousand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from hillemu.debugging.history import History
 from hillemu.debugging.machine_target import MachineTarget
 from hillemu.debugging.outcomes import RESUMABLE, as_stopped
 from hillemu.debugging.server import Event, Server
+from hillemu.emu.cpu.core import EVERYWHERE
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import Ended, HostSignal, Motion, Resume, Stopped
@@ -150,6 +151,8 @@ class DebuggedRun:
         return stop
 
     def _run(self, max_insns: int | None, *, over_breakpoint: bool, stay_in: range) -> Stop:
+        if max_insns == 1 and over_breakpoint and stay_in is EVERYWHERE and not self._has_to_look:
+            return self._machine.step_once()
         return self._machine.run(
             until=self._watch,
             max_insns=max_insns,
@@ -158,7 +161,14 @@ class DebuggedRun:
             stay_in=stay_in,
         )
 
+    @property
+    def _has_to_look(self) -> bool:
+        """Whether something is to be done in front of the first instruction already."""
+        return self._target.interrupted or self._held or self._stopping or self._history.has_input_to_give
+
     def _instructions_left(self) -> int | None:
+        if self._end is None and self._matched is None:
+            return None
         ends = [] if self._end is None else [self._end]
         if self._matched is not None and self._history.is_past:
             ends.append(self._matched[0])

@@ -148,9 +148,14 @@ class History:
             else:
                 self._keep_next_at = before + INTERVAL
 
+    @property
+    def has_input_to_give(self) -> bool:
+        """Whether input of the past is still to come."""
+        return self._inputs_given < len(self._inputs)
+
     def give_inputs(self) -> None:
         """Give the machine again what it was given at this moment; wherever a run in the past begins or pauses."""
-        while self._inputs_given < len(self._inputs):
+        while self.has_input_to_give:
             due = self._inputs[self._inputs_given]
             if due.moment > self.now:
                 return
@@ -258,7 +263,7 @@ class History:
         if look():
             self._machine.stop()
         # The run went on here, so it does again; input that is still to come may be what ends a halt.
-        return self._inputs_given < len(self._inputs)
+        return self.has_input_to_give
 
     def _place(self, moment: Moment) -> int:
         return bisect_right(self._kept, moment, key=lambda kept: kept.moment)

@@ -7,10 +7,9 @@ virtual-8086 mode.  LDTR and TR can be looked at only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from struct import Struct
 from typing import Protocol
 
-from hillemu.emu.gdb.registers import EXPEDITED, FPU, LAYOUT, SEGMENTS, X87_CONTROL, Register
+from hillemu.emu.gdb.registers import FPU, LAYOUT, SEGMENTS, X87_CONTROL, Register
 from hillemu.emu.gdb.target import ErrorNumber, TargetError
 from hillemu.emu.guest import GuestMemory, Segment
 from hillemu.emu.i386.address import VirtAddr
@@ -71,13 +70,6 @@ def write(cpu: RegisterFile, memory: GuestMemory, register: Register, data: byte
         cpu.set(name, value)
 
 
-def read_expedited(cpu: RegisterFile) -> bytes:
-    """What `READERS` give for `EXPEDITED`, one behind the other, in a third of the time."""
-    values = list(map(cpu.get, _EXPEDITED_NAMES))
-    values[_EIP] = cpu.linear_eip
-    return _EXPEDITED_VALUES.pack(*values)
-
-
 def code_size(cpu: RegisterFile) -> int:
     """How many bits operands and addresses of the code that runs now have: 16 or 32."""
     return 32 if cpu.segment("cs").attributes & DEFAULT_32 else 16
@@ -105,9 +97,6 @@ _NUMBERS: dict[str, Callable[[RegisterFile], int]] = {
 }
 READERS = tuple(_reader_of(register) for register in LAYOUT)
 """What reads each register, by its number: little-endian, as long as GDB wants it."""
-_EXPEDITED_NAMES = tuple(register.name for register in EXPEDITED)
-_EIP = _EXPEDITED_NAMES.index("eip")
-_EXPEDITED_VALUES = Struct(f"<{len(EXPEDITED)}I")
 
 
 def _loaded(cpu: RegisterFile, memory: GuestMemory, name: str, selector: int) -> Segment:

@@ -22,6 +22,8 @@ SCRIPT = Path(__file__).with_name("hillemu.gdb")
 READ_BYTES = 1 << 16
 SEND_TIMEOUT_S = 10
 """A client that takes nothing for so long is gone."""
+EVERYBODY_EVERY = 64
+"""Of so many packets, one is waited for together with whoever else wants something; between them only the client is."""
 _MOST_REFUSED = 4
 _BUSY = b"+" + frame(b"E.hillemu: another debugger is attached to this machine")
 
@@ -49,7 +51,8 @@ class Server:
             raise OptionError(option, f"cannot listen at {address}: {_why(error)}; choose another port") from None
         self._wake_end, self._woken_end = socket.socketpair()
         self._sources = selectors.DefaultSelector()
-        self._waiting = PromptWaiting(self._sources.select)
+        self._waiting: PromptWaiting[bytes | Event] = PromptWaiting(self._received)
+        self._asked = 0
         self._wake_end.setblocking(False)
         for source in (self._listener, self._woken_end):
             self._listen_to(source)
@@ -80,13 +83,18 @@ class Server:
 
         Another client that comes meanwhile is refused.
         """
+        if timeout_s is None and self._client is not None:
+            self._asked += 1
+            # The client has answered already, or will at once, again and again; the others wait a moment.
+            if self._asked % EVERYBODY_EVERY and (data := self._received() or self._waiting.awake()):
+                return data
         while True:
-            ready = [key.fileobj for key, _ in self._waiting.wait(timeout_s)]
+            ready = [key.fileobj for key, _ in self._sources.select(timeout_s)]
             if self._woken_end in ready:
                 self._woken_end.recv(READ_BYTES)
                 return Event.WOKEN
-            if self._client is not None and self._client in ready:
-                return self._receive(self._client)
+            if self._client in ready:
+                return self._received() or b""  # nothing: it was seen too early
             if self._listener in ready and self._accept():
                 return Event.ATTACHED
             for caller in self._refused[:]:
@@ -116,11 +124,15 @@ class Server:
         with suppress(OSError):  # woken already, so often that no more fits
             self._wake_end.send(b"!")
 
-    def _receive(self, client: socket.socket) -> bytes | Event:
+    def _received(self) -> bytes | Event | None:
+        """What the client has sent; `None` if that is nothing yet."""
+        client = self._client
+        if client is None:
+            return None
         try:
             data = client.recv(READ_BYTES)
-        except BlockingIOError:  # it was seen too early
-            return b""
+        except BlockingIOError:
+            return None
         except OSError:
             data = b""
         self._waiting.received()

@@ -357,6 +357,7 @@ static inline uint32_t linear_eip(const Core *core)
                       FIELD(uint64_t, core->env, ENV_SEGS + SEG_CS * SEG_SIZE + SEG_BASE));
 }
 PyObject *registers_dict(Core *core);
+PyObject *registers_basic(Core *core);
 
 /* fpu.c: methods of the Python type */
 PyObject *core_fpu_get(Core *core, PyObject *name);

@@ -112,6 +112,15 @@ static PyObject *core_set_segment(Core *core, PyObject *args)
 
 static PyObject *core_registers(Core *core, PyObject *unused) { return registers_dict(core); }
 
+static PyObject *core_basic_registers(Core *core, PyObject *unused) { return registers_basic(core); }
+
+static PyObject *core_linear_eip(Core *core, PyObject *unused)
+{
+    if (core->in_access)
+        sync_state(core);
+    return PyLong_FromUnsignedLong(linear_eip(core));
+}
+
 /* ---- time and interrupts --------------------------------------------------------------------------------------- */
 
 static PyObject *core_ticks(Core *core, PyObject *unused) { return PyLong_FromLongLong(clock_ticks(core)); }
@@ -260,6 +269,8 @@ static PyMethodDef methods[] = {
     METHOD(segment, METH_O),
     METHOD(set_segment, METH_VARARGS),
     METHOD(registers, METH_NOARGS),
+    METHOD(basic_registers, METH_NOARGS),
+    METHOD(linear_eip, METH_NOARGS),
     METHOD(fpu_get, METH_O),
     METHOD(fpu_set, METH_VARARGS),
     METHOD(ticks, METH_NOARGS),

@@ -153,6 +153,19 @@ PyObject *registers_dict(Core *core)
     return result;
 }
 
+PyObject *registers_basic(Core *core)
+{
+    enum { GENERAL_COUNT = 8, EIP = 8, EFLAGS_AT = 9 };
+    uint32_t values[10];
+    if (core->in_access)
+        sync_state(core);
+    for (int i = 0; i < GENERAL_COUNT; i++)
+        values[i] = FIELD(uint32_t, core->env, ENV_REGS + 8 * i);
+    values[EIP] = linear_eip(core);
+    lib.reg_read(core->uc, UC_X86_REG_EFLAGS, &values[EFLAGS_AT]);
+    return PyBytes_FromStringAndSize((char *)values, sizeof values);
+}
+
 void *segment_cache(Core *core, const char *name)
 {
     const Register *reg = find(name);

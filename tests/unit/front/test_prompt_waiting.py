@@ -11,34 +11,37 @@ PROMPT_S, SLOW_S = AWAKE_S / 5, 3 * AWAKE_S
 
 
 class Host:
-    """A clock, and one client; what it sends comes `answers_after_s` behind what it was sent."""
+    """A clock, and a client whose answer comes so long behind what it was sent."""
 
-    def __init__(self, *, may_stay_awake: bool = True) -> None:
+    def __init__(self, *, may_stay_awake: bool = True, tells_preemptions: bool = True) -> None:
         self.now = 100.0
-        self.comes_at: list[tuple[float, str]] = []
-        self.looks = self.sleeps = 0
+        self.comes_at = 0.0
+        self.looks = 0
         self.look_s = LOOK_S
-        self.waiting = PromptWaiting(self._ready, clock=lambda: self.now, may_stay_awake=may_stay_awake)
+        self.preemptions = 0
+        self.waiting = PromptWaiting(
+            self._look,
+            clock=lambda: self.now,
+            preemptions=lambda: self.preemptions if tells_preemptions else None,
+            may_stay_awake=may_stay_awake,
+        )
 
-    def _ready(self, timeout_s: float | None) -> list[str]:
-        if timeout_s is None:
-            self.sleeps += 1
-            self.now = max(self.now, self.comes_at[0][0])
-        else:
-            self.looks += 1
-            self.now += self.look_s + timeout_s
-        return [who for at, who in self.comes_at if at <= self.now]
+    def _look(self) -> str | None:
+        self.looks += 1
+        self.now += self.look_s
+        return "answer" if self.comes_at <= self.now else None
 
-    def is_answered(self, after_s: float, *, sends: bool = True, others: list[tuple[float, str]] | None = None) -> str:
+    def is_answered(self, after_s: float, *, sends: bool = True) -> str:
         """How the client is waited for that answers so late: "awake", "asleep", or both."""
         if sends:
             self.waiting.sent()
-        self.comes_at = sorted([(self.now + after_s, "client"), *(others or [])])
-        self.looks = self.sleeps = 0
-        while "client" not in (ready := self.waiting.wait(None)):
-            self.comes_at = [one for one in self.comes_at if one[1] not in ready]
+        self.comes_at = self.now + after_s
+        self.looks = 0
+        found = self.waiting.awake()
+        if found is None:
+            self.now = max(self.now, self.comes_at)
         self.waiting.received()
-        return " and ".join(["awake"] * (self.looks > 0) + ["asleep"] * (self.sleeps > 0))
+        return " and ".join(["awake"] * (self.looks > 0) + ["asleep"] * (found is None))
 
 
 def test_only_who_was_prompt_the_last_time_is_waited_for_awake() -> None:
@@ -55,8 +58,7 @@ def test_a_pause_costs_no_more_than_it_says() -> None:
     host = Host()
     host.is_answered(PROMPT_S)
     began = host.now
-    host.is_answered(3600)
-    assert host.sleeps == 1
+    assert host.is_answered(3600) == "awake and asleep"
     assert host.looks * LOOK_S <= AWAKE_S + LOOK_S
     assert host.now - began == pytest.approx(3600)
 
@@ -69,36 +71,22 @@ def test_an_answer_ends_the_waiting_at_the_next_look() -> None:
     assert host.now - began <= PROMPT_S + LOOK_S
 
 
-def test_who_comes_meanwhile_is_heard_and_the_client_waited_for_on() -> None:
+def test_where_nothing_was_sent_nobody_is_waited_for_awake() -> None:
     host = Host()
     host.is_answered(PROMPT_S)
-    began = host.now
-    assert host.is_answered(PROMPT_S, others=[(host.now + PROMPT_S / 2, "second")]) == "awake"
-    assert host.now - began <= PROMPT_S + 2 * LOOK_S
-
-
-def test_where_nothing_was_sent_or_the_machine_runs_nobody_is_waited_for_awake() -> None:
-    host = Host()
-    host.is_answered(PROMPT_S)
-    host.now += SLOW_S  # the machine runs: nothing is sent, and what has come is asked for
-    assert host.waiting.wait(0) == ["client"]
-    assert host.looks == 1
+    host.now += SLOW_S  # the machine ran: nothing was sent
     assert host.is_answered(PROMPT_S, sends=False) == "asleep"
 
 
-def test_a_look_is_one_look_however_prompt_the_client_is() -> None:
-    host = Host()
+@pytest.mark.parametrize("tells_preemptions", [True, False])
+def test_where_other_programs_had_our_processor_everybody_is_waited_for_asleep_for_a_while(
+    tells_preemptions: bool,
+) -> None:
+    host = Host(tells_preemptions=tells_preemptions)
     host.is_answered(PROMPT_S)
-    host.waiting.sent()
-    host.comes_at, host.looks = [(host.now + PROMPT_S, "client")], 0
-    assert (host.waiting.wait(0), host.looks) == ([], 1)
-
-
-def test_where_somebody_else_had_our_processor_everybody_is_waited_for_asleep_for_a_while() -> None:
-    host = Host()
-    host.is_answered(PROMPT_S)
-    host.look_s = 1.5 * LOST_S
-    assert host.is_answered(2 * LOST_S) == "awake and asleep"
+    host.look_s = 1.1 * LOST_S
+    host.preemptions += 1
+    assert host.is_answered(1.5 * LOST_S) == "awake and asleep"
     assert host.looks == 1
     host.look_s = LOOK_S
     since = host.now
@@ -108,6 +96,17 @@ def test_where_somebody_else_had_our_processor_everybody_is_waited_for_asleep_fo
     assert set(ways[asleep:]) == {"awake"}
     assert asleep * PROMPT_S == pytest.approx(BUSY_S, abs=2 * PROMPT_S)
     assert host.now - since > BUSY_S
+
+
+def test_time_that_no_other_program_had_is_no_reason_to_sleep() -> None:
+    host = Host()
+    host.is_answered(PROMPT_S)
+    host.look_s, answers_s = 1.1 * LOST_S, 1.5 * LOST_S
+    assert host.is_answered(answers_s) == "awake"
+    assert host.looks == 2
+    assert host.is_answered(answers_s) == "awake"
+    host.preemptions += 1
+    assert host.is_answered(answers_s) == "awake and asleep"
 
 
 def test_with_one_processor_everybody_is_waited_for_asleep() -> None:
