@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     parser = make_parser()
+    argv, debuggers = _divided(argv)
     options = parser.parse_args(argv, namespace=CommandLine())
     if options.version:
         from importlib.metadata import version
@@ -73,6 +74,11 @@ def _run(argv: Sequence[str]) -> int:
         from hillemu.commands.grade import grade_command
 
         return grade_command(options)
+    if options.command == "gdb":
+        from hillemu.commands.gdb import gdb
+
+        options.gdb_arguments = debuggers
+        return gdb(options)
     if options.command == "vscode":
         from hillemu.debugging.vscode import vscode
 
@@ -85,3 +91,11 @@ def _run(argv: Sequence[str]) -> int:
     from hillemu.commands.boot import boot
 
     return boot(options)
+
+
+def _divided(argv: Sequence[str]) -> tuple[Sequence[str], list[str]]:
+    """What is ours, and for `hillemu gdb` what is GDB's, behind ``--``."""
+    if not argv or argv[0] != "gdb" or "--" not in argv:
+        return argv, []
+    at = argv.index("--")
+    return argv[:at], list(argv[at + 1 :])

@@ -14,6 +14,7 @@ from itertools import chain, repeat
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
+from hillemu.commands.debugger import Debugger, debugger_of
 from hillemu.commands.exit_status import USER_MISTAKE, exit_status
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.terminal.display import check_png
@@ -21,7 +22,6 @@ from hillemu.terminal.serial_output import SerialOutput, open_serial_output, rea
 
 if TYPE_CHECKING:
     from hillemu.commands.command_line import CommandLine
-    from hillemu.debugging.server import Server
     from hillemu.emu.stop import Stop
     from hillemu.input_record import Typed
     from hillemu.machine import Machine
@@ -30,20 +30,22 @@ if TYPE_CHECKING:
     from hillemu.terminal.live_input import LiveInput
     from hillemu.terminal.screen_view import LiveScreen
 
-    Run = Callable[[Callable[[], bool] | None], Stop]
-    """Runs a machine to its end, with a `between` as for `Machine.run`."""
-
 
 def boot(options: CommandLine) -> int:
     """Boot what `options` describe, run it to its end, tell what happened; return the exit status.
 
     Raises `UserMistake` for everything that is wrong with an option or a file.
     """
-    with _listening(options) as server:
-        return _boot(options, server)
+    return boot_with(options, debugger_of(options))
 
 
-def _boot(options: CommandLine, server: Server | None) -> int:
+def boot_with(options: CommandLine, debugger: Debugger) -> int:
+    """`boot`, with `debugger`."""
+    with debugger.listening():
+        return _boot(options, debugger)
+
+
+def _boot(options: CommandLine, debugger: Debugger) -> int:
     check_input(options)
     terminal = _terminal_to_type_on(options)
     script = _read_replay(options.replay)  # before --json, which may be the same file
@@ -59,19 +61,21 @@ def _boot(options: CommandLine, server: Server | None) -> int:
     recording = _recording(machine, options)
     prepare_input(machine, options, serial_input)
     typed = _schedule(machine, script)
-    live = _live_screen(machine, serial) if options.shows_screen and not options.quiet else None
+    shows_live = options.shows_screen and not options.quiet and not debugger.has_terminal
+    live = _live_screen(machine, serial) if shows_live else None
     _connect_serial(machine, serial, live)
-    run, end = _running(machine, options, server, typed)
+    run, end = debugger.running(machine, typed, say)
 
     started = time.perf_counter()
     try:
         with (
             _typing(machine, terminal, options.live, typed, live) as typist,
             stopping_on_signals(end),
+            debugger.present(say),  # who reads that we listen may end us
+            live.redrawing() if live else nullcontext(),
+            blaming(options.kernel_module),
         ):
-            _greet(server, options)  # who reads that we listen may end us
-            with live.redrawing() if live else nullcontext(), blaming(options.kernel_module):
-                stop = run(typist.between if typist else None)
+            stop = run(typist.between if typist else None)
     finally:
         wall_s = time.perf_counter() - started
         lost = [fault for fault in (fault_of(serial), fault_of(machine)) if fault]
@@ -170,44 +174,6 @@ def power_on(options: CommandLine, symbols: Sequence[SymbolTable] | None = None)
 def boots_the_built_in_kernel(options: CommandLine) -> bool:
     """Whether nothing else is named."""
     return options.image is None and not options.has_drives and options.bios is None
-
-
-def _listening(options: CommandLine) -> AbstractContextManager[Server | None]:
-    """Listen for a debugger, if that is wanted."""
-    if options.gdb is None:
-        _refuse("needs --gdb: it is a debugger that is waited for", {"--wait": options.wait})
-        return nullcontext()
-    from hillemu.debugging.listening import parse_address
-    from hillemu.debugging.server import Server
-
-    return Server(parse_address(options.gdb))
-
-
-def _running(
-    machine: Machine, options: CommandLine, server: Server | None, typed: list[Typed]
-) -> tuple[Run, Callable[[], None]]:
-    """How to run `machine`, and how to end that from a signal handler."""
-    if server is None:
-        until, max_insns = options.until, options.max_insns
-        return lambda between: machine.run(until=until, max_insns=max_insns, between=between), machine.stop
-    from hillemu.debugging.debugged_run import DebuggedRun
-
-    debugged = DebuggedRun(
-        machine,
-        server,
-        until=options.until,
-        max_insns=options.max_insns,
-        record=typed,
-        tell=lambda text: say(f"gdb: {text}"),
-    )
-    return lambda between: debugged.run(wait=options.wait, between=between), debugged.stop
-
-
-def _greet(server: Server | None, options: CommandLine) -> None:
-    """Tell where a debugger can attach, if there is such a place."""
-    if server is not None:
-        for line in server.greeting(wait=options.wait):
-            say(f"gdb: {line}")
 
 
 def blaming(kernel_module: str | None) -> AbstractContextManager[None]:

@@ -57,6 +57,10 @@ class CommandLine(argparse.Namespace):
     gdb: str | None
     """Where to listen for a debugger: ``[HOST:]PORT``."""
     wait: bool
+    debugger: str | None
+    """The program that `hillemu gdb` starts, if it is named."""
+    gdb_arguments: list[str]
+    """What it is given beside the machine's address."""
     reboot: bool
     kernel_module: str | None
     check: str | None

@@ -119,6 +119,9 @@ def make_parser() -> Parser:
         "grade", help="give a kernel points for what it does", fill=_filled_by("grade_options", "add_grade")
     )
     commands.add_parser(
+        "gdb", help="boot a kernel and debug it with GDB, on this terminal", fill=_filled_by("gdb_options", "add_gdb")
+    )
+    commands.add_parser(
         "vscode", help="have F5 in Visual Studio Code debug a kernel", fill=_filled_by("small_options", "add_vscode")
     )
     commands.add_parser(
@@ -158,9 +161,7 @@ def _add_boot(boot: Parser) -> None:
     add_drives(boot)
     _add_terminal(boot)
     _add_debugger(boot)
-    ending = add_ending(boot)
-    ending.add_argument("--json", metavar="FILE", help="write what happened to FILE")
-    ending.add_argument("--quiet", action="store_true", help="say nothing but errors and crash reports")
+    add_telling(add_ending(boot))
 
 
 def add_machine(boot: Parser) -> None:
@@ -267,6 +268,13 @@ def add_input(terminal: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_replay(terminal: argparse._ArgumentGroup) -> None:
+    """Add the option that has an earlier run's input typed again."""
+    terminal.add_argument(
+        "--replay", metavar="FILE", help="type what was typed in the --live run whose --json file this is"
+    )
+
+
 def _add_terminal(boot: Parser) -> None:
     terminal = boot.add_argument_group("serial port, screen and keyboard")
     terminal.add_argument(
@@ -285,9 +293,7 @@ def _add_terminal(boot: Parser) -> None:
         choices=LIVE_INPUTS,
         help="send what you type on this terminal to the guest's keyboard or to COM1, in real time; Ctrl-C stops [no]",
     )
-    terminal.add_argument(
-        "--replay", metavar="FILE", help="type what was typed in the --live run whose --json file this is"
-    )
+    add_replay(terminal)
 
 
 def _add_debugger(boot: Parser) -> None:
@@ -308,6 +314,12 @@ def add_ending(boot: Parser) -> argparse._ArgumentGroup:
         "--until", type=_pattern("--until"), metavar="REGEX", help="stop when the serial text or the screen matches"
     )
     return ending
+
+
+def add_telling(ending: argparse._ArgumentGroup) -> None:
+    """Add the options that say what is told at the end."""
+    ending.add_argument("--json", metavar="FILE", help="write what happened to FILE")
+    ending.add_argument("--quiet", action="store_true", help="say nothing but errors and crash reports")
 
 
 def add_kernel_module(group: argparse._ActionsContainer) -> None:

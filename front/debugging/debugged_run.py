@@ -52,7 +52,8 @@ def _no_input() -> bool:
 class DebuggedRun:
     """Runs `machine` while `server` listens; `until`, `max_insns` and `run`'s `between` are as for `Machine.run`.
 
-    `tell` hears, in one line each, of debuggers that come and go.  What `between` lets people type must be noted in
+    `tell` hears, in one line each, of debuggers that come and go; where there is only one, as the run
+    `ends_with_debugger`, nobody has to be told.  What `between` lets people type must be noted in
     `record`, as `hillemu.input_record.type_now` does: when the past is run again, it is typed again.
     """
 
@@ -65,6 +66,7 @@ class DebuggedRun:
         max_insns: int | None = None,
         record: list[Typed] | None = None,
         tell: Report = unheard,
+        ends_with_debugger: bool = False,
     ) -> None:
         self._machine = machine
         self._server = server
@@ -72,6 +74,7 @@ class DebuggedRun:
         self._end = None if max_insns is None else machine.cpu.instructions + max_insns
         self._between: Callable[[], bool] = _no_input
         self._tell = tell
+        self._ends_with_debugger = ends_with_debugger
         self._input_may_come = False
         self._record = [] if record is None else record
         self._history = History(machine, self._record)
@@ -233,8 +236,10 @@ class DebuggedRun:
         self._target.interrupted = False
         while not (self._stopping or self._target.killed):
             if self._session is not None and self._session.closed:
-                self._tell("the debugger has detached; the machine goes on")
+                self._tell_of_debugger("has detached; the machine goes on")
                 self._hang_up()
+                if self._ends_with_debugger:
+                    return None
                 self._history.forget()
                 return _ON
             if self._session is not None and self._session.running:
@@ -253,16 +258,22 @@ class DebuggedRun:
 
     def _handle(self, event: bytes | Event) -> None:
         if event is Event.ATTACHED:
-            self._tell("a debugger has attached; the machine stands still")
+            self._tell_of_debugger("has attached; the machine stands still")
             self._session = Session(self._target)
             self._held = True
             self._begin_history()
         elif event is Event.GONE:
-            self._tell("the debugger has vanished; the machine stands still until another attaches, or Ctrl-C")
+            self._tell_of_debugger("has vanished; the machine stands still until another attaches, or Ctrl-C")
             self._hang_up()
             self._held = True
+            if self._ends_with_debugger:
+                self.stop()
         elif isinstance(event, bytes) and self._session is not None:
             self._server.send(self._session.receive(event))
+
+    def _tell_of_debugger(self, what: str) -> None:
+        if not self._ends_with_debugger:
+            self._tell(f"the debugger {what}")
 
     def _begin_history(self) -> None:
         try:
@@ -309,4 +320,5 @@ class DebuggedRun:
         return self._final
 
     def _interrupted(self) -> Stop:
-        return Stop(StopReason.INTERRUPTED, "the debugger ended the run" if self._target.killed else "")
+        ended = self._target.killed or self._ends_with_debugger
+        return Stop(StopReason.INTERRUPTED, "the debugger ended the run" if ended else "")

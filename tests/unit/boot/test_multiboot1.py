@@ -51,6 +51,29 @@ def test_a_linker_may_list_segments_in_any_order_and_put_one_into_low_memory(ker
     assert guest.memory.read(PhysAddr(0x7C00C), 3) == b"low"
 
 
+def headers_in_the_hole(kernels: Any, loaded_bytes: int, **other: Any) -> bytes:
+    """A kernel as ``ld -Ttext 0x100000`` makes it: its first segment begins with the file, a page below 1 MiB."""
+    kernel = bytearray(kernels.elf([kernels.Part(0xFF000, b""), kernels.Part(0x102000, kernels.header())], **other))
+    kernel += bytes(0x1000 - len(kernel)) + b"code"
+    struct.pack_into("<5I", kernel, 52 + 4, 0, 0xFF000, 0xFF000, loaded_bytes, loaded_bytes)
+    return bytes(kernel)
+
+
+class TestElfHeadersThatAreToLieWhereTheBiosIs:
+    def test_are_left_out_where_they_are_a_segment_of_their_own(self, kernels: Any) -> None:
+        guest, loaded = load(headers_in_the_hole(kernels, 0x94, entry=0x102000))
+        assert guest.memory.read(PhysAddr(0xFF000), 4) == b"\xcc" * 4
+        assert [(place.base, place.end) for place in loaded.segments] == [(0x102000, 0x10200C)]
+
+    def test_are_left_out_in_front_of_code_that_is_in_their_segment(self, kernels: Any) -> None:
+        guest, loaded = load(headers_in_the_hole(kernels, 0x1004, entry=0x100000))
+        assert guest.memory.read(PhysAddr(0xFFFFC), 8) == b"\xcc" * 4 + b"code"
+        assert (loaded.entry, loaded.segments[0].base, loaded.segments[0].end) == (0x100000, 0x100000, 0x100004)
+
+    def test_are_refused_with_the_entry_among_them(self, kernels: Any) -> None:
+        assert "reaches into the hole" in refused(headers_in_the_hole(kernels, 0x94, entry=0xFF034))
+
+
 class TestTheEntry:
     def test_is_translated_by_the_segment_whose_virtual_range_holds_it(self, kernels: Any) -> None:
         parts = [kernels.Part(0x100000, kernels.header() + b"code", vaddr=0xC0100000)]

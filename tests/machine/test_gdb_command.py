@@ -1,0 +1,189 @@
+"""`hillemu gdb`: GDB and the machine by one command, on one terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gdb_session import HEADER, TIMEOUT_S
+from terminal_session import TerminalSession
+
+from hillemu.boot.assembler import assemble_text
+
+HILLEMU = [sys.executable, "-m", "hillemu"]
+BATCH = ("-nx", "-batch", "-ex", "set confirm off")
+HELLO = """
+    mov edx, 0x3F8; mov al, 'h'; out dx, al; mov al, 10; out dx, al
+    counted: mov ecx, 5; again: loop again
+    mov al, 0x10; out 0xF4, al
+"""
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Callable[[str], Path]:
+    def make(source: str) -> Path:
+        path = tmp_path / "a kernel.elf"
+        path.write_bytes(assemble_text(HEADER + source).data)
+        return path
+
+    return make
+
+
+def run(*words: object, before: Sequence[str] = (), **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [*HILLEMU, *before, "gdb", *map(str, words)]
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, **options
+    )
+
+
+def executed(*commands: str) -> list[str]:
+    return [word for command in commands for word in ("-ex", command)]
+
+
+def test_one_command_stops_at_the_first_instruction_with_symbols_and_the_script(
+    gdb: str, kernel: Callable[[str], Path]
+) -> None:
+    commands = (
+        "info symbol $pc",
+        "break counted",
+        "continue",
+        "p/x $edx",
+        "continue",
+        "info registers ecx",
+        "continue",
+    )
+    done = run(kernel(HELLO), "--", *BATCH, *executed(*commands, "help who-wrote"))
+    told = done.stdout
+    assert done.returncode == 0x21, done.stderr  # what isa-debug-exit makes of 10h
+    places = [
+        "_start in section .text",
+        "\nh\n",
+        "Breakpoint 1, ",
+        "counted ()",
+        "$1 = 0x3f8",
+        "SIGTERM",
+        "ecx  ",
+        "exited",
+    ]
+    at = [told.find(text) for text in places]
+    assert at == sorted(at), told
+    assert -1 not in at, told
+    assert "Going back" in told or "the instruction that" in told or "who-wrote ADDRESS" in told
+    assert "stopped: exit, exit code 33" in done.stderr
+    assert "attach" not in done.stderr
+
+
+@pytest.mark.parametrize("leave", ["kill", "detach", "quit", "monitor quit", "disconnect"])
+def test_the_machine_ends_when_gdb_leaves_it_and_the_record_is_whole(
+    gdb: str, kernel: Callable[[str], Path], tmp_path: Path, leave: str
+) -> None:
+    record = tmp_path / "run.json"
+    done = run(kernel("1: inc eax; jmp 1b"), "--json", record, "--", *BATCH, *executed("stepi 5", leave))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(record.read_text())
+    assert (told["stop"], told["instructions"]) == ("interrupted", 5)
+    assert "stopped: interrupted (the debugger ended the run)" in done.stderr
+
+
+def test_on_a_terminal_ctrl_c_is_gdbs_and_the_machine_ends_with_it(gdb: str, kernel: Callable[[str], Path]) -> None:
+    command = [*HILLEMU, "gdb", str(kernel("1: inc eax; jmp 1b")), "--", "-nx", "-ex", "set confirm off"]
+    with TerminalSession(command) as session:
+        session.wait_for(b"(gdb) ")
+        session.type(b"stepi\n")
+        session.wait_for(b"(gdb) ")
+        session.type(b"continue\n")
+        session.wait_for(b"Continuing.")
+        session.type(b"\x03")
+        session.wait_for(b"SIGINT")
+        session.wait_for(b"(gdb) ")
+        session.type(b"\x03")  # at the prompt, it ends nothing
+        session.wait_for(b"(gdb) ")
+        session.type(b"p $eax > 1\n")
+        session.wait_for(b"= 1")
+        session.type(b"quit\n")
+        session.wait_for(b"the debugger ended the run")
+        assert session.report()["event"] == "started"
+        ended = session.report()
+    assert (ended["event"], ended["number"], ended["restored"]) == ("ended", 0, True), ended
+
+
+def test_sigterm_ends_gdb_too(gdb: str, kernel: Callable[[str], Path], tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    commands = executed(f"shell echo $PPID > '{pid}.new'; mv '{pid}.new' '{pid}'", "continue")
+    with subprocess.Popen(
+        [*HILLEMU, "gdb", str(kernel("1: jmp 1b; sti")), "--quiet", "--", *BATCH, *commands],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        while not pid.exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_a_disks_kernel_has_the_symbols_that_are_named(gdb: str, kernel: Callable[[str], Path], tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(b"\xb8\x03\x00\xf4".ljust(510, b"\0") + b"\x55\xaa" + bytes(512 * 63))  # mov ax, 3; hlt
+    first, second = tmp_path / 'fir"st.elf', tmp_path / "second one.elf"
+    first.write_bytes(assemble_text(HEADER + "one: ret").data)
+    second.write_bytes(assemble_text(HEADER + "ret; two: ret").data)
+    done = run(
+        disk, "--symbols", first, "--symbols", second, "--", *BATCH, *executed("p $pc", "p &one", "p &two", "kill")
+    )
+    assert "= (void (*)()) 0x7c00" in done.stdout
+    assert "<one>" in done.stdout
+    assert "$3 = (<text variable, no debug info> *) 0x101001" in done.stdout
+
+
+def test_a_debugger_that_never_attaches_ends_the_run(kernel: Callable[[str], Path]) -> None:
+    done = run(kernel(HELLO), "--debugger", "true")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "0 instructions" in done.stderr
+    assert "the debugger ended the run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--debugger", "no-such-gdb"], "--debugger: no-such-gdb: there is no such program"),
+        (["--serial-input", "-"], "--serial-input: standard input is GDB's; give a file"),
+        (["--live", "keyboard"], "unrecognized arguments: --live; see 'hillemu --help'"),
+        (["--gdb", "1234"], "unrecognized arguments: --gdb; see 'hillemu --help'"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(words: list[str], told: str) -> None:
+    done = run(*words)
+    assert (done.returncode, done.stderr) == (125, f"hillemu: {told}\n")
+
+
+def test_without_gdb_it_is_said_what_is_missing(kernel: Callable[[str], Path], tmp_path: Path) -> None:
+    done = run(kernel(HELLO), env={"PATH": str(tmp_path)})
+    assert done.returncode == 125
+    assert done.stderr.startswith("hillemu: --debugger: none of gdb, gdb-multiarch, ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_image_that_cannot_be_booted_is_told_before_gdb_starts(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    debugger = tmp_path / "debugger"
+    debugger.write_text(f"#!/bin/sh\ntouch '{started}'\n")
+    debugger.chmod(0o755)
+    done = run(tmp_path / "missing.elf", "--debugger", debugger)
+    assert (done.returncode, done.stderr.count("\n")) == (125, 1)
+    assert not started.exists()
+
+
+def test_only_this_command_has_words_behind_two_dashes_for_somebody_else() -> None:
+    done = subprocess.run([*HILLEMU, "boot", "--", "-batch"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 125
+    assert "-batch" in done.stderr
