@@ -5,6 +5,10 @@
 QEMU.  If it does not, but lies in a segment's physical range, it is taken as physical, as QEMU does: higher-half
 kernels are linked both ways.  Anything else is refused, as GRUB does.
 
+**The linker's headers.**  ``ld -Ttext 0x100000`` has the ELF headers loaded, too, in the page below: at 0xFF000,
+where a PC has its BIOS.  GRUB copies them there, and nothing arrives, as behind a ROM; no kernel misses them.  So what
+a segment that begins with the file's first byte has between 640 KiB and 1 MiB is left out, unless the entry is there.
+
 Address fields, if there are any, come before the ELF header, as the specifications say.
 
 Source: Multiboot Specification 0.6.96, "OS image format" ("The address fields of Multiboot header"), and Multiboot2
@@ -16,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hillemu.boot.elf import ElfFile, ElfSegment, read_elf
+from hillemu.boot.memory_map import HIGH_MEMORY_BASE, HOLE_BASE
 
 if TYPE_CHECKING:
     from hillemu.boot.image import Image
@@ -96,6 +101,8 @@ def plan_by_elf(image: Image, *, entry: int | None = None, accept_64: bool = Fal
     point outside what is loaded.
     """
     elf = read_elf(image, accept_64=accept_64)
+    start = _entry(image, elf) if entry is None else _checked(image, elf, entry)
+    loaded = (_without_headers(part, start) for part in elf.segments)
     segments = tuple(
         Segment(
             f"segment {part.number}",
@@ -103,9 +110,25 @@ def plan_by_elf(image: Image, *, entry: int | None = None, accept_64: bool = Fal
             part.memory_bytes,
             image.data[part.offset : part.offset + part.file_bytes],
         )
-        for part in elf.segments
+        for part in loaded
+        if part.memory_bytes
     )
-    return Plan(segments, _entry(image, elf) if entry is None else _checked(image, elf, entry), elf)
+    return Plan(segments, start, elf)
+
+
+def _without_headers(segment: ElfSegment, entry: int) -> ElfSegment:
+    """`segment` without ELF headers at its beginning that are to lie where ROMs are; perhaps nothing is left."""
+    left_out = min(HIGH_MEMORY_BASE - segment.paddr, segment.memory_bytes)
+    if segment.offset or not HOLE_BASE <= segment.paddr < HIGH_MEMORY_BASE or entry - segment.paddr in range(left_out):
+        return segment
+    in_file = min(left_out, segment.file_bytes)
+    return segment._replace(
+        offset=segment.offset + in_file,
+        vaddr=segment.vaddr + left_out,
+        paddr=segment.paddr + left_out,
+        file_bytes=segment.file_bytes - in_file,
+        memory_bytes=segment.memory_bytes - left_out,
+    )
 
 
 def _entry(image: Image, elf: ElfFile) -> int:
