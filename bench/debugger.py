@@ -15,7 +15,15 @@ from time import perf_counter
 from typing import Any
 
 from figures import Goal, interleaved, table
-from gdb_sessions import Address, hillemu_waiting, nobody_waiting, qemu_waiting, recorded, seconds_of
+from gdb_sessions import (
+    Address,
+    hillemu_waiting,
+    nobody_waiting,
+    qemu_waiting,
+    recorded,
+    seconds_in_one_command,
+    seconds_of,
+)
 from machines import qemu_path
 from processes import BenchError
 
@@ -62,10 +70,12 @@ def measure(folder: Path, *, rounds: int, shorter: int, tell: Callable[[str], No
     image.write_bytes(assemble_text(SOURCE.format(passes=LOOP // shorter)).data)
     steps, hits = recorded(STEPS_COMMAND, image), recorded("continue", image, before=(EVALUATED_BY_GDB, CONDITION))
     measures: dict[str, Callable[[], float]] = {
-        "steps": lambda: _with(hillemu_waiting(image), STEPS_COMMAND, image),
+        "steps": lambda: seconds_in_one_command(STEPS_COMMAND, image),
+        "steps from elsewhere": lambda: _with(hillemu_waiting(image), STEPS_COMMAND, image),
         "steps of nobody": lambda: _with(nobody_waiting(steps), STEPS_COMMAND, image),
         "hits": lambda: _with(hillemu_waiting(image), "continue", image, CONDITION),
-        "hits by gdb": lambda: _with(hillemu_waiting(image), "continue", image, EVALUATED_BY_GDB, CONDITION),
+        "hits by gdb": lambda: seconds_in_one_command("continue", image, before=(EVALUATED_BY_GDB, CONDITION)),
+        "hits from elsewhere": lambda: _with(hillemu_waiting(image), "continue", image, EVALUATED_BY_GDB, CONDITION),
         "hits of nobody": lambda: _with(nobody_waiting(hits), "continue", image, EVALUATED_BY_GDB, CONDITION),
         "read": lambda: _read(image),
         "back": lambda: _back(image, b"Z2,500000,4"),
@@ -190,11 +200,13 @@ def report(found: dict[str, Any]) -> tuple[str, list[Goal]]:
         return what, f"{median(seconds):.2f}", f"{min(seconds):.2f}"
 
     rows = [
-        row(f"{STEPS:,} single steps by GDB, s", steps),
+        row(f"{STEPS:,} single steps by GDB (hillemu gdb), s", steps),
+        row("- from elsewhere (boot --gdb, target remote)", found["steps from elsewhere"]),
         row("- of which GDB itself, with a stub that has no machine", found["steps of nobody"]),
         *([row("- with QEMU", found["steps of qemu"])] if "steps of qemu" in found else []),
         row(f"{HITS:,} hits of a conditional breakpoint, s", hits),
-        row("the same, with GDB itself evaluating the condition, s", by_gdb),
+        row("the same, with GDB itself evaluating the condition (hillemu gdb), s", by_gdb),
+        row("- from elsewhere (boot --gdb, target remote)", found["hits from elsewhere"]),
         row("- of which GDB itself, with a stub that has no machine", found["hits of nobody"]),
         *([row("- with QEMU", found["hits of qemu"])] if "hits of qemu" in found else []),
         ("1 MiB of memory read, ms", *(f"{1000 * f(found['read']):.1f}" for f in (median, min))),

@@ -36,10 +36,31 @@ def seconds_of(command: str, image: Path, address: Address, *, before: Sequence[
     gdb = shutil.which("gdb")
     if gdb is None:
         raise BenchError("gdb is not installed")
+    attach = ("set confirm off", f"target remote {address[0]}:{address[1]}")
+    return _seconds([gdb, *_BATCH, *_executing(*attach, *before, *_marked(command)), str(image)])
+
+
+def seconds_in_one_command(command: str, image: Path, *, before: Sequence[str] = ()) -> float:
+    """How long GDB takes for `command`, behind others, where `hillemu gdb` has started it."""
+    ours = [sys.executable, "-m", "hillemu", "gdb", str(image), "--quiet"]
+    return _seconds([*ours, "--", *_BATCH, *_executing("set confirm off", *before, *_marked(command))])
+
+
+_BATCH = ("-nx", "-batch")
+
+
+def _marked(command: str) -> tuple[str, ...]:
     # The shell's words come at once; GDB's own wait in its buffer.
-    marked = (f"shell echo '{_START}'", command, f"shell echo '{_END}'")
-    script = ["set pagination off", "set confirm off", f"target remote {address[0]}:{address[1]}", *before, *marked]
-    with running([gdb, "-nx", "-batch", *(f"-ex={one}" for one in (*script, "kill")), str(image)]) as process:
+    return "set pagination off", f"shell echo '{_START}'", command, f"shell echo '{_END}'", "kill"
+
+
+def _executing(*script: str) -> list[str]:
+    return [f"-ex={one}" for one in script]
+
+
+def _seconds(session: Sequence[str]) -> float:
+    """How long lies between the two marks in what `session` writes."""
+    with running(list(session)) as process:
         assert process.stdout is not None
         said = b""
         started = ended = 0.0

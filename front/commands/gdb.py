@@ -2,7 +2,7 @@
 
 ::
 
-    this terminal --- GDB --- 127.0.0.1:any --- hillemu (no keyboard, Ctrl-C is GDB's)
+    this terminal --- GDB --- a socket --- hillemu (no keyboard; Ctrl-C is GDB's)
 
 GDB is a child of ours and has the terminal for itself; the guest's serial output is written between what it says.  The
 machine ends when GDB leaves it; when the machine ends first, we wait until GDB does, too.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 from hillemu.boot.elf import MAGIC
 from hillemu.commands.boot import boot_with
 from hillemu.commands.debugger import AwaitedGdb, Say
+from hillemu.debugging.listening import LOCALHOST, has_socket_files
 from hillemu.debugging.one_processor import stay_on_one_processor
 from hillemu.debugging.server import SCRIPT
 from hillemu.emu.errors import OptionError, UserMistake
@@ -44,10 +46,11 @@ def gdb(options: CommandLine) -> int:
     if options.serial_input == "-":
         raise OptionError("--serial-input", "standard input is GDB's; give a file")
     program = _program(options.debugger)
-    options.gdb, options.wait = "127.0.0.1:0", True
+    options.wait = True
     options.display = options.display or Display(shows_text=False)
     stay_on_one_processor()
-    return boot_with(options, StartedGdb(options, program))
+    with _place() as options.gdb:
+        return boot_with(options, StartedGdb(options, program))
 
 
 class StartedGdb(AwaitedGdb):
@@ -100,6 +103,16 @@ def gdb_command(program: str, options: CommandLine, address: str) -> list[str]:
     more = [f"add-symbol-file {_quoted(name)}" for name in tables[1:]]
     commands = [*(["set confirm off", *more, "set confirm on"] if more else []), f"target remote {address}"]
     return [program, "-q", "-x", str(SCRIPT), *tables[:1], *(f"-ex={one}" for one in commands), *options.gdb_arguments]
+
+
+@contextmanager
+def _place() -> Iterator[str]:
+    """Where we two meet: if it can be had, where nobody else comes, and what is sent takes half the time."""
+    if not has_socket_files():
+        yield f"{LOCALHOST}:0"
+        return
+    with tempfile.TemporaryDirectory(prefix="hillemu-") as folder:
+        yield f"unix:{folder}/gdb"
 
 
 def _program(named: str | None) -> str:

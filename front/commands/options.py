@@ -300,8 +300,8 @@ def _add_debugger(boot: Parser) -> None:
     debugger = boot.add_argument_group("debugger")
     debugger.add_argument(
         "--gdb",
-        metavar="[HOST:]PORT",
-        help="listen for GDB's 'target remote :PORT', on this host only unless HOST is given",
+        metavar="[HOST:]PORT|unix:FILE",
+        help="listen for GDB's 'target remote :PORT' or 'target remote FILE', on this host only unless HOST is given",
     )
     debugger.add_argument("--wait", action="store_true", help="let GDB attach before the first instruction")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hillemu.debugging.listening import Address
+from hillemu.debugging.listening import Place
 from hillemu.debugging.prompt_waiting import PromptWaiting
 from hillemu.emu.errors import OptionError
 from hillemu.emu.gdb.framing import frame
@@ -41,14 +41,13 @@ class Event(Enum):
 class Server:
     """Listens at `address` from the start; a context manager.  Raises `OptionError` if it cannot."""
 
-    def __init__(self, address: Address, option: str = "--gdb") -> None:
+    def __init__(self, address: Place, option: str = "--gdb") -> None:
         self._client: socket.socket | None = None
         self._refused: list[socket.socket] = []
         try:
-            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-            self._listener = socket.create_server(address, family=family, backlog=4)
+            self._listener = address.listen()
         except (OSError, UnicodeError) as error:
-            raise OptionError(option, f"cannot listen at {address}: {_why(error)}; choose another port") from None
+            raise OptionError(option, f"cannot listen at {address}: {_why(error)}; choose another") from None
         self._wake_end, self._woken_end = socket.socketpair()
         self._sources = selectors.DefaultSelector()
         self._waiting: PromptWaiting[bytes | Event] = PromptWaiting(self._received)
@@ -56,7 +55,7 @@ class Server:
         self._wake_end.setblocking(False)
         for source in (self._listener, self._woken_end):
             self._listen_to(source)
-        self.address = Address(*self._listener.getsockname()[:2])
+        self.address = address.used_by(self._listener)
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +65,7 @@ class Server:
         self._sources.close()
         for end in (self._listener, self._wake_end, self._woken_end, *self._refused):
             end.close()
+        self.address.release()
 
     def greeting(self, *, wait: bool) -> list[str]:
         """What the user should know at the start, in lines."""
@@ -150,8 +150,9 @@ class Server:
             self._refuse(caller)
             return False
         self._listen_to(caller)
-        # Every packet is answered at once, and waited for.
-        caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if caller.family in (socket.AF_INET, socket.AF_INET6):
+            # Every packet is answered at once, and waited for.
+            caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client = caller
         return True
 

@@ -13,7 +13,7 @@ import pytest
 from hillemu.cli import main
 from hillemu.commands import boot
 from hillemu.debugging import prompt_waiting
-from hillemu.debugging.listening import Address, parse_address
+from hillemu.debugging.listening import Address, SocketFile, parse_address
 from hillemu.debugging.server import Event, Server
 from hillemu.emu.errors import OptionError
 
@@ -40,11 +40,69 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize("text", ["unix:", "unix:a\0b"])
+def test_a_socket_without_a_name_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match="--gdb: unix: names no file"):
+        parse_address(text)
+
+
+def test_a_host_without_socket_files_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "AF_UNIX")
+    with pytest.raises(OptionError, match="has no Unix domain sockets"):
+        parse_address("unix:gdb")
+
+
+def answer_at(path: Path, server: Server) -> bytes | Event | None:
+    """What `server` hears from who connects at `path` and says one word."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        assert server.next(60) is Event.ATTACHED
+        client.sendall(b"word")
+        return server.next(60)
+
+
+def test_a_socket_file_is_the_users_own_and_gone_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / "a socket"
+    with Server(parse_address(f"unix:{path}")) as server:
+        assert server.address == SocketFile(str(path))
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert answer_at(path, server) == b"word"
+        lines = server.greeting(wait=False)
+        assert len(lines) == 1  # no warning
+        assert f"target remote {path}'" in lines[0]
+    assert not path.exists()
+
+
+def test_a_socket_file_is_taken_over_from_the_dead_only(tmp_path: Path) -> None:
+    path = tmp_path / "gdb"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with Server(SocketFile(str(path))) as server:
+        assert answer_at(path, server) == b"word"
+        with pytest.raises(OptionError, match="Address already in use; choose another"):
+            Server(SocketFile(str(path)))
+        assert path.exists()
+    path.write_text("mine")
+    with pytest.raises(OptionError, match="Address already in use"):
+        Server(SocketFile(str(path)))
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["no folder/gdb", "x" * 200])
+def test_a_socket_file_that_cannot_be_is_one_clear_line(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["boot", "--gdb", f"unix:{tmp_path / name}"]) == 125
+    told = capfd.readouterr().err
+    assert told.startswith(f"hillemu: --gdb: cannot listen at {tmp_path / name}: ")
+    assert told.count("\n") == 1
+
+
 def test_a_port_in_use_is_one_clear_line(capfd: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert main(["boot", "--gdb", str(port)]) == 125
-    line = f"hillemu: --gdb: cannot listen at 127.0.0.1:{port}: Address already in use; choose another port\n"
+    line = f"hillemu: --gdb: cannot listen at 127.0.0.1:{port}: Address already in use; choose another\n"
     assert capfd.readouterr().err == line
 
 
