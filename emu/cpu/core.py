@@ -63,6 +63,9 @@ class CoreStop(IntEnum):
     WATCHPOINT = 7
 
 
+_STOPS = {stop.value: stop for stop in CoreStop}
+
+
 class DeliveryKind(StrEnum):
     """What entered the guest's IDT."""
 
@@ -336,7 +339,7 @@ class Processor:
             ticks_left = -1 if deadline is None else max(deadline - core.ticks(), 0)
             self._running = True
             try:
-                stop = CoreStop(core.run(instructions_left, ticks_left, over_breakpoint, *place))
+                stop = _STOPS[core.run(instructions_left, ticks_left, over_breakpoint, *place)]
             finally:
                 self._running = False
             ours = self._map_changed or self._reset_wanted or bool(self._when_next_stopped)

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
+from zlib import adler32
 
 MAX_PACKET_BYTES = 0x20000
 """The longest payload that is accepted, and that the client is told of: 64 KiB of memory as hex digits."""
@@ -117,7 +118,7 @@ _usual = lru_cache(maxsize=256)(_only_packet)
 
 
 def _packet(body: bytes, trailer: bytes) -> Packet:
-    intact = _TRAILER.fullmatch(trailer) is not None and sum(body) & 0xFF == int(trailer, 16)
+    intact = _TRAILER.fullmatch(trailer) is not None and _checksum(body) == int(trailer, 16)
     return Packet(unescape(body) if intact else b"", intact)
 
 
@@ -144,7 +145,18 @@ _ESCAPED = re.compile(rb"}.?", re.DOTALL)
 def frame(payload: bytes) -> bytes:
     """`payload` (already escaped where it is binary) as it goes over the wire."""
     body = _shorten(payload)
-    return b"$%b#%02x" % (body, sum(body) & 0xFF)
+    return b"$%b#%02x" % (body, _checksum(body))
+
+
+def _checksum(body: bytes) -> int:
+    """The sum of the bytes, modulo 256."""
+    if len(body) <= _ADDED_BY_ADLER:
+        return adler32(body, 0) & 0xFF
+    return sum(body) & 0xFF
+
+
+_ADDED_BY_ADLER = 65520 // 255
+"""Of so many bytes Adler-32's lower half, a sum modulo 65521, is the sum itself, in a tenth of the time."""
 
 
 _RUNS = [

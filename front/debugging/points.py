@@ -33,6 +33,7 @@ _CAUSES = {
     PointKind.READ_WATCHPOINT: StopCause.READ_WATCHPOINT,
     PointKind.ACCESS_WATCHPOINT: StopCause.ACCESS_WATCHPOINT,
 }
+_STOPS = {kind: Stopped(HostSignal.TRAP, cause) for kind, cause in _CAUSES.items()}
 _SPACE_END = 1 << 32
 
 
@@ -162,15 +163,18 @@ class Points:
 
     def reached(self, at: int) -> Stopped | None:
         """The stop in front of the instruction at `at`, which is next; `None` where no breakpoint is, or wants it."""
-        for kind, conditions in sorted(self._breakpoints.get(at, {}).items()):
+        if not (kinds := self._breakpoints.get(at)):
+            return None
+        for kind in sorted(kinds):
+            conditions = kinds[kind]
             if not conditions or any(condition.is_true(self._values) for condition in conditions):
-                return Stopped(HostSignal.TRAP, _CAUSES[kind])
+                return _STOPS[kind]
         return None
 
     def unconditional_stop(self, at: int) -> Stopped | None:
         """What `reached` always is for `at`; `None` if that depends on conditions."""
         kind, conditions = min(self._breakpoints[at].items())
-        return None if conditions else Stopped(HostSignal.TRAP, _CAUSES[kind])
+        return None if conditions else _STOPS[kind]
 
     def passes(self, at: int) -> bool:
         """Whether the run, stopped by a breakpoint at `at`, is to go on: it is ours, and its conditions are false."""

@@ -87,3 +87,10 @@ def test_what_the_client_did_not_receive_well_is_sent_again() -> None:
     session.receive(packet(b"qC"))
     assert session.receive(b"-") == packet(b"QC1")
     assert session.receive(b"+") == b""
+
+
+def test_the_checksum_is_the_sum_modulo_256_for_every_length() -> None:
+    for length in range(1, 600):
+        for byte in (b"y", b"\xff", b"\xfe"):
+            body = byte * length
+            assert frame(body) == b"$%b#%02x" % (body, sum(body) % 256), length
