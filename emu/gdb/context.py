@@ -24,6 +24,8 @@ class Context:
         self.no_ack = False
         self.physical = False
         """Addresses in memory packets are physical."""
+        self.knows_description = False
+        """The client has read which registers there are; until then it knows GDB's own only."""
         self.knows_swbreak = self.knows_hwbreak = False
         """The client understands why a breakpoint stopped it."""
 

@@ -6,7 +6,7 @@ from struct import Struct
 
 from hillemu.emu.gdb.context import OK, Command, Context, Reply
 from hillemu.emu.gdb.fields import Malformed, enhex, number, unhex
-from hillemu.emu.gdb.registers import EXPEDITED, G_BYTES, LAYOUT, Register
+from hillemu.emu.gdb.registers import EXPEDITED, GDBS_OWN, LAYOUT, ORIG_EAX, Register
 from hillemu.emu.gdb.target import Target
 
 _EXPEDITED = b"".join(b"%02x:%%08x;" % register.number for register in EXPEDITED)
@@ -27,18 +27,21 @@ def expedited(target: Target) -> bytes:
 
 
 def _read_all(context: Context, arguments: bytes) -> Reply:
-    values = [context.target.read_register(register) for register in LAYOUT]
+    registers = _known(context)
+    values = [context.target.read_register(register) for register in registers]
     if None in values:
-        return b"".join(hex_value(context.target, register) for register in LAYOUT)
+        return b"".join(hex_value(context.target, register) for register in registers)
     return enhex(b"".join(value for value in values if value is not None))
 
 
 def _write_all(context: Context, arguments: bytes) -> Reply:
-    if len(arguments) != 2 * G_BYTES:
-        raise Malformed(f"{len(arguments)} digits are not a register file, which has {2 * G_BYTES}")
+    registers = _known(context)
+    digits = 2 * sum(register.size_bytes for register in registers)
+    if len(arguments) != digits:
+        raise Malformed(f"{len(arguments)} digits are not a register file, which has {digits}")
     values = []
     at = 0
-    for register in LAYOUT:
+    for register in registers:
         text = arguments[at : at + 2 * register.size_bytes]
         at += len(text)
         if text.strip(b"x"):
@@ -49,16 +52,19 @@ def _write_all(context: Context, arguments: bytes) -> Reply:
 
 
 def _read_one(context: Context, arguments: bytes) -> Reply:
-    return hex_value(context.target, _register(arguments))
+    register = _register(context, arguments)
+    return b"x" * 8 if register is None else hex_value(context.target, register)
 
 
 def _write_one(context: Context, arguments: bytes) -> Reply:
     name, equals, value = arguments.partition(b"=")
-    register = _register(name)
+    register = _register(context, name)
     data = unhex(value)
-    if not equals or len(data) != register.size_bytes:
-        raise Malformed(f"{register.name} has {register.size_bytes} bytes")
-    _write(context.target, register, data)
+    size_bytes = 4 if register is None else register.size_bytes
+    if not equals or len(data) != size_bytes:
+        raise Malformed(f"register {name!r} has {size_bytes} bytes")
+    if register is not None:
+        _write(context.target, register, data)
     return OK
 
 
@@ -72,11 +78,19 @@ def _write(target: Target, register: Register, value: bytes) -> None:
         target.write_register(register, value)
 
 
-def _register(text: bytes) -> Register:
-    which = number(text)
-    if which >= len(LAYOUT):
-        raise Malformed(f"there is no register {which}")
-    return LAYOUT[which]
+def _known(context: Context) -> tuple[Register, ...]:
+    """The registers that the client knows of."""
+    return LAYOUT if context.knows_description else GDBS_OWN
+
+
+def _register(context: Context, text: bytes) -> Register | None:
+    """The register of that number; `None` for ORIG_EAX, which nobody has, but a GDB on Linux sets with every EIP."""
+    which, registers = number(text), _known(context)
+    if which < len(registers):
+        return registers[which]
+    if which == ORIG_EAX:
+        return None
+    raise Malformed(f"there is no register {which}")
 
 
 COMMANDS: dict[bytes, Command] = {b"g": _read_all, b"G": _write_all, b"p": _read_one, b"P": _write_one}

@@ -8,6 +8,9 @@ looks up code, symbols and breakpoints at ``$pc`` there.  They are the same with
 not, and the register that the processor has is `ip`.  `code_size` is 16 or 32, by the D bit of CS: a GDB script that
 looks at it at every stop can choose the architecture (GDB never asks the machine a second time).
 
+A client that has not read the target description, as a GDB without an XML parser, knows `GDBS_OWN` only, and takes a
+`g` packet with more for an error.
+
 >>> [register.name for register in LAYOUT[:4]], LAYOUT[-1].number == len(LAYOUT) - 1
 (['eax', 'ecx', 'edx', 'ebx'], True)
 
@@ -68,7 +71,9 @@ def _layout() -> tuple[Register, ...]:
 
 LAYOUT = _layout()
 BY_NAME = {register.name: register for register in LAYOUT}
-G_BYTES = sum(register.size_bytes for register in LAYOUT)
-"""The length of a whole register file, in bytes."""
+GDBS_OWN = tuple(register for register in LAYOUT if register.feature != SYSTEM)
+"""What every GDB takes an i386 to have."""
+ORIG_EAX = len(GDBS_OWN)
+"""What a GDB that runs on Linux takes for the next one: EAX before a system call, which the kernel keeps for it."""
 EXPEDITED = LAYOUT[: BY_NAME["eflags"].number + 1]
 """What GDB wants to know after every stop: frames, and what conditions are mostly about.  Each has 32 bits."""

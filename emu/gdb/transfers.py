@@ -18,6 +18,7 @@ _MOST = MAX_PACKET_BYTES // 2 - 1
 def _features(context: Context, annex: bytes) -> bytes:
     if annex != b"target.xml":
         raise TargetError(ErrorNumber.NO_SUCH, f"there is no description {annex[:40]!r}")
+    context.knows_description = True
     return target_xml(context.target.machine_name)
 
 

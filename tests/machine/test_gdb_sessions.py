@@ -127,3 +127,36 @@ def test_breakpoints_and_a_thousand_steps_change_nothing(gdb: str, demo: Path) -
     assert (watched["stop"], watched["instructions"]) == (stop.reason.value, plain.cpu.instructions)
     assert watched["serial"] == plain.serial.text
     assert watched["ram_sha256"] == plain.memory.sha256()
+
+
+def test_a_gdb_that_reads_no_description_debugs_with_the_registers_it_knows(gdb: str, c_kernel: Path) -> None:
+    """As one that was built without an XML parser; this one takes the machine for one with Linux, too."""
+    script = c_kernel.with_name("no_description.gdb")
+    script.write_text("set remote target-features-packet off\n")
+    with DebuggedHillemu(gdb, c_kernel) as machine:
+        said = machine.debug(
+            *(
+                "break kernel_main",
+                "continue",
+                "print/x $cs",
+                "stepi",
+                "x/i $pc",
+                "p $st0 = 1.5",
+                "jump *kernel_main",
+                "reverse-stepi",
+            ),
+            *("print/x $eflags & 2", "p/x $mxcsr"),
+            symbols=c_kernel,
+            scripts=(script,),
+        )
+    in_order(
+        said,
+        "Breakpoint 1, kernel_main",
+        r"= 0x8\n",
+        r"=> 0x\w+ <kernel_main\+",
+        r"= 1\.5\n",
+        "Breakpoint 1, kernel_main",
+        r"= 0x2\n",
+        "= 0x1f80",
+    )
+    assert "too long" not in said

@@ -20,6 +20,8 @@ from hillemu.emu.gdb.target import (
 )
 
 RAM_BYTES = 0x4000
+READ_DESCRIPTION = b"qXfer:features:read:target.xml:0,fff"
+"""What tells a stub that its client knows of all registers."""
 
 
 class FakeTarget:
@@ -140,9 +142,11 @@ def expanded(body: bytes) -> bytes:
 class Client:
     """A debugger's side of one connection to a `target`, without a socket."""
 
-    def __init__(self, target: FakeTarget) -> None:
+    def __init__(self, target: FakeTarget, *, knows_description: bool = True) -> None:
         self.target = target
         self.session = Session(target)
+        if knows_description:
+            self.ask(READ_DESCRIPTION)
 
     def ask(self, payload: bytes) -> bytes | None:
         """The stub's answer to a packet, or `None` where it gives none yet."""

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from itertools import chain, count
 from typing import Any
 
-from gdb_target import packet, packets_in
+from gdb_target import READ_DESCRIPTION, packet, packets_in
 
 from hillemu.debugging.debugged_run import DebuggedRun
 from hillemu.debugging.server import Event
 from hillemu.emu.gdb.registers import BY_NAME
 from hillemu.emu.stop import Stop
 from hillemu.machine import Machine
+
+ATTACHING = (b"QStartNoAckMode", READ_DESCRIPTION)
+"""What a debugger asks first."""
 
 
 class ScriptedServer:
@@ -22,7 +25,7 @@ class ScriptedServer:
     """
 
     def __init__(self, *packets: bytes | Event) -> None:
-        self._script: Iterator[bytes | Event] = iter((Event.ATTACHED, packet(b"QStartNoAckMode"), *packets))
+        self._script: Iterator[bytes | Event] = iter((Event.ATTACHED, *map(packet, ATTACHING), *packets))
         self.answers: list[bytes] = []
         self.on_end: Callable[[], None] = lambda: None
 
@@ -56,7 +59,7 @@ def debug(machine: Machine, *packets: bytes | Event, **options: Any) -> tuple[li
     run = DebuggedRun(machine, server, **options)  # type: ignore[arg-type]
     server.on_end = run.stop
     stop = run.run(wait=True)
-    return server.answers[1:], stop
+    return server.answers[len(ATTACHING) :], stop
 
 
 def debug_and_interrupt(
@@ -72,7 +75,7 @@ def debug_and_interrupt(
     run = DebuggedRun(machine, server)  # type: ignore[arg-type]
     server.on_end = run.stop
     run.run(wait=True, between=between)
-    return server.answers[1:]
+    return server.answers[len(ATTACHING) :]
 
 
 def value(hexadecimal: bytes) -> int:

@@ -8,7 +8,7 @@ import pytest
 from gdb_target import RAM_BYTES, Client, FakeTarget, packet, packets_in
 
 from hillemu.emu.gdb.framing import MAX_PACKET_BYTES, escape
-from hillemu.emu.gdb.registers import BY_NAME, G_BYTES, LAYOUT
+from hillemu.emu.gdb.registers import BY_NAME, LAYOUT
 from hillemu.emu.gdb.target import Ended, HostSignal, Motion, PointKind, Resume, StopCause, Stopped
 
 
@@ -24,7 +24,7 @@ def test_g_gives_all_registers_in_the_order_of_the_description(client: Client) -
     client.target.values["eax"] = bytes.fromhex("78563412")
     client.target.values["dr7"] = bytes.fromhex("00040000")
     answer = client.ask(b"g") or b""
-    assert len(answer) == 2 * G_BYTES
+    assert len(answer) == 2 * sum(register.size_bytes for register in LAYOUT)
     assert answer.startswith(b"78563412")
     assert answer.endswith(b"00040000")
 
@@ -34,6 +34,28 @@ def test_the_first_registers_have_the_numbers_that_gdb_gives_an_i386() -> None:
     known = {"eax": 0, "esp": 4, "eip": 8, "eflags": 9, "cs": 10, "gs": 15, "st0": 16, "fctrl": 24, "xmm0": 32}
     assert {name: BY_NAME[name].number for name in known} == known
     assert BY_NAME["mxcsr"].number == 40
+
+
+def test_a_client_without_the_description_has_the_registers_that_every_gdb_knows() -> None:
+    """Which end with MXCSR, at byte 304 (gdb/features/i386/32bit-core.xml, 32bit-sse.xml)."""
+    client = Client(FakeTarget(), knows_description=False)
+    client.target.values["mxcsr"] = bytes.fromhex("801f0000")
+    whole = client.ask(b"g") or b""
+    assert len(whole) == 2 * 308
+    assert whole.endswith(b"801f0000")
+    assert client.ask(b"G01000000" + whole[8:]) == b"OK"
+    assert client.target.values["eax"] == b"\1\0\0\0"
+    assert client.ask(b"G" + whole + b"00000000") == b"E16"
+
+
+def test_what_linux_keeps_behind_these_registers_is_in_no_processor() -> None:
+    """A GDB on Linux without the description sets ORIG_EAX to -1 whenever it sets EIP."""
+    client = Client(FakeTarget(), knows_description=False)
+    assert client.ask(b"p29") == b"xxxxxxxx"
+    assert client.ask(b"P29=ffffffff") == b"OK"
+    assert client.ask(b"P29=ff") == b"E16"
+    assert client.ask(b"p2a") == client.ask(b"P2a=00000000") == b"E16"
+    assert not any(map(any, client.target.values.values()))
 
 
 def test_a_register_that_cannot_be_known_is_shown_as_unavailable(client: Client) -> None:
