@@ -56,45 +56,38 @@ bool call_is_at(const Core *core, uint32_t at)
     return false;
 }
 
-bool breakpoint_add(Core *core, uint32_t at, bool calls)
+/* ---- the Python type's methods ----------------------------------------------------------------------------------- */
+
+static PyObject *add(Core *core, PyObject *at, bool calls)
 {
+    unsigned long address = PyLong_AsUnsignedLong(at);
+    if (PyErr_Occurred() || !is_stopped(core))
+        return NULL;
     Breakpoint *grown = realloc(core->breakpoints, (core->breakpoint_count + 1) * sizeof *grown);
     if (!grown)
-        return false;
+        return PyErr_NoMemory();
     core->breakpoints = grown;
-    core->breakpoints[core->breakpoint_count++] = (Breakpoint){at, calls};
+    core->breakpoints[core->breakpoint_count++] = (Breakpoint){(uint32_t)address, calls};
     lib.tb_flush(core->cpu); /* blocks translated before do not ask */
-    return true;
+    Py_RETURN_NONE;
 }
 
-bool breakpoint_remove(Core *core, uint32_t at, bool calls)
+static PyObject *remove_one(Core *core, PyObject *at, bool calls)
 {
+    unsigned long address = PyLong_AsUnsignedLong(at);
+    if (PyErr_Occurred() || !is_stopped(core))
+        return NULL;
     for (size_t i = 0; i < core->breakpoint_count; i++) {
-        if (core->breakpoints[i].at != at || core->breakpoints[i].calls != calls)
+        if (core->breakpoints[i].at != (uint32_t)address || core->breakpoints[i].calls != calls)
             continue;
         core->breakpoints[i] = core->breakpoints[--core->breakpoint_count];
         lib.tb_flush(core->cpu);
-        return true;
+        Py_RETURN_NONE;
     }
-    return false;
+    return PyErr_Format(PyExc_KeyError, "no %s at 0x%x", calls ? "call point" : "breakpoint", (unsigned)address);
 }
 
-PyObject *core_add_breakpoint(Core *core, PyObject *at)
-{
-    unsigned long address = PyLong_AsUnsignedLong(at);
-    if (PyErr_Occurred() || !is_stopped(core))
-        return NULL;
-    if (!breakpoint_add(core, (uint32_t)address, false))
-        return PyErr_Format(PyExc_RuntimeError, "Unicorn refuses a breakpoint at 0x%x", (unsigned)address);
-    Py_RETURN_NONE;
-}
-
-PyObject *core_remove_breakpoint(Core *core, PyObject *at)
-{
-    unsigned long address = PyLong_AsUnsignedLong(at);
-    if (PyErr_Occurred() || !is_stopped(core))
-        return NULL;
-    if (!breakpoint_remove(core, (uint32_t)address, false))
-        return PyErr_Format(PyExc_KeyError, "no breakpoint at 0x%x", (unsigned)address);
-    Py_RETURN_NONE;
-}
+PyObject *core_add_breakpoint(Core *core, PyObject *at) { return add(core, at, false); }
+PyObject *core_remove_breakpoint(Core *core, PyObject *at) { return remove_one(core, at, false); }
+PyObject *core_add_call_point(Core *core, PyObject *at) { return add(core, at, true); }
+PyObject *core_remove_call_point(Core *core, PyObject *at) { return remove_one(core, at, true); }

@@ -400,10 +400,10 @@ PyObject *core_load_state(Core *core, PyObject *saved);
 bool block_is_watched(const Core *core, const void *tb);
 int breakpoint_in_block(const Core *core, void *tb); /* number of the first instruction that stops a run, or -1 */
 bool call_is_at(const Core *core, uint32_t at);
-bool breakpoint_add(Core *core, uint32_t at, bool calls);
-bool breakpoint_remove(Core *core, uint32_t at, bool calls);
 PyObject *core_add_breakpoint(Core *core, PyObject *at); /* methods of the Python type */
 PyObject *core_remove_breakpoint(Core *core, PyObject *at);
+PyObject *core_add_call_point(Core *core, PyObject *at);
+PyObject *core_remove_call_point(Core *core, PyObject *at);
 
 /* mapping.c: methods of the Python type */
 PyObject *core_map_memory(Core *core, PyObject *args);

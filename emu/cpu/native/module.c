@@ -293,6 +293,8 @@ static PyMethodDef methods[] = {
     METHOD(error_text, METH_NOARGS),
     METHOD(add_breakpoint, METH_O),
     METHOD(remove_breakpoint, METH_O),
+    METHOD(add_call_point, METH_O),
+    METHOD(remove_call_point, METH_O),
     OBSERVER_METHODS,
     TIMING_METHODS,
     BRANCH_METHODS,

@@ -127,12 +127,10 @@ PyObject *page_fault_tuple(const PageFault *fault);
 PyObject *core_set_observer(Core *core, PyObject *args);
 PyObject *core_add_watch(Core *core, PyObject *args);
 PyObject *core_remove_watch(Core *core, PyObject *id);
-PyObject *core_add_call_point(Core *core, PyObject *at);
-PyObject *core_remove_call_point(Core *core, PyObject *at);
 PyObject *core_page_faults(Core *core, PyObject *unused);
 
 #define OBSERVER_METHODS                                                                                              \
     METHOD(set_observer, METH_VARARGS), METHOD(add_watch, METH_VARARGS), METHOD(remove_watch, METH_O),                \
-        METHOD(add_call_point, METH_O), METHOD(remove_call_point, METH_O), METHOD(page_faults, METH_NOARGS)
+        METHOD(page_faults, METH_NOARGS)
 
 #endif

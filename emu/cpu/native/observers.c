@@ -39,24 +39,6 @@ PyObject *core_remove_watch(Core *core, PyObject *id)
     Py_RETURN_NONE;
 }
 
-PyObject *core_add_call_point(Core *core, PyObject *at)
-{
-    unsigned long address = PyLong_AsUnsignedLong(at);
-    if (PyErr_Occurred() || !is_stopped(core))
-        return NULL;
-    return breakpoint_add(core, (uint32_t)address, true) ? Py_NewRef(Py_None) : PyErr_NoMemory();
-}
-
-PyObject *core_remove_call_point(Core *core, PyObject *at)
-{
-    unsigned long address = PyLong_AsUnsignedLong(at);
-    if (PyErr_Occurred() || !is_stopped(core))
-        return NULL;
-    if (!breakpoint_remove(core, (uint32_t)address, true))
-        return PyErr_Format(PyExc_KeyError, "no call point at 0x%x", (unsigned)address);
-    Py_RETURN_NONE;
-}
-
 /* page_faults(): how many there were, and the last of them as (address, error code, cs, eip, cr3, instructions). */
 PyObject *core_page_faults(Core *core, PyObject *unused)
 {
