@@ -198,6 +198,17 @@ class Machine(Running, Looking, Rewinding, Watching, Timed):
         """Let go of the files in the drives; what the guest wrote is in them if that was asked for."""
         self._booting.close()
 
+    # ---- debugging ----------------------------------------------------------------------------------------------
+
+    def debug(self, *arguments: str) -> Stop:
+        """Debug the machine with GDB on this terminal, from where it stands until GDB leaves it; see `debugging.debug`.
+
+        `arguments` are GDB's.  Raises `OptionError` if no GDB is installed.
+        """
+        from hillemu.debugging import debug
+
+        return debug(self, arguments=arguments)
+
     # ---- what the guest asks for --------------------------------------------------------------------------------
 
     def _guest_exits(self, code: int) -> None:

@@ -1,14 +1,16 @@
-"""GDB on a `Machine`: what a debugger may do to it, and the server that listens.
+"""GDB on a `Machine`: what a debugger may do to it, the server that listens, and GDB itself beside it.
 
 >>> from hillemu import Machine
 >>> from hillemu.debugging import debug
 >>> machine = Machine()                                   # doctest: +SKIP
 >>> machine.load("kernel.elf")                            # doctest: +SKIP
->>> stop = debug(machine, "1234", wait=True)              # doctest: +SKIP
+>>> stop = machine.run(until="mounted")                   # doctest: +SKIP
+>>> stop = debug(machine)                                 # doctest: +SKIP
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,14 +18,34 @@ if TYPE_CHECKING:
     from hillemu.machine import Machine
 
 
-def debug(machine: Machine, where: str, *, wait: bool = True) -> Stop:
-    """Run `machine` to its end, and let GDB attach at `where` (``[HOST:]PORT``; 127.0.0.1 without a host).
+def debug(
+    machine: Machine,
+    where: str | None = None,
+    *,
+    wait: bool = True,
+    arguments: Sequence[str] = (),
+    images: Sequence[str] | None = None,
+) -> Stop:
+    """Run `machine` under GDB, from where it stands.
 
-    With `wait` the first instruction waits for GDB.  Raises `OptionError` if `where` cannot be listened at.
+    Without `where`, GDB is started on this terminal, with `arguments` and the symbols of `images` (else of the one that
+    was loaded), and the run ends when GDB leaves the machine.
+    With it, the run goes to its end, and GDB may attach there (``[HOST:]PORT``, 127.0.0.1 without a host, or
+    ``unix:FILE``); with `wait` the next instruction waits for it.
+
+    Raises `OptionError` if `where` cannot be listened at, or if no GDB is installed.
     """
     from hillemu.debugging.debugged_run import DebuggedRun
     from hillemu.debugging.listening import parse_address
     from hillemu.debugging.server import Server
 
-    with Server(parse_address(where)) as server:
-        return DebuggedRun(machine, server).run(wait=wait)
+    if where is not None:
+        with Server(parse_address(where)) as server:
+            return DebuggedRun(machine, server).run(wait=wait)
+    from hillemu.debugging.started_gdb import StartedGdb, meeting_place
+
+    gdb = StartedGdb(None, [machine.symbols.name] if images is None else images, arguments)
+    with meeting_place() as place, Server(place) as server:
+        run = DebuggedRun(machine, server, ends_with_debugger=True)
+        with gdb.beside(server, run.stop):
+            return run.run(wait=True)

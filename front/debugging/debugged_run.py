@@ -31,6 +31,7 @@ from hillemu.emu.gdb.session import Session
 from hillemu.emu.gdb.target import Ended, HostSignal, Motion, Resume, Stopped
 from hillemu.emu.reports import Report, unheard
 from hillemu.emu.stop import Stop, StopReason
+from hillemu.running import Running
 from hillemu.terminal.ctrl_c import DeferredCtrlC
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ class DebuggedRun:
     def _run(self, max_insns: int | None, *, over_breakpoint: bool, stay_in: range) -> Stop:
         if max_insns == 1 and over_breakpoint and stay_in is EVERYWHERE and not self._has_to_look:
             return self._machine.step_once()
-        return self._machine.run(
+        return Running.run(  # not a test's, which is bounded: people take their time
+            self._machine,
             until=self._watch,
             max_insns=max_insns,
             between=self._look,

@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures `machine` and `hillemu_boot`, marker `hillemu`, option ``--hillemu-kernel``.
+"""The pytest plugin: fixtures `machine` and `hillemu_boot`, marker `hillemu`, options ``--hillemu-...``.
 
 pytest loads this module at every start, for whoever has hillemu installed, so it imports nothing but pytest; the rest
 comes when the first test asks for a machine.
@@ -13,6 +13,8 @@ Not modelled: machines that live longer than a test; the next test gets the same
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--hillemu-kernel-module", metavar="FILE.py", help="your parts for the built-in kernel, where markers name none"
+    )
+    group.addoption(
+        "--hillemu-gdb", action="store_true", help="have GDB look at the machines of a test that fails, there and then"
     )
     parser.addini("hillemu_kernel", "the image that tests boot if nothing else names one, from this file's folder")
     parser.addini("hillemu_budget", 'how far runs may go: instructions, virtual time or both; by default "1G 20s"')
@@ -108,6 +113,7 @@ class BootFactory:
 
     def _note(self, machine: MachineUnderTest) -> None:
         """A machine of this test exists; a report must tell of it even if it never gets through its boot."""
+        machine.terminal = partial(_terminal, self._request.config)
         if machine not in self._machines:
             self._machines.append(machine)
 
@@ -209,6 +215,39 @@ def _pool_of(config: pytest.Config) -> MachinePool:
     if _pool_key not in config.stash:
         config.stash[_pool_key] = MachinePool()
     return config.stash[_pool_key]
+
+
+# ---- debugging a failed test ----------------------------------------------------------------------------------------
+
+
+def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[None]) -> None:
+    """Let the user debug the machines of a test that has just failed, if that is wanted."""
+    if not node.config.getoption("--hillemu-gdb") or hasattr(node.config, "workerinput"):
+        return  # a worker of pytest-xdist has no terminal
+    from hillemu.emu.errors import UserMistake
+
+    told = call.excinfo.exconly() if call.excinfo is not None else ""
+    for machine in node.stash.get(_machines_key, []):
+        with machine.terminal():
+            print(f"\n{node.nodeid}: {told}\nGDB debugs {machine.kernel_path} where it stands; quit goes on.")
+            try:
+                machine.debug()
+            except UserMistake as mistake:
+                print(f"hillemu: {mistake}")
+
+
+@contextmanager
+def _terminal(config: pytest.Config) -> Iterator[None]:
+    """Give what runs inside the terminal that pytest runs on."""
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    if capture is None or not capture.is_globally_capturing():
+        yield
+        return
+    capture.suspend(in_=True)
+    try:
+        yield
+    finally:
+        capture.resume()
 
 
 # ---- what a failed test tells ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from hillemu.boot.image import BootOptions, Image, Module, read_file
@@ -48,7 +49,11 @@ class MachineUnderTest(Machine):
     and `OptionError`, as `Machine` does.
     """
 
+    OUTSIDE_STATE = Machine.OUTSIDE_STATE | {"terminal"}
+
     def __init__(self, request: BootRequest) -> None:
+        self.terminal: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Gives `debug` the terminal that pytest runs on."""
         drives = DriveOptions(disks=tuple(str(disk.path) for disk in request.disks))
         self.notes: list[str] = []
         super().__init__(
@@ -134,6 +139,14 @@ class MachineUnderTest(Machine):
             told = f"{stop.reason}" + (f" ({stop.detail})" if stop.detail else "")
             raise StoppedEarly(f"{goal}: the guest stopped before: {told}", self)
         return stop
+
+    def debug(self, *arguments: str) -> Stop:
+        """Debug the machine as `Machine.debug` does, on the terminal that pytest runs on; no budget ends it."""
+        from hillemu.debugging import debug
+
+        kernel = self.request.kernel
+        with self.terminal():
+            return debug(self, arguments=arguments, images=() if kernel is None else (str(kernel.path),))
 
     def _cycle_limit(self, limit: Budget) -> int | None:
         if limit.cycles is not None and self.timing is None:
