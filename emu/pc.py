@@ -299,6 +299,8 @@ class Pc:
 
     def on_trap(self, port: int, handler: Trap) -> None:
         """Call `handler(self, value)` when the guest writes to I/O port `port`."""
+        if self.cycles:
+            self.cycles.answer_at_once(port)
         self.ports.attach(port, 1, _TrapPort(self, handler), name=f"trap {port:#x}", width=4)
 
     def read_port(self, port: int, size: int = 1) -> int:

@@ -174,7 +174,7 @@ def timing_named(
         return None
     from hillemu.emu.timing.model import timing_model
 
-    model = timing_model(name, bus_mhz, wait_states=wait_states or 0, io_wait_states=io_wait_states or 0)
+    model = timing_model(name, bus_mhz, wait_states=wait_states or 0, io_wait_states=io_wait_states)
     if not model.has_memory_model and wait_states:
         raise OptionError("--wait-states", f"{name} has no memory: leave {WITHOUT_MEMORY} away")
     return model

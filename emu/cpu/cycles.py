@@ -64,11 +64,21 @@ class CycleCounter:
             tuple(numbers[form] for form in TASK_SWITCHES),
             tuple(getattr(penalties, name) for name in PENALTIES),
             code.line_bytes if (code := model.geometry.code_cache) else 0,
-            model.core_clocks(model.io_wait_states),
+            tuple(
+                (
+                    *(wait.ports.start, wait.ports.stop, wait.device_bits // 8),
+                    *(model.core_clocks(wait.first), model.core_clocks(wait.next)),
+                )
+                for wait in model.port_waits
+            ),
             model.geometry.predicts_branches,
             (penalties.mispredicted_u, penalties.mispredicted_v, penalties.mispredicted_direct),
         )
         self.memory = ModelledMemory(core, model, board_from) if model.has_memory_model else None
+
+    def answer_at_once(self, port: int) -> None:
+        """Have accesses to a port take the clock table's figure only: what answers there is no hardware."""
+        self._core.answer_at_once(port)
 
     @property
     def total(self) -> int:

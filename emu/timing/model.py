@@ -32,10 +32,13 @@ from hillemu.emu.timing.geometry import (
     read_penalties,
 )
 from hillemu.emu.timing.opcodes import decode
+from hillemu.emu.timing.ports import PortWait, isa_bus, same_for_all
 from hillemu.emu.timing.tables import Table, clocks_file, read_table
 from hillemu.emu.timing.upload import FlatTables, flatten
 
 PROCESSORS = ("i386", "i486", "pentium")
+HAVE_PCI = ("pentium",)
+"""Whose usual board has the ISA bus behind PCI."""
 WITHOUT_MEMORY = "-nomem"
 MODELS = tuple(name + suffix for name in PROCESSORS for suffix in ("", WITHOUT_MEMORY))
 """What `--timing` takes, beside `insn` which models nothing."""
@@ -43,7 +46,10 @@ MAX_WAIT_STATES, MAX_IO_WAIT_STATES = 255, 9999
 
 
 class TimingModel(NamedTuple):
-    """One processor on one board; `bus_mhz`, `wait_states` and `io_wait_states` (of a port access) are the board's."""
+    """One processor on one board; `bus_mhz`, `wait_states` and `io_wait_states` (of a port access) are the board's.
+
+    `io_wait_states` None: ports answer as on an ISA bus, see emu/timing/ports.py.
+    """
 
     name: str
     table: Table
@@ -52,7 +58,7 @@ class TimingModel(NamedTuple):
     bus_mhz: int
     multiplier: Fraction
     wait_states: int
-    io_wait_states: int
+    io_wait_states: int | None
     external_cache: CacheGeometry | None
     has_memory_model: bool
 
@@ -60,6 +66,13 @@ class TimingModel(NamedTuple):
     def core_mhz(self) -> int:
         """The clock that all costs are counted in, in MHz, rounded down."""
         return int(self.bus_mhz * self.multiplier)
+
+    @property
+    def port_waits(self) -> tuple[PortWait, ...]:
+        """What IN and OUT take beyond the clock table: of a port's entries the first counts."""
+        if self.io_wait_states is not None:
+            return same_for_all(self.io_wait_states)
+        return isa_bus(bus_mhz=self.bus_mhz, has_pci=self.name.removesuffix(WITHOUT_MEMORY) in HAVE_PCI)
 
     def core_clocks(self, bus_clocks: int) -> int:
         """How many core clocks so many bus clocks last."""
@@ -91,7 +104,7 @@ def timing_model(
     bus_mhz: int | None = None,
     multiplier: Fraction | int | None = None,
     wait_states: int = 0,
-    io_wait_states: int = 0,
+    io_wait_states: int | None = None,
     external_cache: CacheGeometry | None = None,
 ) -> TimingModel:
     """The model called `name`, on a board of the processor's usual speed where nothing else is said.
@@ -112,7 +125,7 @@ def timing_model(
         raise OptionError("--timing", f"a core runs 1 to {MAX_MULTIPLIER} times as fast as its bus, not {factor}")
     if not 0 <= wait_states <= MAX_WAIT_STATES:
         raise OptionError("--wait-states", f"{wait_states}; a bus cycle has 0 to {MAX_WAIT_STATES}")
-    if not 0 <= io_wait_states <= MAX_IO_WAIT_STATES:
+    if io_wait_states is not None and not 0 <= io_wait_states <= MAX_IO_WAIT_STATES:
         raise OptionError("--io-wait-states", f"{io_wait_states}; a port access has 0 to {MAX_IO_WAIT_STATES}")
     if external_cache is not None and (fault := external_cache.fault()) is not None:
         raise OptionError("--timing", f"the external cache {fault[1]}")

@@ -39,8 +39,8 @@ PROGRAMS = {
     "ENTER 14, 17, 17+3n and LEAVE 5": (
         "enter 8, 0; leave; mov ebp, 0x70000; enter 8, 1; leave; mov ebp, 0x70000; enter 8, 3; leave; hlt",
         14 + 5 + 1 + 17 + 5 + 1 + 17 + 9 + 5 + 4),
-    "OUT imm 11, IN imm 9, at CPL 0": ("out 0x80, al; in al, 0x80; hlt", 11 + 9 + 4),
-    "REP OUTS 11+5n": ("mov esi, 0x5000; mov edx, 0x80; mov ecx, 4; rep outsb; hlt", 3 + 11 + 20 + 4),
+    "OUT imm 11, IN imm 9, at CPL 0": ("out 0x80, al; in al, 0x80; hlt", 11 + 22 + 9 + 22 + 4),
+    "REP OUTS 11+5n": ("mov esi, 0x5000; mov edx, 0x80; mov ecx, 4; rep outsb; hlt", 3 + 11 + 4 * (5 + 22) + 4),
     "INT n 44, IRET 20": ("int 0x80; hlt; vector_128: iretd", 44 + 20 + 4),
     "#UD 44, ADD m,imm 3, IRET 20, and UD2 itself is not executed": (
         "ud2; hlt; vector_6: add dword ptr [esp], 2; iretd", 44 + 3 + 20 + 4),
@@ -91,8 +91,8 @@ def test_rdtsc_in_mid_block_reads_the_cycles_before_it(lab_of: Callable[..., Any
 def test_a_device_sees_the_cycles_before_its_instruction(lab_of: Callable[..., Any]) -> None:
     machine = timed(lab_of, "mov edx, 0x500; mov ecx, 2; out dx, al; 1: dec ecx; out dx, al; jnz 1b; hlt")
     machine.run()
-    # OUT DX 10 at CPL 0, DEC 1, Jcc taken 3
-    assert [at for at, *_ in machine.probe.log] == [2, 2 + 10 + 1, 13 + 10 + 3 + 1]
+    # OUT DX 10 at CPL 0, DEC 1, Jcc taken 3; the ISA bus 22 more, at whose end the device sees the access
+    assert [at for at, *_ in machine.probe.log] == [2 + 22, 24 + 10 + 1 + 22, 57 + 10 + 3 + 1 + 22]
 
 
 @pytest.mark.parametrize("wanted", [1, 2, 17, 18, 99])

@@ -21,7 +21,7 @@ def test_the_reference_agrees_with_every_case(path: Path, processor: str, monkey
     trace = record(guest_of(file, f"{processor}-nomem")).entries
     assert isinstance(trace[-1], Step)
     assert trace[-1].code == HLT
-    clocks = cycles(processor, trace)
+    clocks = cycles(processor, trace, ports_wait=False)
     stamps = [place for place, entry in enumerate(trace) if isinstance(entry, Step) and entry.code == STAMP]
     spans = [sum(clocks[start + 1 : end + 1]) for start, end in zip(stamps[::2], stamps[1::2], strict=True)]
     found = {case.name: span - spans[0] for case, span in zip(file.cases, spans[1:], strict=True)}

@@ -31,6 +31,8 @@ what the pair takes beyond the first.
 What an instruction has to do with the one before is modelled in a row only.  A row ends with a branch, REP, the
 instruction behind STI and behind one that loads SS (which does the same to no other), and with an event.
 
+A port access takes what its bus waits more (port_waits.py), each iteration of REP for itself.
+
 A REP that an event parts takes its iterations so far; behind the handler it begins anew.  A fault keeps an instruction
 from completing, but the branch that led to it takes what it takes.
 
@@ -40,7 +42,7 @@ the x87 beside the integer unit; memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from branch_prediction import NEAR_BRANCHES, Predictor
@@ -48,25 +50,28 @@ from instruction_cases import case_of, multiplier_of, source_of
 from instruction_decoding import Decoded, decode
 from instruction_tables import Absent, Tables
 from instruction_trace import Event, Step
+from port_waits import port_wait
 
 LINE_BYTES, UNKNOWN_CLOCKS = 16, 1
 MOST_KNOWN = 2_000_000
 
 
-def cycles(processor: str, trace: Sequence[Step | Event]) -> list[int]:
+def cycles(processor: str, trace: Sequence[Step | Event], *, ports_wait: bool = True) -> list[int]:
     """The clocks of each entry of a trace; a form that the processor lacks takes 1, as documented."""
-    return Clock(processor).cycles(trace)
+    return Clock(processor, ports_wait=ports_wait).cycles(trace)
 
 
 class Clock:
     """One processor at work: what an entry takes depends on it and on a few facts about those before.
 
+    Ports wait for the ISA bus, but those of `at_once`, where no hardware answers.
+
     So what an entry takes behind given facts, and which facts are then, is worked out by the rules once (`_Rules`)
     and known from then on.  Branch prediction remembers more than that, and is asked each time.
     """
 
-    def __init__(self, processor: str) -> None:
-        self._rules = _Rules(processor)
+    def __init__(self, processor: str, *, ports_wait: bool = True, at_once: Collection[int] = ()) -> None:
+        self._rules = _Rules(processor, ports_wait, at_once)
         self._facts = [_Facts()]
         self._numbers = {self._facts[0]: 0}
         self._known: dict[tuple[int, Step | Event], tuple[int, int]] = {}
@@ -134,8 +139,9 @@ class _Facts(NamedTuple):
 
 
 class _Rules:
-    def __init__(self, processor: str) -> None:
+    def __init__(self, processor: str, ports_wait: bool, at_once: Collection[int]) -> None:
         self.processor = processor
+        self.ports_wait, self.at_once = ports_wait, at_once
         self.tables = Tables(processor)
         self.before, self.in_u, self.branched, self.is_shadowed, self.refill, self.is_in_v = _Facts()
 
@@ -158,12 +164,20 @@ class _Rules:
 
     def _step(self, step: Step) -> int:
         instruction = decode(step.code, step.bits)
-        clocks = self._in_row(step, instruction)
+        clocks = self._in_row(step, instruction) + self._port_wait(step, instruction)
         if instruction.is_branch or instruction.mnemonic.startswith("REP ") or self.is_shadowed:
             self.before, self.in_u = _Before(), None
         shadows = instruction.mnemonic == "STI" or instruction.loads_segment == "ss"
         self.is_shadowed = shadows and not self.is_shadowed
         return clocks
+
+    def _port_wait(self, step: Step, instruction: Decoded) -> int:
+        if step.port is None or not self.ports_wait or step.port in self.at_once:
+            return 0
+        accesses = step.count if instruction.mnemonic.startswith("REP ") else 1
+        opcode = step.code[-2 if "imm" in instruction.form else -1]
+        bits = instruction.operand_bits if opcode & 1 else 8
+        return accesses * port_wait(self.processor, step.port, bits)
 
     def _in_row(self, step: Step, instruction: Decoded) -> int:
         if step.is_parted:

@@ -22,10 +22,8 @@ from hillemu.emu.cpu.core import CoreStop, Delivery, DeliveryKind
 
 LIMIT_BYTES, NMI, PAGE_FAULT = 15, 2, 14
 ARITHMETIC, OVERFLOW, IOPL, NESTED_TASK, ZERO = 0x8D5, 1 << 11, 3 << 12, 1 << 14, 1 << 6
-_FLAGS = (
-    {"SETcc": ARITHMETIC, "INTO": OVERFLOW}
-    | dict.fromkeys(("IN", "OUT", "INS", "OUTS", "REP INS", "REP OUTS"), IOPL)
-)  # fmt: skip
+PORT_ACCESSES = ("IN", "OUT", "INS", "OUTS", "REP INS", "REP OUTS")
+_FLAGS = {"SETcc": ARITHMETIC, "INTO": OVERFLOW} | dict.fromkeys(PORT_ACCESSES, IOPL)
 """Those that decide what an instruction costs; `Step.flags` has no others."""
 INTERRUPTS = ("INT", "INT3", "INTO")
 MOST_SITES = 200_000
@@ -225,6 +223,9 @@ class Recorder:
         if instruction.mnemonic[0] == "F":
             control = int.from_bytes(self.cpu.fpu_get("fcw"), "little") >> 8 & 3
             return step if control == step.precision_control else step._replace(precision_control=control)
+        if instruction.mnemonic in PORT_ACCESSES:
+            by_number = "imm" in instruction.form
+            step = step._replace(port=step.code[-1] if by_number else before["edx"] & 0xFFFF)
         operand = self.around.operand(instruction, before)
         flags = before["eflags"] & _FLAGS.get(instruction.mnemonic, 0)
         return step._replace(operand=operand, flags=flags) if operand or flags else step

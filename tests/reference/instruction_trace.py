@@ -23,6 +23,8 @@ class Step(NamedTuple):
     cpl: int = 0
     flags: int = 0
     """EFLAGS, those of them that decide what it costs: a condition's, OF of INTO, IOPL of port accesses."""
+    port: int | None = None
+    """That IN, OUT, INS or OUTS accesses."""
     operand: int = 0
     """What the last operand of MUL, IMUL, BSF and BSR held, and the pointer of a far transfer through memory; of LSL
     the descriptor that is asked about; 0 of others."""

@@ -17,10 +17,10 @@ why, and the code; a line ``--`` parts what comes before the measurement, what i
 Lines that begin with ``#`` are comments.  Without ``--`` all code is measured, with one there is nothing after.
 
 The guest runs the cases one after the other.  It writes to the port `STOPWATCH` before and behind what is measured;
-the difference in cycles, less that of two such writes with nothing between, is the case's.  So what is measured stands
-between two OUTs: on the Pentium both are alone in the U pipe, they write no register, and of the i386's components
-each has two.  Before a case the general registers are 0, except that EBX, ESI and EDI point to pages of zeroes
-(`POINTERS`), and the arithmetic flags are those of XOR.
+the difference in cycles, less that of two such writes with nothing between, is the case's.  Ports have no wait states.
+So what is measured stands between two OUTs: on the Pentium both are alone in the U pipe, they write no register, and of
+the i386's components each has two.  Before a case the general registers are 0, except that EBX, ESI and EDI point to
+pages of zeroes (`POINTERS`), and the arithmetic flags are those of XOR.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from laboratory import CODE, GDT, STUB, TSS, make_lab
 from hillemu.emu.cpu.core import CoreStop
 from hillemu.emu.guest import Segment
 from hillemu.emu.i386.address import PhysAddr
+from hillemu.emu.timing.model import timing_model
 
 FOLDER = Path(__file__).resolve().parents[1] / "guest" / "timing"
 PROCESSORS = ("i386", "i486", "pentium")
@@ -191,7 +192,7 @@ def guest_of(file: CaseFile, timing: str) -> Any:
     for case in file.cases:
         lines += [fresh, case.before, stamp, case.measured, stamp, case.after]
     lines += ["hlt", file.handlers]
-    lab = make_lab("\n".join(lines), base=around.base, timing=timing)
+    lab = make_lab("\n".join(lines), base=around.base, timing=timing_model(timing, io_wait_states=0))
     lab.stopwatch = Stopwatch(lab.processor.ticks)
     lab.pc.ports.attach(STOPWATCH, 1, lab.stopwatch, name="stopwatch", width=1)
     write = lab.memory.write

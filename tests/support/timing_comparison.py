@@ -9,6 +9,8 @@ from instruction_decoding import decode
 from instruction_recording import Recorder, Recording
 from instruction_trace import Event, Step
 
+NO_HARDWARE = (0xB0, 0xB1)
+"""Where guests call the hosted kernel and the firmware."""
 PART = 20_000
 """Steps that are recorded before they are compared: a trace of millions needs no memory."""
 
@@ -23,7 +25,7 @@ class Comparison:
         """Instructions whose cycles were compared; a REP with all its iterations is one."""
         self.events = 0
         """Exceptions and interrupts among them."""
-        self._clock = Clock(processor)
+        self._clock = Clock(processor, at_once=NO_HARDWARE)
 
     def run(self, steps: int) -> str:
         """Execute so many more steps, or up to the guest's HLT; where the two first differ, or ""."""

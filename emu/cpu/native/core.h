@@ -106,6 +106,15 @@ typedef struct MmioRegion {
     struct MmioRegion *next;
 } MmioRegion;
 
+/* An access to ports `first` up to `end` is a cycle for each `device_bytes`: the first one takes `ticks`, the others
+ * `next_ticks`.  (emu/timing/ports.py) */
+typedef struct {
+    uint32_t first, end;
+    int device_bytes;
+    int64_t ticks, next_ticks;
+} PortWait;
+enum { PORT_WAITS = 16 };
+
 /* Items of a device's data port that are there already (or that there is room for): the guest moves them to and from
  * `view` without Python, until `end`. */
 typedef struct {
@@ -142,7 +151,7 @@ typedef struct Core {
     int64_t hold;      /* nothing asynchronous before so many instructions: a stop cut a block in two there */
     int64_t poll_at;   /* look for Ctrl-C and let other threads run */
     int64_t idle;      /* ticks without instructions: HLT and port accesses */
-    int64_t io_ticks;  /* how long a port access keeps the processor waiting */
+    PortWait port_waits[PORT_WAITS]; /* how long a port access keeps the processor waiting: the first that has it counts */
     Timing *timing;    /* what cycles instructions take; NULL: a tick is an instruction */
     MemoryEvents *memory; /* the memory model; NULL: none */
     TlbLint *lint;     /* NULL: none */
@@ -327,6 +336,8 @@ void mmio_write(void *uc, uint64_t offset, unsigned size, uint64_t value, void *
 void settle_unanswered(Core *core);
 PyObject *core_count_unanswered(Core *core, PyObject *args); /* methods of the Python type */
 PyObject *core_settle_unanswered(Core *core, PyObject *unused);
+PyObject *core_answer_at_once(Core *core, PyObject *port);
+bool port_waits_set(Core *core, PyObject *waits); /* sets a Python error on failure */
 
 /* windows.c */
 bool window_open(Core *core, uint32_t port, int size, bool output, PyObject *buffer, size_t start, size_t end);

@@ -169,11 +169,11 @@ static bool take_tables(Timing *timing, const Py_buffer *given)
     return true;
 }
 
-/* set_timing(tables, events, task_switches, penalties, code_line_bytes, io_ticks, predicts_branches, mispredicted), before
- * the first instruction.
+/* set_timing(tables, events, task_switches, penalties, code_line_bytes, port_waits, predicts_branches, mispredicted),
+ * before the first instruction.
  * `tables` are FlatTables' arrays without `names` and `minima`; `events` the forms of external interrupt, NMI, exception
- * and page fault; `task_switches` those of TASK SWITCH, and `penalties` clocks, in timing.h's order; `io_ticks` what IN
- * and OUT wait beyond the tables; `mispredicted` clocks in branches.h's order. */
+ * and page fault; `task_switches` those of TASK SWITCH, and `penalties` clocks, in timing.h's order; `port_waits` is
+ * what io.c's port_waits_set() takes; `mispredicted` clocks in branches.h's order. */
 PyObject *core_set_timing(Core *core, PyObject *args)
 {
     Py_buffer given[TABLES];
@@ -181,15 +181,15 @@ PyObject *core_set_timing(Core *core, PyObject *args)
     TimingPenalties *p = &read.penalties;
     BranchPenalties wrong;
     int predicts;
-    long long io_ticks;
-    if (!PyArg_ParseTuple(args, "(y*y*y*y*y*y*y*y*y*)(HHHH)(HHHH)(HHHHHHHHH)HLp(HHH)", &given[0], &given[1], &given[2],
+    PyObject *port_waits;
+    if (!PyArg_ParseTuple(args, "(y*y*y*y*y*y*y*y*y*)(HHHH)(HHHH)(HHHHHHHHH)HO!p(HHH)", &given[0], &given[1], &given[2],
                           &given[3], &given[4], &given[5], &given[6], &given[7], &given[8], &read.events[0],
                           &read.events[1], &read.events[2], &read.events[3], &read.task_switches[0],
                           &read.task_switches[1], &read.task_switches[2], &read.task_switches[3], &p->agi,
                           &p->index_register, &p->displacement_and_immediate, &p->prefix, &p->prefix_0f,
                           &p->partial_register, &p->target_crosses_line, &p->paired_read_modify_write,
                           &p->descriptor_not_accessed,
-                          &read.code_line_bytes, &io_ticks, &predicts, &wrong.conditional_in_u,
+                          &read.code_line_bytes, &PyTuple_Type, &port_waits, &predicts, &wrong.conditional_in_u,
                           &wrong.conditional_in_v, &wrong.unconditional))
         return NULL;
     bool done = false;
@@ -203,8 +203,7 @@ PyObject *core_set_timing(Core *core, PyObject *args)
         if (predicts && !core->timing->branches) {
             PyErr_NoMemory();
             timing_end(core);
-        } else if (take_tables(core->timing, given)) {
-            core->io_ticks = io_ticks;
+        } else if (take_tables(core->timing, given) && port_waits_set(core, port_waits)) {
             done = true;
         } else {
             timing_end(core);

@@ -77,12 +77,54 @@ void end_access(Core *core)
 /* ---- ports ------------------------------------------------------------------------------------------------------- */
 
 /* Without a timing model the wait is no instruction's; with one, it is a part of what the instruction takes. */
-static void wait_for_bus(Core *core)
+static void wait_for_bus(Core *core, uint32_t port, int size)
 {
+    const PortWait *wait = core->port_waits;
+    while (port < wait->first || port >= wait->end)
+        wait++; /* the last has every port */
+    int further = size > wait->device_bytes ? size / wait->device_bytes - 1 : 0;
+    int64_t ticks = wait->ticks + further * wait->next_ticks;
     if (core->timing)
-        charge(core, core->io_ticks);
+        charge(core, ticks);
     else
-        skip_ticks(core, core->io_ticks);
+        skip_ticks(core, ticks);
+}
+
+/* (first, end, device_bytes, ticks, next_ticks) of each; sets a Python error where the last one has not every port. */
+bool port_waits_set(Core *core, PyObject *waits)
+{
+    PortWait given[PORT_WAITS] = {0};
+    Py_ssize_t count = PyTuple_GET_SIZE(waits);
+    bool good = count >= 1 && count <= PORT_WAITS;
+    for (Py_ssize_t i = 0; good && i < count; i++) {
+        PortWait *wait = &given[i];
+        long long ticks, next_ticks;
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(waits, i), "IIiLL", &wait->first, &wait->end, &wait->device_bytes, &ticks,
+                              &next_ticks))
+            return false;
+        wait->ticks = ticks;
+        wait->next_ticks = next_ticks;
+        good = wait->device_bytes > 0;
+    }
+    if (!good || given[count - 1].first || given[count - 1].end < 0x10000) {
+        PyErr_SetString(PyExc_ValueError, "the last of the port waits has every port");
+        return false;
+    }
+    memcpy(core->port_waits, given, sizeof given);
+    return true;
+}
+
+/* answer_at_once(port): what answers there is no hardware, and nothing waits for it. */
+PyObject *core_answer_at_once(Core *core, PyObject *port)
+{
+    unsigned long first = PyLong_AsUnsignedLong(port);
+    if (PyErr_Occurred())
+        return NULL;
+    if (core->port_waits[PORT_WAITS - 1].end)
+        return PyErr_Format(PyExc_ValueError, "too many ports that nothing waits for: 0x%x", (unsigned)first);
+    memmove(core->port_waits + 1, core->port_waits, sizeof core->port_waits - sizeof *core->port_waits);
+    core->port_waits[0] = (PortWait){(uint32_t)first, (uint32_t)first + 1, 4, 0, 0};
+    Py_RETURN_NONE;
 }
 
 uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc)
@@ -95,7 +137,7 @@ uint32_t io_input(Core *core, uint32_t port, int size, uintptr_t host_pc)
     } else {
         if (core->memory)
             memory_port_access(core);
-        wait_for_bus(core);
+        wait_for_bus(core, port & 0xffff, size);
         const void *item = window_next_item(core, port & 0xffff, size, false);
         if (item) {
             memcpy(&value, item, size);
@@ -117,7 +159,7 @@ void io_output(Core *core, uint32_t port, int size, uint32_t value, uintptr_t ho
     if (!replay(core)) {
         if (core->memory)
             memory_port_access(core);
-        wait_for_bus(core);
+        wait_for_bus(core, port & 0xffff, size);
         void *item = window_next_item(core, port & 0xffff, size, true);
         if (item) {
             memcpy(item, &value, size);

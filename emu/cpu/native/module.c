@@ -47,7 +47,7 @@ static PyObject *core_configure(Core *core, PyObject *args, PyObject *kwargs)
     core->has_cpuid = leaves > 0;
     core->cr4_valid = (uint32_t)cr4_valid;
     core->eflags_fixed = (uint32_t)eflags_fixed;
-    core->io_ticks = io_ticks;
+    core->port_waits[0] = (PortWait){0, 0x10000, 4, io_ticks, 0};
     core->has_cr4 = has_cr4;
     core->has_sysenter = has_sysenter;
     Py_RETURN_NONE;
@@ -284,6 +284,7 @@ static PyMethodDef methods[] = {
     METHOD(set_still_word, METH_VARARGS),
     METHOD(count_unanswered, METH_VARARGS),
     METHOD(settle_unanswered, METH_NOARGS),
+    METHOD(answer_at_once, METH_O),
     METHOD(deliveries, METH_NOARGS),
     METHOD(save_state, METH_NOARGS),
     METHOD(close_windows, METH_NOARGS),
