@@ -5,6 +5,7 @@ Commands look and print; only `snapshot load`, `system_reset` and `quit` do some
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,11 +15,15 @@ from hillemu.emu.i386.control import PEEK, ControlState
 
 if TYPE_CHECKING:
     from hillemu.emu.snapshot import Snapshot
+    from hillemu.inspection.views.addresses import Address
+    from hillemu.inspection.views.request import View
     from hillemu.machine import Machine
 
 _FLUSH = "GDB learns of the new registers with 'maintenance flush register-cache'"
 _BYTES_PER_LINE = 16
 _MOST_BYTES = 4096
+_IN_C = re.compile(r"[][&*()/@]")
+"""In GDB's expressions and formats, but in no address as we know it."""
 
 
 class Entry(NamedTuple):
@@ -54,7 +59,7 @@ class Monitor:
         self._snapshots: dict[str, Snapshot] = {}
         self._restart, self._quit = restart, quit_
         self.commands: dict[str, Entry] = {
-            "help": Entry("", "show this list", self._help),
+            "help": Entry("[COMMAND [WORD]]", "show this list, or what it says of one command", self._help),
             "info registers": Entry("", "the processor's mode, segments and system registers", self._registers),
             "pt": Entry("ADDR", "walk the page tables for a virtual address, and show every entry", self._walk),
             "info mem": Entry("", "the ranges that the page tables map, as QEMU prints them", self._info_mem),
@@ -63,8 +68,9 @@ class Monitor:
             "lint": Entry("", "what looks wrong in the page tables", self._lint),
             "frames": Entry("", "physical memory by use: page tables, image, kernel, user, free", self._frames),
             "xp": Entry("ADDR [BYTES]", "show physical memory", self._physical),
-            "gdt": Entry("", "the global descriptor table, decoded", self._gdt),
-            "idt": Entry("", "the interrupt descriptor table, decoded; empty entries left out", self._idt),
+            "gdt": Entry("", "the global descriptor table, decoded, with what is wrong in it", self._gdt),
+            "idt": Entry("", "the interrupt descriptor table, likewise; empty entries left out", self._idt),
+            "tss": Entry("", "the task-state segment that TR names, likewise", self._tss),
             "deliveries": Entry("", "the last exceptions and interrupts, oldest first", self._deliveries),
             "instructions": Entry("", "how many instructions were executed since power-on", self._instructions),
             "snapshot": Entry("", "the names of the snapshots that were saved", self._snapshot_names),
@@ -114,9 +120,12 @@ class Monitor:
     # ---- looking ------------------------------------------------------------------------------------------------
 
     def _help(self, words: list[str]) -> str:
-        titles = {name: f"{name} {entry.arguments}".rstrip() for name, entry in self.commands.items()}
-        width = max(map(len, titles.values()))
-        return "".join(f"{titles[name]:{width}}  {entry.help}\n" for name, entry in sorted(self.commands.items()))
+        titles = {name: f"{name} {entry.arguments}".rstrip() for name, entry in sorted(self.commands.items())}
+        asked = [name for name in titles if name.split()[: len(words)] == words]
+        if not asked:
+            raise UserMistake(f"there is no command {' '.join(words)!r}; 'monitor help' lists what there is")
+        width = max(len(titles[name]) for name in asked)
+        return "".join(f"{titles[name]:{width}}  {self.commands[name].help}\n" for name in asked)
 
     def _registers(self, words: list[str]) -> str:
         from hillemu.emu.i386.registers import Cr0, Cr4, Eflags
@@ -155,10 +164,8 @@ class Monitor:
         from hillemu.emu.i386.address import VirtAddr
         from hillemu.emu.i386.paging import translate
 
-        at = self._number(words[0]) & 0xFFFFFFFF
-        return translate(
-            self._machine.memory, VirtAddr(at), ControlState.read(self._machine.cpu.processor), PEEK
-        ).explain()
+        at = VirtAddr(self._address(words[0]).virtual_value(self._machine.symbols, self._machine.cpu.processor.get))
+        return translate(self._machine.memory, at, ControlState.read(self._machine.cpu.processor), PEEK).explain()
 
     def _info_mem(self, words: list[str]) -> str:
         return self._machine.paging.info_mem()
@@ -174,51 +181,51 @@ class Monitor:
 
     def _frames(self, words: list[str]) -> str:
         from hillemu.inspection.views.frames_view import Frames
-        from hillemu.inspection.views.scene import Scene
 
-        return str(Frames().show(Scene(self._machine, {})))
+        return self._view(Frames())
 
     def _physical(self, words: list[str]) -> str:
-        at = self._number(words[0])
-        count = self._number(words[1]) if len(words) > 1 else 4 * _BYTES_PER_LINE
-        if count <= 0:
-            raise UserMistake(f"{count} bytes cannot be shown")
-        data = memory_access.read_physical(self._machine.memory, at, min(count, _MOST_BYTES))
+        at = self._address(words[0]).value(self._machine.symbols, self._machine.cpu.processor.get)
+        count = _count(words[1]) if len(words) > 1 else 4 * _BYTES_PER_LINE
+        data = memory_access.read_physical(self._machine.memory, at, count)
         lines = [
             f"{at + offset:08x}: {data[offset : offset + _BYTES_PER_LINE].hex(' ')}"
             for offset in range(0, len(data), _BYTES_PER_LINE)
         ]
-        if len(data) < min(count, _MOST_BYTES):
+        if len(data) < count:
             lines.append(f"{at + len(data):08x}: neither RAM nor ROM answers here")
         return "\n".join(lines)
 
     def _gdt(self, words: list[str]) -> str:
-        from hillemu.emu.i386.tables import decode_gdt
+        from hillemu.inspection.views.descriptors_view import Gdt
 
-        return "\n".join(str(entry) for entry in decode_gdt(self._table("gdtr")) if entry.descriptor)
+        return self._view(Gdt())
 
     def _idt(self, words: list[str]) -> str:
-        from hillemu.emu.i386.registers import Cr0
-        from hillemu.emu.i386.tables import decode_idt
+        from hillemu.inspection.views.descriptors_view import Idt
 
-        if not self._machine.cpu.cr0 & Cr0.PE.mask:
-            raise UserMistake("in real mode there is a vector table of far pointers, not an IDT; x/256wx 0 shows it")
-        entries = decode_idt(self._table("idtr"), self._table("gdtr"))
-        return "\n".join(str(entry) for entry in entries if entry.descriptor)
+        return self._view(Idt())
 
-    def _table(self, name: str) -> bytes:
-        table = self._machine.cpu.segment(name)
-        return self._machine.read(table.base, min(table.limit, 0xFFFF) + 1)
+    def _tss(self, words: list[str]) -> str:
+        from hillemu.inspection.views.descriptors_view import Tss
+
+        return self._view(Tss())
+
+    def _view(self, view: View) -> str:
+        from hillemu.inspection.views.scene import Scene
+
+        return str(view.show(Scene(self._machine, {})))
 
     def _deliveries(self, words: list[str]) -> str:
         from hillemu.emu.i386.vectors import describe
 
-        return "\n".join(
+        told = "\n".join(
             f"{one.at:>14,}  {one.kind.value:9} {describe(one.vector)} at {one.cs:#06x}:{one.eip:#010x}"
             + ("" if one.error_code is None else f", error code {one.error_code:#x}")
             + (f", CR2 {one.cr2:#010x}" if one.vector == 14 and one.error_code is not None else "")
             for one in self._machine.deliveries
         )
+        return told or "none yet"
 
     def _instructions(self, words: list[str]) -> str:
         return f"{self._machine.cpu.instructions:,}"
@@ -249,16 +256,26 @@ class Monitor:
         self._quit()
         return "the run ends"
 
-    def _number(self, word: str) -> int:
-        """A number in C's notation, or a symbol; `UnknownSymbol` is a `UserMistake`."""
-        try:
-            return int(word, 0)
-        except ValueError:
-            if len(self._machine.symbols):
-                return self._machine.symbols[word]
+    def _address(self, word: str) -> Address:
+        """What people write for an address; raises `UserMistake`, as its value does."""
+        from hillemu.inspection.views.addresses import Address
+
+        if _IN_C.search(word):
             raise UserMistake(
-                f"{word!r} is no number; the script's commands pt and xp take what GDB's 'print' does"
-            ) from None
+                f"{word!r} is no address here; the script's commands pt and xp take what GDB's 'print' does, "
+                "and behind its 'physical', x/8xw shows physical memory"
+            )
+        return Address(word)
+
+
+def _count(word: str) -> int:
+    """How many bytes are to be shown."""
+    from hillemu.inspection.views.addresses import as_number
+
+    count = as_number(word)
+    if count is None or not 0 < count <= _MOST_BYTES:
+        raise UserMistake(f"{word!r}: from 1 to {_MOST_BYTES:,} bytes can be shown")
+    return count
 
 
 def _ended(text: str) -> str:

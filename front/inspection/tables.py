@@ -43,6 +43,7 @@ from hillemu.inspection.sight import Sight
 ENTRY_BYTES = 8
 _EMPTY = ("empty",)
 _AFTER_RESET = (0, 0xFFFF)
+_REAL_MODE_VECTORS = (0, 0x3FF)
 _WHOLE_SPACE = 0xFFFFFFFF
 _SEGMENT_REGISTERS = ("cs", "ss", "ds", "es", "fs", "gs")
 
@@ -142,6 +143,11 @@ def read_idt(sight: Sight) -> DescriptorTable:
         note = "the processor is in real mode: what IDTR names is no IDT but a table of far pointers"
         return DescriptorTable("IDT", register.base, register.limit, (), [note])
     data, problems = _read("IDT", sight, register.base, register.limit, most=0x800)
+    if (register.base, register.limit) == _REAL_MODE_VECTORS and not _are_mostly_gates(data):
+        note = (
+            "no IDT has been loaded: IDTR still names real mode's table of far pointers, so no exception is delivered"
+        )
+        return DescriptorTable("IDT", register.base, register.limit, (), [note])
     if register.limit + 1 < FIRST_FREE_VECTOR * ENTRY_BYTES:
         first = (register.limit + 1) // ENTRY_BYTES
         problems.append(
@@ -158,6 +164,12 @@ def read_idt(sight: Sight) -> DescriptorTable:
         more = () if entry.problems == _EMPTY else tuple(_gate_problems(sight, entry, gdt, ldt, has_programs))
         rows.append(replace(entry, problems=entry.problems + more))
     return DescriptorTable("IDT", register.base, register.limit, rows, problems)
+
+
+def _are_mostly_gates(data: bytes) -> bool:
+    """Whether this may be an IDT: of two far pointers a few look like a gate, too."""
+    entries = decode_idt(data, b"")
+    return 2 * sum(isinstance(entry.descriptor, Gate) for entry in entries) > len(entries)
 
 
 # ---- the tables themselves ------------------------------------------------------------------------------------------

@@ -249,7 +249,7 @@ def test_monitor_commands_show_the_machine_and_a_mistake_is_told_in_a_line(boot:
     assert monitor(machine, "pt 0x1234") == "=> 0x00001234: physical 0x00001234 (paging is off)\n"
     assert monitor(machine, "xp 0x100000 4").startswith("00100000: ")
     assert "neither RAM nor ROM" in monitor(machine, "xp 0xD0000000")
-    assert "GDT[1] 0x0008 code 32-bit, ring 0" in monitor(machine, "gdt")
+    assert "0x0008    code 32-bit, ring 0" in monitor(machine, "gdt")
     assert monitor(machine, "info registers").startswith("protected mode, ring 0, 32-bit code, paging is off\n")
     assert monitor(machine, "instructions") == "0\n"
     assert "'nonsense'" in monitor(machine, "nonsense")
@@ -273,6 +273,7 @@ def test_no_monitor_command_changes_the_run(boot: Boot) -> None:
         "xp 0",
         "gdt",
         "idt",
+        "tss",
         "deliveries",
         "instructions",
     )

@@ -42,10 +42,44 @@ def test_a_second_word_that_no_command_has_is_told_with_those_that_are(monitor: 
     assert monitor.run("snapshot delete a") == (
         "there is no command 'snapshot delete'; there are 'snapshot', 'snapshot save', 'snapshot load'\n"
     )
-    assert monitor.run("help pt").startswith("'monitor help'")
 
 
-def test_a_word_that_is_no_address_is_told_with_how_gdbs_expressions_are_given() -> None:
+def test_help_tells_of_one_command_or_of_those_that_begin_alike(monitor: Monitor) -> None:
+    assert monitor.run("help pt") == "pt ADDR  walk the page tables for a virtual address, and show every entry\n"
+    assert [line.split()[1] for line in monitor.run("help info").splitlines()] == ["mem", "registers", "tlb"]
+    assert monitor.run("help info mem").startswith("info mem  ")
+    assert monitor.run("help inf") == "there is no command 'inf'; 'monitor help' lists what there is\n"
+
+
+@pytest.mark.parametrize("word", ["&kpgdir[0x200]", "/8xw"])
+def test_what_gdb_would_understand_is_told_with_how_gdb_is_asked(monitor: Monitor, word: str) -> None:
+    assert monitor.run(f"pt {word}") == (
+        f"{word!r} is no address here; the script's commands pt and xp take what GDB's 'print' does, "
+        "and behind its 'physical', x/8xw shows physical memory\n"
+    )
+
+
+def test_an_address_is_a_number_a_symbol_or_a_register_and_steps_from_there() -> None:
     machine = Machine(mem="4M")
-    said = Monitor(machine, restart=int, quit_=int, was_moved=int).run("pt &kpgdir[0x200]")
-    assert said == "'&kpgdir[0x200]' is no number; the script's commands pt and xp take what GDB's 'print' does\n"
+    monitor = Monitor(machine, restart=int, quit_=int, was_moved=int)
+    machine.cpu.processor.set("esp", 0x1000)
+    assert monitor.run("pt $esp+8").startswith("=> 0x00001008: ")
+    assert monitor.run("xp $esp-0x10 1").startswith("00000ff0: ")
+    assert "no register 'exp'" in monitor.run("pt $exp")
+    assert monitor.run("pt 0x100000000") == "0x100000000: 0x100000000 is beyond the 32-bit address space\n"
+    assert "no symbol 'main'" in monitor.run("pt main")
+    assert "neither RAM nor ROM" in monitor.run("xp 0x100000000")
+
+
+@pytest.mark.parametrize("count", ["0", "-5", "4097", "all"])
+def test_a_number_of_bytes_that_cannot_be_shown_is_told(monitor: Monitor, count: str) -> None:
+    assert monitor.run(f"xp 0x1000 {count}") == f"{count!r}: from 1 to 4,096 bytes can be shown\n"
+
+
+def test_tables_that_are_not_there_are_told() -> None:
+    """On a machine that stands at its reset vector."""
+    monitor = Monitor(Machine(mem="4M"), restart=int, quit_=int, was_moved=int)
+    assert "there is no GDT yet" in monitor.run("gdt")
+    assert "no IDT but a table of far pointers" in monitor.run("idt")
+    assert monitor.run("tss") == "TSS: none, TR is null\n"
+    assert monitor.run("deliveries") == "none yet\n"

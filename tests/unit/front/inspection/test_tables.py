@@ -22,9 +22,17 @@ from table_guests import (
 )
 
 from hillemu.emu.guest import Segment
-from hillemu.emu.i386.descriptors import CALL_GATE_32, INTERRUPT_GATE_16, INTERRUPT_GATE_32, pack_gate, pack_segment
+from hillemu.emu.i386.address import PhysAddr
+from hillemu.emu.i386.descriptors import (
+    CALL_GATE_32,
+    INTERRUPT_GATE_16,
+    INTERRUPT_GATE_32,
+    pack_gate,
+    pack_segment,
+    pack_table,
+)
 from hillemu.inspection.sight import Sight
-from hillemu.inspection.tables import read_gdt, read_idt, read_ldt
+from hillemu.inspection.tables import DescriptorTable, read_gdt, read_idt, read_ldt
 from hillemu.inspection.tables_tss import read_tss
 
 Mistake = Callable[[TableGuest], None]
@@ -233,6 +241,30 @@ def test_in_real_mode_the_idt_is_none() -> None:
     table = read_idt(Sight(guest.guest.memory, guest.guest.registers))
     assert len(table) == 0
     assert "real mode" in table.problems[0]
+
+
+def idt_at_0(content: bytes) -> DescriptorTable:
+    """What is told of an IDTR as real mode has it, without paging."""
+    guest = TableGuest()
+    guest.sight()
+    memory, registers = guest.guest.memory, guest.guest.registers
+    registers.set("cr0", 0x11)
+    registers.set_segment("idtr", Segment(0, 0, 0x3FF, 0))
+    memory.write(PhysAddr(0), content)
+    return read_idt(Sight(memory, registers))
+
+
+@pytest.mark.parametrize("vectors", [bytes.fromhex("53ff00f0") * 256, bytes.fromhex("57ef00f0") * 2 + bytes(0x3F8)])
+def test_in_protected_mode_real_modes_vectors_are_no_idt(vectors: bytes) -> None:
+    table = idt_at_0(vectors)
+    assert len(table) == 0
+    (problem,) = table.problems
+    assert "no IDT has been loaded" in problem
+
+
+def test_128_gates_at_0_are_an_idt() -> None:
+    gates = pack_table([pack_gate(INTERRUPT_GATE_32, KERNEL_CODE, HANDLERS, 0)] * 128)
+    assert len(idt_at_0(gates).used) == 128
 
 
 def test_before_a_gdt_is_loaded_there_is_none() -> None:
