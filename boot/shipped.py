@@ -16,10 +16,15 @@ def shipped_folder() -> str:
     return os.path.dirname(spec.origin)
 
 
+def shipped_path(name: str) -> str:
+    """Where the image `name` lies."""
+    return os.path.join(shipped_folder(), name)
+
+
 def shipped_image(name: str) -> bytes:
     """The bytes of the image `name`; raises `UserMistake` if the installation is not complete."""
     try:
-        with open(os.path.join(shipped_folder(), name), "rb") as file:
+        with open(shipped_path(name), "rb") as file:
             return file.read()
     except OSError as error:
         raise UserMistake(f"the image {name} is missing ({error.strerror}); install hillemu again") from None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hillemu.agenda import Agenda
 from hillemu.boot.image import BootOptions, Image, Loaded, Module
-from hillemu.boot.shipped import shipped_image
+from hillemu.boot.shipped import shipped_image, shipped_path
 from hillemu.booting import Booting, DriveOptions
 from hillemu.breakpoints import Breakpoints
 from hillemu.console import CpuView, KeyboardPort, SerialPort
@@ -114,6 +114,8 @@ class Machine(Running, Looking, Rewinding, Watching, Timed):
         self.debug_console = self._pc.debug_log
         self.keyboard = KeyboardPort(self._pc.keyboard)
         self.symbols = SymbolTable()
+        self.symbol_files: list[str] = []
+        """Where GDB finds the symbols of what was loaded."""
         self.breakpoints = Breakpoints(self._pc.processor, lambda name: self.symbols[name])
         self.loaded: Loaded | None = None
 
@@ -142,7 +144,9 @@ class Machine(Running, Looking, Rewinding, Watching, Timed):
 
     def load_demo(self) -> Loaded:
         """Load the built-in guest (sources in boot/asm)."""
-        return self._load(Image("demo.elf", shipped_image("demo.elf")), BootOptions())
+        loaded = self._load(Image("demo.elf", shipped_image("demo.elf")), BootOptions())
+        self.symbol_files = [shipped_path("demo.elf")]
+        return loaded
 
     def load_kernel(
         self,
@@ -190,6 +194,7 @@ class Machine(Running, Looking, Rewinding, Watching, Timed):
         self.symbols = SymbolTable(bytes(image.data), name=image.path) if image and is_elf else SymbolTable()
         if hosted is not None:
             self.symbols = hosted.symbols
+        self.symbol_files = [shipped_path(self.symbols.name)] if hosted else [image.path] if image and is_elf else []
         for note in self.loaded.notes:
             self._report_once(note)
         return self.loaded

@@ -28,8 +28,7 @@ def gdb(options: CommandLine) -> int:
     """
     if options.serial_input == "-":
         raise OptionError("--serial-input", "standard input is GDB's; give a file")
-    images = [*([options.image] if options.image is not None else []), *options.symbols]
-    debugger = _Debugger(options, StartedGdb(options.debugger, images, options.gdb_arguments))
+    debugger = _Debugger(options, StartedGdb(options.debugger, options.gdb_arguments))
     options.wait = True
     options.display = options.display or Display(shows_text=False)
     stay_on_one_processor()
@@ -52,10 +51,11 @@ class _Debugger(AwaitedGdb):
 
     def running(self, machine: Machine, typed: list[Typed], say: Say) -> tuple[Run, Callable[[], None]]:
         run, self._end_run = super().running(machine, typed, say)
+        self._images = [*machine.symbol_files, *self.options.symbols]
         return run, self._end
 
     def present(self, say: Say) -> AbstractContextManager[object]:
-        return self._started.beside(self.server, self._end_run)
+        return self._started.beside(self.server, self._images, self._end_run)
 
     def _end(self) -> None:
         self._end_run()

@@ -24,12 +24,11 @@ def debug(
     *,
     wait: bool = True,
     arguments: Sequence[str] = (),
-    images: Sequence[str] | None = None,
 ) -> Stop:
     """Run `machine` under GDB, from where it stands.
 
-    Without `where`, GDB is started on this terminal, with `arguments` and the symbols of `images` (else of the one that
-    was loaded), and the run ends when GDB leaves the machine.
+    Without `where`, GDB is started on this terminal, with the symbols of what was loaded, and with `arguments`; the run
+    ends when GDB leaves the machine.
     With it, the run goes to its end, and GDB may attach there (``[HOST:]PORT``, 127.0.0.1 without a host, or
     ``unix:FILE``); with `wait` the next instruction waits for it.
 
@@ -44,8 +43,8 @@ def debug(
             return DebuggedRun(machine, server).run(wait=wait)
     from hillemu.debugging.started_gdb import StartedGdb, meeting_place
 
-    gdb = StartedGdb(None, [machine.symbols.name] if images is None else images, arguments)
+    gdb = StartedGdb(None, arguments)
     with meeting_place() as place, Server(place) as server:
         run = DebuggedRun(machine, server, ends_with_debugger=True)
-        with gdb.beside(server, run.stop):
+        with gdb.beside(server, machine.symbol_files, run.stop):
             return run.run(wait=True)

@@ -28,32 +28,34 @@ PROGRAMS = ("gdb", "gdb-multiarch", "i386-elf-gdb", "i686-elf-gdb", "x86_64-elf-
 
 
 class StartedGdb:
-    """`program` with the symbols of the ELF files among `images`, and `arguments` behind what we say.
+    """`program`, with `arguments` behind what we say.
 
     Raises `OptionError` where there is no such program; `program` without a value is one that is installed.
     """
 
-    def __init__(self, program: str | None, images: Sequence[str], arguments: Sequence[str]) -> None:
+    def __init__(self, program: str | None, arguments: Sequence[str]) -> None:
         self._program = _found(program)
-        self._symbols = [name for name in images if _is_elf(name)]
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
 
-    def command(self, address: object) -> list[str]:
-        """What is started: our script, the symbols, the machine at `address`, what the user wants."""
-        more = [f"add-symbol-file {_quoted(name)}" for name in self._symbols[1:]]
+    def command(self, address: object, images: Sequence[str]) -> list[str]:
+        """What is started: our script, the symbols of ELF files, the machine at `address`, what the user wants."""
+        symbols = [name for name in images if _is_elf(name)]
+        more = [f"add-symbol-file {_quoted(name)}" for name in symbols[1:]]
         ours = [*(["set confirm off", *more, "set confirm on"] if more else []), f"target remote {address}"]
         commands = [f"-ex={one}" for one in ours]
-        return [self._program, "-q", "-x", str(SCRIPT), *self._symbols[:1], *commands, *self._arguments]
+        return [self._program, "-q", "-x", str(SCRIPT), *symbols[:1], *commands, *self._arguments]
 
     @contextmanager
-    def beside(self, server: Server, end_run: Callable[[], None]) -> Iterator[None]:
+    def beside(self, server: Server, images: Sequence[str], end_run: Callable[[], None]) -> Iterator[None]:
         """GDB at `server` during the ``with`` block and until it ends; `end_run` is called when it has.
+
+        It has the symbols of those among `images` that are ELF files.
 
         Raises `UserMistake` if it cannot be started.
         """
         try:
-            self._process = process = subprocess.Popen(self.command(server.address))
+            self._process = process = subprocess.Popen(self.command(server.address, images))
         except OSError as error:
             raise UserMistake(f"{self._program}: cannot start it: {error.strerror or error}") from None
 

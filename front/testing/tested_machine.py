@@ -77,6 +77,7 @@ class MachineUnderTest(Machine):
             Image(request.kernel.name, read_file(str(request.kernel.path))),
             BootOptions(request.format, request.append, modules, initrds),
         )
+        self.symbol_files = [str(request.kernel.path)]
 
     def run(
         self,
@@ -142,11 +143,8 @@ class MachineUnderTest(Machine):
 
     def debug(self, *arguments: str) -> Stop:
         """Debug the machine as `Machine.debug` does, on the terminal that pytest runs on; no budget ends it."""
-        from hillemu.debugging import debug
-
-        kernel = self.request.kernel
         with self.terminal():
-            return debug(self, arguments=arguments, images=() if kernel is None else (str(kernel.path),))
+            return super().debug(*arguments)
 
     def _cycle_limit(self, limit: Budget) -> int | None:
         if limit.cycles is not None and self.timing is None:

@@ -145,6 +145,19 @@ def test_a_disks_kernel_has_the_symbols_that_are_named(gdb: str, kernel: Callabl
     assert "$3 = (<text variable, no debug info> *) 0x101001" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("options", "way"),
+    [
+        ((), ()),
+        (("--profile", "bitmap"), ("tbreak *&_start", "continue")),
+        (("--profile", "orange", "--mem", "32M"), ("tbreak *&_start", "continue")),
+    ],
+)
+def test_the_built_in_kernels_have_their_symbols(gdb: str, options: tuple[str, ...], way: tuple[str, ...]) -> None:
+    done = run(*options, "--", *BATCH, *executed(*way, "info symbol $pc", "kill"))
+    assert "_start in section ." in done.stdout, done.stdout
+
+
 def test_a_debugger_that_never_attaches_ends_the_run(kernel: Callable[[str], Path]) -> None:
     done = run(kernel(HELLO), "--debugger", "true")
     assert (done.returncode, done.stdout) == (0, "")
