@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gdb_session import run_gdb
 
 from hillemu.cli import main
+
+GUIDE = Path(__file__).parents[2] / "docs" / "debugging.md"
 
 
 @pytest.fixture
@@ -166,3 +169,23 @@ def test_gdbinit_prints_the_scripts_path_or_its_text(capsys: pytest.CaptureFixtu
     assert main(["gdbinit", "--text"]) == 0
     assert capsys.readouterr().out == path.read_text()
     assert "define who-wrote" in path.read_text()
+
+
+def test_the_documented_configuration_of_another_adapter_starts_a_machine_that_gdb_finds(
+    gdb: str, folder: Path
+) -> None:
+    """The adapter runs the server, and takes the port from what it says."""
+    (block,) = re.findall(r"```json\n(.*?\"gdbtarget\".*?)```", GUIDE.read_text(), re.DOTALL)
+    configuration = json.loads(block.replace("${workspaceFolder}", str(folder / "build")))
+    target = configuration["target"]
+    assert target["server"] == "hillemu"
+    command = [sys.executable, "-m", "hillemu", *target["serverParameters"]]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as machine:
+        try:
+            assert machine.stderr is not None
+            said = "".join(takewhile_not(target["serverPortRegExp"], machine.stderr))
+            port = re.search(target["serverPortRegExp"], said)[1]  # type: ignore[index]
+            text = run_gdb(gdb, f"localhost:{port}", "break kernel_main", "continue", symbols=configuration["program"])
+            assert "Breakpoint 1, kernel_main" in text
+        finally:
+            machine.kill()
