@@ -85,7 +85,13 @@ def _boot(options: CommandLine, debugger: Debugger) -> int:
             machine.save_picture(picture)
         except UserMistake as unsaved:  # told after the summary, as all that was lost
             lost.append(unsaved)
-    _tell(machine, stop, wall_s, options, was_typed_live=typist is not None and typist.has_typed)
+    _tell(
+        machine,
+        stop,
+        None if debugger.takes_time else wall_s,
+        options,
+        was_typed_live=typist is not None and typist.has_typed,
+    )
     if record_file is not None:
         _write_record(record_file, machine, stop, wall_s, typed)
     if pages_file is not None and recording is not None:
@@ -355,7 +361,7 @@ def fault_of(output: SerialOutput | Machine | None) -> UserMistake | None:
     return None
 
 
-def _tell(machine: Machine, stop: Stop, wall_s: float, options: CommandLine, *, was_typed_live: bool) -> None:
+def _tell(machine: Machine, stop: Stop, wall_s: float | None, options: CommandLine, *, was_typed_live: bool) -> None:
     if options.shows_screen and not options.quiet:
         from hillemu.terminal.screen_view import framed
 

@@ -30,6 +30,8 @@ class Debugger:
 
     has_terminal = False
     """Whether it is the debugger's terminal that we are on."""
+    takes_time = False
+    """Whether the machine stands still while a person thinks."""
 
     def __init__(self, options: CommandLine) -> None:
         self.options = options
@@ -54,6 +56,7 @@ class AwaitedGdb(Debugger):
     """Whoever attaches at ``--gdb [HOST:]PORT``, now or later, and again."""
 
     server: Server
+    takes_time = True
     ends_with_debugger = False
 
     @contextmanager

@@ -16,11 +16,11 @@ _SHOWN_ADDRESSES = 4
 
 
 def summary_lines(
-    machine: Machine, stop: Stop, wall_s: float, until: str | None = None, live_note: str | None = None
+    machine: Machine, stop: Stop, wall_s: float | None, until: str | None = None, live_note: str | None = None
 ) -> list[str]:
     """The end of a run in a few lines: why it stopped, how far it came, what nobody answered.
 
-    `until` is the text that the caller waited for, if any; `live_note` is `typed_live`, if somebody typed.
+    `wall_s` is how long it took, unless a debugger's user did; `until` is the text that the caller waited for, if any; `live_note` is `typed_live`, if somebody typed.
     """
     lines = [ending_line(stop), _pace(machine, wall_s)]
     if until is not None and stop.reason is not StopReason.UNTIL:
@@ -133,12 +133,10 @@ def not_in_the_model(machine: Machine) -> list[str]:
     return lines
 
 
-def _pace(machine: Machine, wall_s: float) -> str:
+def _pace(machine: Machine, wall_s: float | None) -> str:
     instructions = machine.cpu.instructions
-    return (
-        f"{instructions:,} instructions, {machine.clock.now_ns / 1e6:.3f} ms virtual, {wall_s:.3f} s wall, "
-        f"{_mips(instructions, wall_s):.1f} MIPS ({machine.cpu.core} core)"
-    )
+    pace = "" if wall_s is None else f", {wall_s:.3f} s wall, {_mips(instructions, wall_s):.1f} MIPS"
+    return f"{instructions:,} instructions, {machine.clock.now_ns / 1e6:.3f} ms virtual{pace} ({machine.cpu.core} core)"
 
 
 def _mips(instructions: int, wall_s: float) -> float:
