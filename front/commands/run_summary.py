@@ -20,7 +20,8 @@ def summary_lines(
 ) -> list[str]:
     """The end of a run in a few lines: why it stopped, how far it came, what nobody answered.
 
-    `wall_s` is how long it took, unless a debugger's user did; `until` is the text that the caller waited for, if any; `live_note` is `typed_live`, if somebody typed.
+    `wall_s` is how long it took, unless that was a debugger's user.  `until` is the text that the caller waited for, if
+    any; `live_note` is `typed_live`, if somebody typed.
     """
     lines = [ending_line(stop), _pace(machine, wall_s)]
     if until is not None and stop.reason is not StopReason.UNTIL:
