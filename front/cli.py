@@ -5,6 +5,8 @@ Imports here are lazy on purpose: ``hillemu --help`` must not load a processor, 
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,27 +22,52 @@ def main(argv: Sequence[str] | None = None) -> int:
     `hillemu.commands.exit_status` lists the statuses.  A user's mistake is one line on standard error; only a bug in
     hillemu shows a traceback.
     """
+    _replace_closed_streams()
     try:
-        return _run(sys.argv[1:] if argv is None else argv)
+        status = _run(sys.argv[1:] if argv is None else argv)
+        # What does not fit on a disk is told here, not by Python when it ends.
+        sys.stdout.flush()
+        return status
     except HillemuError as error:
         print(f"hillemu: {error}", file=sys.stderr)
         return USER_MISTAKE
     except BrokenPipeError:
         # Whoever reads the listing, as `| head`, had enough; Python would complain once more when it flushes at exit.
-        import os
-
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except KeyboardInterrupt:
         print("hillemu: interrupted", file=sys.stderr)
         return 130  # 128 + SIGINT, as shells report it
-    except Exception:
+    except Exception as error:
+        # Files that a user has named are blamed by name where they are written: what has none here is the output.
+        if isinstance(error, OSError) and error.errno in _OUTPUT_FAULTS and error.filename is None:
+            print(f"hillemu: standard output: cannot be written: {error.strerror}", file=sys.stderr)
+            _drop_output()
+            return USER_MISTAKE
         # Status 1 would look like a guest's exit code (isa-debug-exit with 0), so Python must not choose it.
         import traceback
 
         traceback.print_exc()
         print("hillemu: this is a bug in hillemu, please report it with the lines above", file=sys.stderr)
         return USER_MISTAKE
+
+
+_OUTPUT_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _replace_closed_streams() -> None:
+    """Have a stream that the caller has closed (``>&-``) lead to nowhere: Python makes it None.
+
+    Without this, what is for standard error would go to standard output, for that is where `print` writes to None.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))
+
+
+def _drop_output() -> None:
+    """Let what is still in standard output's buffer vanish: Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: Sequence[str]) -> int:

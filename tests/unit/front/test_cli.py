@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -243,3 +244,30 @@ def test_python_m_hillemu_is_the_same_command() -> None:
     )
     assert done.returncode == 125
     assert done.stderr == "hillemu: --mem: 1M is too little; the smallest machine has 4M\n"
+
+
+COMMANDS_THAT_PRINT = ("--version", "profiles", "profiles --json", "gdbinit", "kernel-trace --paging 1,2,3 --frames 2")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("command", COMMANDS_THAT_PRINT)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_does_not_fit_on_the_disk_is_told_in_one_line(command: str, unbuffered: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hillemu", *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+    assert done.stderr == "hillemu: standard output: cannot be written: No space left on device\n"
+    assert done.returncode == 125
+
+
+def test_a_closed_standard_output_is_no_mistake_and_a_closed_standard_error_is_silent() -> None:
+    run = f"{shlex.quote(sys.executable)} -m hillemu"
+    shell = f"{run} profiles >&-; echo $?; {run} boot --no-such-option 2>&-; echo $?"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("0\n125\n", "")
