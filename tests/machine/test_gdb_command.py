@@ -132,6 +132,15 @@ def test_sigterm_ends_gdb_too(gdb: str, kernel: Callable[[str], Path], tmp_path:
         os.kill(int(pid.read_text()), 0)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the host cannot tell")
+def test_on_a_virtual_machine_both_use_one_processor(gdb: str, kernel: Callable[[str], Path]) -> None:
+    both = "python import os; print([len(os.sched_getaffinity(pid)) for pid in (0, os.getppid())])"
+    done = run(kernel(HELLO), "--", *BATCH, *executed(both, "kill"))
+    all_processors = len(os.sched_getaffinity(0))
+    count = 1 if " hypervisor " in Path("/proc/cpuinfo").read_text() else all_processors
+    assert f"[{count}, {count}]" in done.stdout
+
+
 def test_a_disks_kernel_has_the_symbols_that_are_named(gdb: str, kernel: Callable[[str], Path], tmp_path: Path) -> None:
     disk = tmp_path / "disk.img"
     disk.write_bytes(b"\xb8\x03\x00\xf4".ljust(510, b"\0") + b"\x55\xaa" + bytes(512 * 63))  # mov ax, 3; hlt
