@@ -54,9 +54,15 @@ class Framer:
         self._trailer: bytearray | None = None
         self._too_long = False
 
+    def only_packet(self, data: bytes) -> Packet | None:
+        """The packet that `data` is, where it is one and nothing else; `None` means that `feed` has to look."""
+        if self._body is not None:
+            return None
+        return _usual(data) if len(data) <= _SHORT_BYTES else _only_packet(data)
+
     def feed(self, data: bytes) -> Iterator[Signal | Packet]:
         """What `data` completes, in order."""
-        if self._body is None and (packet := _usual(data) if len(data) <= _SHORT_BYTES else _only_packet(data)):
+        if packet := self.only_packet(data):
             yield packet
             return
         at = 0

@@ -16,6 +16,7 @@ sense is answered with ``E NN``; one that comes while the machine runs is, too, 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from hillemu.emu.gdb import memory_commands, point_commands, queries, register_commands, resume_commands, transfers
 from hillemu.emu.gdb.context import UNKNOWN, Command, Context, Reply
@@ -51,7 +52,7 @@ class Session:
     @property
     def running(self) -> bool:
         """Whether the machine is to be in motion; the client waits for `stopped`."""
-        return self._context.running and not self.closed
+        return self._context.running and not self._context.closing
 
     @property
     def closed(self) -> bool:
@@ -60,6 +61,8 @@ class Session:
 
     def receive(self, data: bytes) -> bytes:
         """Do what `data` asks for; return what is to be sent."""
+        if (packet := self._framer.only_packet(data)) and not self._context.closing:  # nearly always
+            return self._packet(packet)
         sent = bytearray()
         for item in self._framer.feed(data):
             if self.closed:
@@ -96,12 +99,11 @@ class Session:
     def _answer(self, payload: bytes) -> Reply:
         if self._context.running:
             return _error(ErrorNumber.INVALID)
-        named = _NAME.match(payload)
-        command = _BY_NAME.get(named[0]) if named else _BY_LETTER.get(payload[:1])
+        command, arguments = _short(payload) if len(payload) <= _SHORT_BYTES else _divided(payload)
         if command is None:
             return UNKNOWN
         try:
-            return command(self._context, payload[named.end() if named else 1 :])
+            return command(self._context, arguments)
         except Malformed:
             return _error(ErrorNumber.INVALID)
         except TargetError as error:
@@ -112,6 +114,18 @@ class Session:
     def _send(self, payload: bytes) -> bytes:
         self._last_sent = frame(payload)
         return self._last_sent
+
+
+def _divided(payload: bytes) -> tuple[Command | None, bytes]:
+    """The command that `payload` names, if there is such a one, and what follows its name."""
+    if named := _NAME.match(payload):
+        return _BY_NAME.get(named[0]), payload[named.end() :]
+    return _BY_LETTER.get(payload[:1]), payload[1:]
+
+
+_SHORT_BYTES = 64
+_short = lru_cache(maxsize=256)(_divided)
+"""GDB sends the same few by the ten thousand."""
 
 
 def _error(number: ErrorNumber) -> bytes:

@@ -32,6 +32,7 @@ class Forwards:
 
     def __init__(self, machine: Machine, points: Points, run: Run, left: Callable[[], int | None]) -> None:
         self._machine = machine
+        self._processor = machine.cpu.processor
         self._points = points
         self._run = run
         self._left = left
@@ -66,7 +67,7 @@ class Forwards:
         stop = self._run(self._left(), over_breakpoint=over_breakpoint, stay_in=stay_in)
         passed = None
         while stop.reason is StopReason.BREAKPOINT:
-            at, count = self._pc, self._machine.cpu.instructions
+            at, count = self._pc, self._processor.instructions
             is_look = passed == (at, count - 1) and self._is_at_spent_rep()
             if at not in stay_in or not (is_look or self._points.passes(at)):
                 return stop
@@ -76,7 +77,7 @@ class Forwards:
 
     @property
     def _pc(self) -> int:
-        return self._machine.cpu.processor.linear_eip
+        return self._processor.linear_eip
 
     def _is_at_spent_rep(self) -> bool:
-        return is_spent_rep(self._machine.cpu.processor, self._machine.memory)
+        return is_spent_rep(self._processor, self._machine.memory)
