@@ -5,8 +5,6 @@ Imports here are lazy on purpose: ``hillemu --help`` must not load a processor, 
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +12,7 @@ from hillemu.commands.command_line import CommandLine
 from hillemu.commands.exit_status import USER_MISTAKE
 from hillemu.commands.options import make_parser
 from hillemu.emu.errors import HillemuError, UserMistake
+from hillemu.terminal.standard_streams import drop_output, output_fault, prepare_streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     `hillemu.commands.exit_status` lists the statuses.  A user's mistake is one line on standard error; only a bug in
     hillemu shows a traceback.
     """
-    _replace_closed_streams()
+    prepare_streams()
     try:
         status = _run(sys.argv[1:] if argv is None else argv)
         # What does not fit on a disk is told here, not by Python when it ends.
@@ -33,16 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USER_MISTAKE
     except BrokenPipeError:
         # Whoever reads the listing, as `| head`, had enough; Python would complain once more when it flushes at exit.
-        _drop_output()
+        drop_output()
         return 0
     except KeyboardInterrupt:
         print("hillemu: interrupted", file=sys.stderr)
         return 130  # 128 + SIGINT, as shells report it
     except Exception as error:
-        # Files that a user has named are blamed by name where they are written: what has none here is the output.
-        if isinstance(error, OSError) and error.errno in _OUTPUT_FAULTS and error.filename is None:
-            print(f"hillemu: standard output: cannot be written: {error.strerror}", file=sys.stderr)
-            _drop_output()
+        if why := output_fault(error):
+            print(f"hillemu: standard output: cannot be written: {why}", file=sys.stderr)
+            drop_output()
             return USER_MISTAKE
         # Status 1 would look like a guest's exit code (isa-debug-exit with 0), so Python must not choose it.
         import traceback
@@ -50,24 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("hillemu: this is a bug in hillemu, please report it with the lines above", file=sys.stderr)
         return USER_MISTAKE
-
-
-_OUTPUT_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-
-
-def _replace_closed_streams() -> None:
-    """Have a stream that the caller has closed (``>&-``) lead to nowhere: Python makes it None.
-
-    Without this, what is for standard error would go to standard output, for that is where `print` writes to None.
-    """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))
-
-
-def _drop_output() -> None:
-    """Let what is still in standard output's buffer vanish: Python would complain once more when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -111,4 +111,5 @@ def _numbers(costs: dict[str, int]) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    # A file's name may have bytes that are no text, which this file, as UTF-8, could not have.
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())

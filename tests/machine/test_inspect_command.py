@@ -309,6 +309,13 @@ def test_the_page_alone_is_a_wish(image: Path, tmp_path: Path) -> None:
     assert "<h2>Lint</h2>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+def test_the_page_of_a_file_whose_name_is_no_text_escapes_it(image: Path, tmp_path: Path) -> None:
+    kernel = Path(os.fsdecode(os.fsencode(tmp_path) + b"/k\xff.elf"))
+    kernel.write_bytes(image.read_bytes())
+    run(kernel, "--html", tmp_path / "page.html")
+    assert "/k\\xff.elf</h1>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_a_page_from_before_stays_when_the_moment_does_not_come(image: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("the last one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -127,6 +128,15 @@ def test_the_page_is_whole(c_kernel: Path, tmp_path: Path, capsys: pytest.Captur
     assert len(pictures) == 5  # calls; busy, cycles an instruction, TLB misses, cache misses
     assert "count_to" in texts
     assert "gdb_kernel.c:" in texts
+
+
+def test_files_of_a_kernel_whose_name_is_no_text_are_whole(c_kernel: Path, tmp_path: Path) -> None:
+    kernel = os.fsdecode(os.fsencode(tmp_path) + b"/k\xff.elf")
+    Path(kernel).write_bytes(c_kernel.read_bytes())
+    page, callgrind = tmp_path / "page.html", tmp_path / "callgrind.out"
+    main(["profile", kernel, "--html", str(page), "--callgrind", str(callgrind)])
+    assert "k\\xff.elf" in page.read_text(encoding="utf-8")
+    assert "k\\udcff.elf" in callgrind.read_text(encoding="utf-8")
 
 
 def test_programs_of_the_built_in_kernel_have_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,5 +48,15 @@ def legend_html(items: Iterable[tuple[str, str]]) -> str:
 
 
 def text_html(text: str) -> str:
-    """`text` for HTML and XML both: control characters, which neither allows, as escapes."""
-    return escape("".join(one if one >= " " or one in "\n\t" else f"\\x{ord(one):02x}" for one in text))
+    """`text` for HTML and XML both: control characters, which neither allows, as escapes.
+
+    So are the bytes of a file's name that are no UTF-8, which are surrogates in Python:
+
+    >>> text_html("k\\udcff<1>")
+    'k\\\\xff&lt;1&gt;'
+    """
+    return escape("".join(one if _is_plain(one) else f"\\x{ord(one) & 0xFF:02x}" for one in text))
+
+
+def _is_plain(one: str) -> bool:
+    return (one >= " " or one in "\n\t") and not "\ud800" <= one <= "\udfff"

@@ -271,3 +271,21 @@ def test_a_closed_standard_output_is_no_mistake_and_a_closed_standard_error_is_s
     shell = f"{run} profiles >&-; echo $?; {run} boot --no-such-option 2>&-; echo $?"
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("0\n125\n", "")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "corner"), [("utf-8", "\u2514\u2500 PDE"), ("latin-1", "?? PDE"), ("ascii", "?? PDE")]
+)
+def test_characters_that_the_output_cannot_have_are_question_marks(encoding: str, corner: str, root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hillemu", "inspect", root / "images" / "demo.elf", "pt", "0x100000"],
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert corner in done.stdout.decode(encoding)
+
+
+def test_a_name_that_is_no_text_is_told_as_it_is() -> None:
+    done = subprocess.run([sys.executable, "-m", "hillemu", "boot", b"no\xff.elf"], capture_output=True, timeout=60)
+    assert done.stderr == b"hillemu: no\xff.elf: no such file\n"
