@@ -70,6 +70,32 @@ document stack16
 Show the top of a 16-bit stack, wherever SS points.
 end
 
+# GDB finds the end of a call by the stack, and knows none of 16 bits: its nexti goes into calls and interrupts there.
+
+define nexti16
+  set $hillemu_at = (unsigned int) $pc
+  # Prefixes: segments, operand size, address size, lock.
+  set $hillemu_byte = *(unsigned char *) $hillemu_at
+  while ($hillemu_byte & 0xe7) == 0x26 || ($hillemu_byte & 0xfc) == 0x64 || $hillemu_byte == 0xf0
+    set $hillemu_at = $hillemu_at + 1
+    set $hillemu_byte = *(unsigned char *) $hillemu_at
+  end
+  set $hillemu_group = *(unsigned char *) ($hillemu_at + 1) >> 3 & 7
+  # Calls, INT, LOOP, REP, and calls by a pointer.
+  if $hillemu_byte == 0xe8 || $hillemu_byte == 0x9a || $hillemu_byte == 0xcd || $hillemu_byte >= 0xe0 && $hillemu_byte <= 0xe2 || $hillemu_byte == 0xf2 || $hillemu_byte == 0xf3 || $hillemu_byte == 0xff && ($hillemu_group == 2 || $hillemu_group == 3)
+    x/2i $pc
+    # Deeper in the stack it is the same place in an inner call.
+    eval "tbreak *0x%x if (unsigned int) $esp >= 0x%x", (unsigned int) $_, (unsigned int) $esp
+    continue
+  else
+    stepi
+  end
+end
+document nexti16
+Execute one instruction of 16-bit code, with all that it calls: procedures, software interrupts, REP, LOOP.
+In 32-bit code, GDB's own nexti does that.
+end
+
 define sysregs
   # GDB ignores a group that the machine names for a register of an i386, so there is no 'info registers system'.
   info registers ip code_size cs_base ss_base ds_base es_base fs_base gs_base

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from gdb_session import INTERRUPT_SOON, DebuggedHillemu, build_modes, in_order, kernel_of
 
+from hillemu.boot.assembler import Layout, assemble_text
 from hillemu.debugging.server import SCRIPT
 
 USER_PROGRAM = 0x400000
@@ -70,6 +71,51 @@ def test_the_16_bit_stack_physical_memory_and_page_tables_are_commands_of_the_sc
         )
     in_order(text, r"0x77fe:\t0x0017", r"0x7c00 <_start>:\t0xea", r"0xc0007c00:\t0xea", "Cannot access memory")
     assert "=> 0xC0007C00: physical 0x00007C00 (4 MiB page" in text
+
+
+PASSED = """
+.code16
+    mov sp, 0x7000
+    mov cx, 3
+    call deeper
+    call word ptr cs:[pointer]
+    int 0x11
+again: inc bx
+    loop again
+    rep stosb
+    jmp short there
+    hlt
+there: cli
+    hlt
+deeper: dec cx
+    jz 1f
+inner: call deeper
+1:  inc cx
+    ret
+pointer: .word leaf
+leaf: ret
+.org 510
+.word 0xAA55
+"""
+
+
+def test_16_bit_code_is_stepped_over_what_it_calls(gdb: str, tmp_path: Path) -> None:
+    """Also where inner calls come to the next instruction first: with CX 1, and this one with 2."""
+    image = tmp_path / "sector.img"
+    code = assemble_text(PASSED, layout=Layout(flat=True, base=0x7C00))
+    image.write_bytes(code.data)
+    names = ("call", "call", "int", "inc", "loop", "rep", "jmp", "cli")
+    show = ('printf "now "', LIST)
+    recursion = (f"tbreak *{code.symbols['inner']:#x}", "continue", "nexti16", "p $cx", "monitor system_reset")
+    steps = [command for _ in names[1:] for command in ("nexti16", *show)]
+    with DebuggedHillemu(gdb, image) as machine:
+        text = machine.debug(
+            *(*recursion, "maintenance flush register-cache", "stepi 2", *show, *steps, "info breakpoints"),
+            scripts=(SCRIPT,),
+        )
+    assert "= 2\n" in text
+    assert tuple(re.findall(r"now => 0x\w+:\s+(\w+)", text)) == names
+    assert "No breakpoints" in text
 
 
 def test_breakpoints_hold_across_the_switch_to_paging_and_in_ring_3(gdb: str, demo: Path) -> None:
