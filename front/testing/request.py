@@ -168,12 +168,14 @@ def variant_name(variant: Mapping[str, Any]) -> str:
 
     >>> variant_name({"kernel": "build/kernel.elf", "mem": 1 << 26})
     'kernel.elf-64M'
+    >>> variant_name({"kernel": 3})  # a mistake, which the test's own set-up tells
+    '3'
     """
     return "-".join(_value_name(word, value) for word, value in variant.items())
 
 
 def _value_name(word: str, value: Any) -> str:
-    if word in ("kernel", "kernel_module"):
+    if word in ("kernel", "kernel_module") and isinstance(value, str | os.PathLike):
         return Path(value).name
     if word == "mem" and isinstance(value, int):
         from hillemu.sizes import format_size

@@ -87,6 +87,7 @@ def test_it(machine):
         ('kernel="nope.elf"', "kernel: nope.elf: no such file (looked in *)"),
         ('kernal="kernel.elf"', "hillemu: there is no 'kernal'; did you mean 'kernel'?"),
         ('"kernel.elf"', "@pytest.mark.hillemu: write what 'kernel.elf' is, as in kernel='kernel.elf'"),
+        ("kernel=[3]", "kernel: 3 is no file name*"),
         ("", "kernel: which one? Say @pytest.mark.hillemu(kernel=FILE), *"),
         ('kernel="kernel.elf", mem="lots"', "mem: 'lots' is not a size; *"),
         ('kernel="kernel.elf", cpu="z80"', "*z80*"),

@@ -64,6 +64,10 @@ class Finding:
         return f"{self.severity}: {self.rule}: {place}: {self.what}\n    why: {self.why}\n    do:  {self.advice}"
 
 
+_TOLD = 4
+"""Findings that `repr` names."""
+
+
 class Findings(Sequence[Finding]):
     """Findings in order: the worst first, then by rule as the rules are listed, then by address."""
 
@@ -97,7 +101,10 @@ class Findings(Sequence[Finding]):
 
     def __repr__(self) -> str:
         counts = (f"{sum(one.severity is level for one in self)} {level}" for level in reversed(Severity))
-        return f"<Findings: {', '.join(counts)}>"
+        # All that a failed `assert not paging.lint("warning")` shows.
+        worst = [f"; {one.rule} at 0x{one.start:08X}" for one in self.at_least(Severity.WARNING)]
+        more = f"; {len(worst) - _TOLD} more" if len(worst) > _TOLD else ""
+        return f"<Findings: {', '.join(counts)}{''.join(worst[:_TOLD])}{more}>"
 
     def _repr_html_(self) -> str:
         rows = "".join(

@@ -211,3 +211,14 @@ def test_findings_print_the_range_the_reason_and_the_way_out() -> None:
         "    do:  clear U/S in the page-table entry, or in the directory entry if nothing there is for programs",
     ]
     assert finding.as_dict()["severity"] == "error"
+
+
+def test_what_a_failed_assertion_shows_names_the_worst() -> None:
+    assert repr(lint()) == "<Findings: 0 error, 0 warning, 1 info>"
+    for fault in FAULTS:
+        if fault.severity != "info":
+            assert f"; {fault.rule} at 0x{fault.start:08X}" in repr(lint(fault))
+    everything = lint(*FAULTS)
+    told = repr(everything).split("; ")
+    assert told[1].startswith(f"{everything[0].rule} at ")
+    assert told[-1] == f"{len(everything.at_least('warning')) - 4} more>"
