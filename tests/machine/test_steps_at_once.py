@@ -47,6 +47,15 @@ def test_every_step_and_its_end_are_the_same(boot: Boot, ending: str) -> None:
         assert one.last_stop == other.last_stop
 
 
+@pytest.mark.parametrize("ending", ["reset", "triple fault"])
+def test_a_step_that_boots_again_is_one_step(boot: Boot, ending: str) -> None:
+    one, other = (boot(LOOP + ENDINGS[ending], reboot=True) for _ in range(2))
+    play(one, one.step_once)
+    play(other, other.step)
+    assert other.cpu.eax != 20 * 21 // 2  # it is on its way again
+    assert outcome(one) == outcome(other)
+
+
 def test_a_guest_under_a_timer_is_stepped_as_it_runs() -> None:
     stepped, run = Machine(mem="16M"), Machine(mem="16M")
     for machine in (stepped, run):
