@@ -19,11 +19,10 @@ from functools import lru_cache
 
 from hillemu.emu.gdb.agent_expressions import Expression
 from hillemu.emu.gdb.context import OK, Command, Context, Reply
-from hillemu.emu.gdb.fields import Malformed, address, number, unhex
+from hillemu.emu.gdb.fields import ADDRESS_MASK, Malformed, address, number, unhex
 from hillemu.emu.gdb.target import BREAKPOINTS, PointKind, Unsupported
 
 _KINDS = frozenset(PointKind)
-_LONGEST_WATCH = 1 << 20
 # GDB writes one condition behind the other, the manual separates them.
 _CONDITION = re.compile(rb";?X([0-9a-fA-F]{1,8}),([0-9a-fA-F]*)")
 
@@ -36,7 +35,7 @@ def _fields(arguments: bytes) -> tuple[PointKind, int, int]:
     which, length = number(parts[0]), number(parts[2])
     if which not in _KINDS:
         raise Unsupported(f"points of type {which}")
-    if not 0 < length <= _LONGEST_WATCH:
+    if not 0 < length <= ADDRESS_MASK + 1:
         raise Malformed(f"a point of {length} bytes")
     return PointKind(which), address(parts[1]), length
 

@@ -227,6 +227,15 @@ def test_a_step_that_makes_the_access_tells_the_watchpoint(boot: Boot) -> None:
     assert [b"watch:" in answer for answer in answers[1:]] == [False, False, True]
 
 
+@pytest.mark.parametrize("packet", [b"Z2,0,100000000", b"Z2,1fffff,2", b"Z4,200001,10000000"])
+def test_a_watchpoint_is_as_wide_as_one_wants(boot: Boot, packet: bytes) -> None:
+    answers, _ = debug(boot("mov ecx, 5; mov [0x200000], ecx; inc ecx; hlt"), packet, b"c", p("ecx"), b"bc", p("ecx"))
+    assert answers[0] == b"OK"
+    assert b"watch:200" in answers[1]
+    assert [value(answers[n]) for n in (2, 4)] == [5, 5]
+    assert b"watch:200" in answers[3]
+
+
 def test_a_watchpoint_beyond_the_address_space_is_an_error_and_the_portable_core_has_none(
     boot: Boot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
