@@ -26,6 +26,8 @@ class Context:
         """Addresses in memory packets are physical."""
         self.knows_description = False
         """The client has read which registers there are; until then it knows GDB's own only."""
+        self.understands_messages = False
+        """The client takes an error as words, too."""
         self.knows_swbreak = self.knows_hwbreak = False
         """The client understands why a breakpoint stopped it."""
 

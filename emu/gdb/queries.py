@@ -13,7 +13,14 @@ def _supported(context: Context, arguments: bytes) -> Reply:
     theirs = arguments.lstrip(b":").split(b";")
     context.knows_swbreak = b"swbreak+" in theirs
     context.knows_hwbreak = b"hwbreak+" in theirs
-    ours = [b"PacketSize=%x" % MAX_PACKET_BYTES, b"QStartNoAckMode+", b"vContSupported+", b"binary-upload+"]
+    context.understands_messages = b"error-message+" in theirs
+    ours = [
+        b"PacketSize=%x" % MAX_PACKET_BYTES,
+        b"QStartNoAckMode+",
+        b"vContSupported+",
+        b"binary-upload+",
+        b"error-message+",
+    ]
     ours += [b"swbreak+", b"hwbreak+", b"ConditionalBreakpoints+", *DOCUMENTS]
     backwards = b"+" if context.target.goes_backwards else b"-"
     return b";".join([*ours, b"ReverseStep" + backwards, b"ReverseContinue" + backwards])

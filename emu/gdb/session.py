@@ -10,7 +10,8 @@ Whoever owns the socket and the machine does this::
 
 Not supported, and answered as the protocol wants it (with an empty reply): threads other than the one processor,
 non-stop mode, tracepoints, files on the host (vFile), programs on the host (vRun, vAttach).  A packet that makes no
-sense is answered with ``E NN``; one that comes while the machine runs is, too, because only an interrupt may.
+sense is answered with ``E NN``, or ``E.`` and why to a client that understands that (GDB from version 16); so is one
+that comes while the machine runs, because only an interrupt may.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from functools import lru_cache
 from hillemu.emu.gdb import memory_commands, point_commands, queries, register_commands, resume_commands, transfers
 from hillemu.emu.gdb.context import UNKNOWN, Command, Context, Reply
 from hillemu.emu.gdb.fields import Malformed
-from hillemu.emu.gdb.framing import Framer, Packet, Signal, frame
+from hillemu.emu.gdb.framing import Framer, Packet, Signal, escape, frame
 from hillemu.emu.gdb.resume_commands import console, stop_reply
 from hillemu.emu.gdb.target import Ended, ErrorNumber, Outcome, Target, TargetError, Unsupported
 
@@ -38,6 +39,8 @@ _BY_NAME: dict[bytes, Command] = {
     **queries.NAMED,
     **transfers.NAMED,
 }
+_DAMAGED = TargetError(ErrorNumber.INVALID, "the packet's checksum is wrong, or it is too long")
+_RUNNING = TargetError(ErrorNumber.INVALID, "the machine runs: only an interrupt is obeyed")
 _NAME = re.compile(rb"[qQv][A-Za-z.]*\??")
 
 
@@ -93,27 +96,32 @@ class Session:
         if not packet.intact and not self._context.no_ack:
             return b"-"
         acknowledged = b"" if self._context.no_ack else b"+"
-        reply = self._answer(packet.payload) if packet.intact else _error(ErrorNumber.INVALID)
+        reply = self._answer(packet.payload) if packet.intact else self._error(_DAMAGED)
         return acknowledged if reply is None else acknowledged + self._send(reply)
 
     def _answer(self, payload: bytes) -> Reply:
         if self._context.running:
-            return _error(ErrorNumber.INVALID)
+            return self._error(_RUNNING)
         command, arguments = _short(payload) if len(payload) <= _SHORT_BYTES else _divided(payload)
         if command is None:
             return UNKNOWN
         try:
             return command(self._context, arguments)
-        except Malformed:
-            return _error(ErrorNumber.INVALID)
+        except Malformed as error:
+            return self._error(TargetError(ErrorNumber.INVALID, str(error)))
         except TargetError as error:
-            return _error(error.number)
+            return self._error(error)
         except Unsupported:
             return UNKNOWN
 
     def _send(self, payload: bytes) -> bytes:
         self._last_sent = frame(payload)
         return self._last_sent
+
+    def _error(self, error: TargetError) -> bytes:
+        if not self._context.understands_messages:
+            return b"E%02x" % error.number
+        return b"E." + escape(str(error).encode("ascii", "backslashreplace"))
 
 
 def _divided(payload: bytes) -> tuple[Command | None, bytes]:
@@ -126,7 +134,3 @@ def _divided(payload: bytes) -> tuple[Command | None, bytes]:
 _SHORT_BYTES = 64
 _short = lru_cache(maxsize=256)(_divided)
 """GDB sends the same few by the ten thousand."""
-
-
-def _error(number: ErrorNumber) -> bytes:
-    return b"E%02x" % number

@@ -384,3 +384,15 @@ def test_a_malformed_packet_is_an_error_and_does_nothing(client: Client, malform
     assert client.target.resumed == client.target.points == client.target.asked == []
     assert (dict(client.target.values), bytes(client.target.ram)) == before
     assert not client.session.running
+
+
+def test_a_client_that_understands_messages_is_told_what_is_wrong(client: Client) -> None:
+    """In characters that a packet can have: what is repeated to the client was its own."""
+    write_tr = b"P%x=01000000" % BY_NAME["tr"].number
+    assert client.ask(write_tr) == b"E16"
+    assert b";error-message+;" in (client.ask(b"qSupported:swbreak+;error-message+") or b"")
+    assert client.ask(write_tr) == b"E.read only"
+    assert client.ask(b"m}\x03,1") == b"E.b'#' is not a hexadecimal number"
+    assert client.ask(b"X4000,1:a") == b"E.no RAM"
+    assert client.ask(b"c") is None
+    assert client.ask(b"g") == b"E.the machine runs: only an interrupt is obeyed"
