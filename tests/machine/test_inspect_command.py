@@ -323,10 +323,11 @@ def test_a_page_from_before_stays_when_the_moment_does_not_come(image: Path, tmp
     assert page.read_text() == "the last one"
 
 
-def test_on_a_terminal_tables_are_drawn_and_coloured(image: Path) -> None:
+def on_a_terminal(image: Path, columns: int) -> bytes:
+    """What a terminal of so many columns gets of view `regions`."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "hillemu", "inspect", str(image), "regions", "--at", "grown"]
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns)}
     environment.pop("NO_COLOR", None)
     process = subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, stdin=theirs, env=environment)
     os.close(theirs)
@@ -336,9 +337,21 @@ def test_on_a_terminal_tables_are_drawn_and_coloured(image: Path) -> None:
     os.close(ours)
     assert process.wait(60) == 0
     process.stderr.close()  # type: ignore[union-attr]
+    return said
+
+
+def test_on_a_terminal_tables_are_drawn_and_coloured(image: Path) -> None:
+    said = on_a_terminal(image, 120)
     assert b"\x1b[36m" in said  # the page for user mode
     assert "──".encode() in said
     assert b"0x003C0000-0x003C0FFF" in said
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_a_narrow_terminal_breaks_no_word_and_loses_none(image: Path, columns: int) -> None:
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal(image, columns).decode())
+    words = set(run(image, "regions", "--at", "grown").stdout.split())
+    assert words - set(shown.split()) == set()
 
 
 def test_a_reader_that_had_enough_is_no_error(image: Path) -> None:
