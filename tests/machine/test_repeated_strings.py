@@ -171,3 +171,34 @@ def test_elements_wider_than_the_bus_take_the_cycles_of_translated_code(
     assert whole.run() is recorded.run() is wide.run() is CoreStop.HALT
     assert outcome(whole) == outcome(recorded)
     assert whole.processor.ticks() > wide.processor.ticks()
+
+
+TIMER = (
+    "mov al, 0x11; out 0x20, al; mov al, 8; out 0x21, al; mov al, 4; out 0x21, al; mov al, 1; out 0x21, al;"
+    "mov al, 0xFE; out 0x21, al; mov al, 0x34; out 0x43, al; mov al, 61; out 0x40, al; xor al, al; out 0x40, al;"
+)
+"""IRQ 0 each 61 clocks of the 8254, 51 microseconds: a few lines of a string, and no whole number of them."""
+
+
+@MODELS
+@pytest.mark.parametrize("string", ["stosb", "movsb", "movsd"])
+def test_a_timer_interrupts_a_string_within_a_line_that_is_known(
+    lab_of: Callable[..., Any], model: str, string: str
+) -> None:
+    """The handler writes down how many elements were left."""
+    source = (
+        FILL
+        + TIMER
+        + (
+            "mov ebx, 0x318000; mov ebp, 40; sti;"
+            f"1: mov esi, 0x308400; mov edi, 0x308800; mov ecx, 200; rep {string}; dec ebp; jnz 1b; cli; hlt;"
+            "vector_8: mov [ebx], ecx; add ebx, 4; push eax; mov al, 0x20; out 0x20, al; pop eax; iretd"
+        )
+    )
+    whole, recorded = (lab_of("native", source, timing=model) for _ in range(2))
+    recorded.pc.cycles.memory.record(True)
+    assert whole.run() is recorded.run() is CoreStop.HALT
+    assert outcome(whole) == outcome(recorded)
+    left = [whole.word(at) for at in range(0x318000, whole.get("ebx"), 4)]
+    size = 4 if string == "movsd" else 1
+    assert len({elements * size % 16 // size for elements in left}) > 2  # not at the ends of lines only

@@ -170,3 +170,19 @@ def test_a_table_that_grows_knows_devices_and_code_as_before(lab: Callable[..., 
     assert walked(ran, range(0x2E1, 0x2E3)) == 0
     assert ran.get("ecx") == ran.get("ebp") != 0
     assert ran.get("ebx") == 2
+
+
+def test_how_long_the_host_takes_changes_nothing_where_a_large_page_is_flushed(lab: Callable[..., Any]) -> None:
+    """Then QEMU flushes everything, and looks at its clock whether the table was larger than needed for long."""
+    enable = (
+        "mov eax, cr4; or eax, 0x10; mov cr4, eax; mov dword ptr [DIRECTORY + 8], 0x800087; mov eax, cr3; mov cr3, eax;"
+    )
+    flush = "mov ecx, [0x8E0000]; invlpg [0x8E0000];"
+    wait = f"mov dx, {PROBE}; out dx, al;"
+    full, then = touch(range(0x110, 0x1F4)), touch(SOME) + clear_accessed(SOME) + touch(SOME)
+    body = PAGED + enable + full + flush + wait + flush + wait + flush + then + "hlt"
+    quick, slow = lab(body), lab(body)
+    slow.probe.on_access = lambda: sleep(1.2 * QEMU_LOOKS_BACK_S)
+    assert quick.run() is slow.run() is CoreStop.HALT
+    assert slow.outcome() == quick.outcome()
+    assert walked(slow, SOME) == 0
