@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from hillemu.emu.i386.vectors import FIRST_FREE_VECTOR, describe
 from hillemu.inspection.views.shown import Row, Shown, Table, Text, Tone
 
 if TYPE_CHECKING:
@@ -56,21 +58,40 @@ def _table(table: DescriptorTable, index_name: str, scene: Scene | None = None) 
     blocks: list[Text | Table] = [Text(head)]
     blocks += [Text(f"problem: {problem}", Tone.ERROR) for problem in table.problems]
     if table.used:
-        rows = tuple(_row(entry, scene) for entry in table.used)
-        blocks.append(Table((index_name, "descriptor", "problems"), rows))
+        blocks.append(Table((index_name, "descriptor", "problems"), tuple(_rows(table.used, scene))))
     return Shown(table.as_dict(), tuple(blocks))
 
 
-def _row(entry: TableEntry, scene: Scene | None) -> Row:
+def _rows(entries: Iterable[TableEntry], scene: Scene | None) -> Iterator[Row]:
+    """A row for each entry, but one for gates in a row that are the same: many kernels fill the IDT with one."""
+    same: list[TableEntry] = []
+    for entry in entries:
+        if scene is not None and same and _continues(same[-1], entry):
+            same.append(entry)
+            continue
+        if same:
+            yield _row(same[0], same[-1], scene)
+        same = [entry]
+    if same:
+        yield _row(same[0], same[-1], scene)
+
+
+def _continues(before: TableEntry, entry: TableEntry) -> bool:
+    # Each exception has a name to be told.
+    if entry.index <= FIRST_FREE_VECTOR or entry.index != before.index + 1:
+        return False
+    return (entry.descriptor, entry.problems) == (before.descriptor, before.problems)
+
+
+def _row(entry: TableEntry, last: TableEntry, scene: Scene | None) -> Row:
     from hillemu.emu.i386.descriptors import Gate
-    from hillemu.emu.i386.vectors import describe
 
     descriptor = entry.descriptor
     text = descriptor.text
     if scene is None:
         head = f"0x{entry.selector:04X}"
     else:
-        head = describe(entry.index)
+        head = describe(entry.index) if entry is last else f"vectors {entry.index:#04x}-{last.index:#04x}"
         if isinstance(descriptor, Gate) and not descriptor.is_task:
             text = f"{text} {scene.named(descriptor.offset)}".rstrip()
     return Row((head, text, "; ".join(entry.problems)), Tone.ERROR if entry.problems else Tone.PLAIN)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from table_guests import (
     FLAT,
     GDT,
@@ -31,9 +36,12 @@ from hillemu.emu.i386.descriptors import (
     pack_segment,
     pack_table,
 )
+from hillemu.emu.i386.vectors import describe
 from hillemu.inspection.sight import Sight
 from hillemu.inspection.tables import DescriptorTable, read_gdt, read_idt, read_ldt
 from hillemu.inspection.tables_tss import read_tss
+from hillemu.inspection.views.descriptors_view import Idt
+from hillemu.inspection.views.shown import Table
 
 Mistake = Callable[[TableGuest], None]
 
@@ -289,3 +297,20 @@ def test_tables_are_json_text_and_html() -> None:
     tss = json.loads(json.dumps(read_tss(sight).as_dict()))
     assert (tss["fields"]["esp0"], tss["bits"], tss["allowed_ports"]) == (STACK + 0x1000, 32, [])
     assert json.loads(json.dumps(read_gdt(sight).as_dict()))["entries"][0]["selector"] == KERNEL_CODE
+
+
+@given(st.lists(st.sampled_from([0, HANDLERS, HANDLERS + 1]), min_size=40, max_size=256))
+def test_the_view_of_an_idt_has_a_row_for_equal_gates_behind_each_other(offsets: list[int]) -> None:
+    guest = TableGuest()
+    guest.idt = [pack_gate(INTERRUPT_GATE_32, KERNEL_CODE, offset) if offset else 0 for offset in offsets]
+    table = read_idt(guest.sight())
+    scene: Any = SimpleNamespace(machine=SimpleNamespace(idt=table), named=lambda address: "")
+    rows = [row.cells for block in Idt().show(scene).blocks if isinstance(block, Table) for row in block.rows]
+    told = []
+    for head, text, _ in rows:
+        found = re.fullmatch(r"vectors (0x\w+)-(0x\w+)", head)
+        vectors = map(describe, range(int(found[1], 16), int(found[2], 16) + 1)) if found else [head]
+        told += [(vector, text) for vector in vectors]
+    assert told == [(describe(entry.index), entry.descriptor.text) for entry in table.used]
+    changes = sum(offset != before for offset, before in zip(offsets[33:], offsets[32:], strict=False) if offset)
+    assert len(rows) == sum(map(bool, offsets[:33])) + changes
