@@ -217,15 +217,15 @@ class Monitor:
         return str(view.show(Scene(self._machine, {})))
 
     def _deliveries(self, words: list[str]) -> str:
-        from hillemu.emu.i386.vectors import describe
+        from hillemu.emu.stop import Stop, StopReason
+        from hillemu.report.deliveries import delivery_lines
+        from hillemu.report.stopped import StoppedMachine
+        from hillemu.report.view import Scene
 
-        told = "\n".join(
-            f"{one.at:>14,}  {one.kind.value:9} {describe(one.vector)} at {one.cs:#06x}:{one.eip:#010x}"
-            + ("" if one.error_code is None else f", error code {one.error_code:#x}")
-            + (f", CR2 {one.cr2:#010x}" if one.vector == 14 and one.error_code is not None else "")
-            for one in self._machine.deliveries
-        )
-        return told or "none yet"
+        machine = self._machine
+        stop = machine.last_stop or Stop(StopReason.INTERRUPTED)
+        view = StoppedMachine(stop, machine.cpu.processor, machine.memory, machine.deliveries, machine.symbols)
+        return "\n".join(delivery_lines(Scene(view)))
 
     def _instructions(self, words: list[str]) -> str:
         return f"{self._machine.cpu.instructions:,}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from real_mode import RealMode
 
 from hillemu.debugging.monitor import Monitor
 from hillemu.machine import Machine
@@ -82,4 +85,12 @@ def test_tables_that_are_not_there_are_told() -> None:
     assert "there is no GDT yet" in monitor.run("gdt")
     assert "no IDT but a table of far pointers" in monitor.run("idt")
     assert monitor.run("tss") == "TSS: none, TR is null\n"
-    assert monitor.run("deliveries") == "none yet\n"
+    assert monitor.run("deliveries") == "none\n"
+
+
+def test_what_was_delivered_is_told_as_a_crash_report_tells_it() -> None:
+    """A BIOS service is INT 0x13, and no SIMD exception."""
+    guest = RealMode("int 0x13; hlt")
+    guest.run(1)
+    monitor = Monitor(guest.machine, restart=int, quit_=int, was_moved=int)
+    assert re.fullmatch(r"insn \d+: INT 0x13 at 0000:00008000\n", monitor.run("deliveries"))
