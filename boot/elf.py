@@ -102,6 +102,15 @@ def is_elf(image: Image) -> bool:
     return image.has(0, MAGIC)
 
 
+def begins_as_elf(head: bytes) -> bool:
+    """The same of a file's first four bytes, or more of them.
+
+    >>> begins_as_elf(b"\\x7fELF\\1"), begins_as_elf(b"MZ")
+    (True, False)
+    """
+    return head.startswith(MAGIC)
+
+
 def read_elf(image: Image, *, accept_64: bool = False) -> ElfFile:
     """Read the headers of `image`.
 

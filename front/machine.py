@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hillemu.agenda import Agenda
+from hillemu.boot.elf import is_elf
 from hillemu.boot.image import BootOptions, Image, Loaded, Module
 from hillemu.boot.shipped import shipped_image, shipped_path
 from hillemu.booting import Booting, DriveOptions
@@ -190,11 +191,11 @@ class Machine(Running, Looking, Rewinding, Watching, Timed):
 
         self.loaded = boot()
         self._boot = boot
-        is_elf = image is not None and image.has(0, b"\x7fELF")
-        self.symbols = SymbolTable(bytes(image.data), name=image.path) if image and is_elf else SymbolTable()
+        elf = image if image is not None and is_elf(image) else None
+        self.symbols = SymbolTable(bytes(elf.data), name=elf.path) if elf else SymbolTable()
         if hosted is not None:
             self.symbols = hosted.symbols
-        self.symbol_files = [shipped_path(self.symbols.name)] if hosted else [image.path] if image and is_elf else []
+        self.symbol_files = [shipped_path(self.symbols.name)] if hosted else [elf.path] if elf else []
         for note in self.loaded.notes:
             self._report_once(note)
         return self.loaded

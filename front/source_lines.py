@@ -9,6 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any
 
+from hillemu.boot.elf import begins_as_elf
+
 
 class SourceLines:
     """The line tables of the ELF file whose bytes are `elf`."""
@@ -38,7 +40,7 @@ class SourceLines:
         if self._opened:
             return
         self._opened = True
-        if not self._elf.startswith(b"\x7fELF"):
+        if not begins_as_elf(self._elf):
             return
         from io import BytesIO
 

@@ -19,6 +19,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from hillemu.boot.elf import begins_as_elf
 from hillemu.emu.errors import UserMistake
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class _Index:
 
 
 def _read_elf(elf: bytes) -> _Index:
-    if not elf.startswith(b"\x7fELF"):
+    if not begins_as_elf(elf):
         return _Index(())
     import struct
 

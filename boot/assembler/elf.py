@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from hillemu.boot.assembler.items import Section
 from hillemu.boot.assembler.layout import PAGE_SIZE
+from hillemu.boot.elf import MAGIC
 
 _EHDR, _PHDR, _SHDR, _SYM = 52, 32, 40, 16
 _ET_EXEC, _EM_386, _PT_LOAD = 2, 3, 1
@@ -134,7 +135,7 @@ def _symbol_table(symbols: list[ElfSymbol], sections: list[Section], strings: _S
 
 def _file_header(entry: int, segments: int, section_headers_at: int, section_headers: int) -> bytes:
     # Class 32, little-endian, version 1, System V ABI.
-    identification = b"\x7fELF" + bytes((1, 1, 1, 0)) + bytes(8)
+    identification = MAGIC + bytes((1, 1, 1, 0)) + bytes(8)
     return identification + struct.pack(
         "<HHIIIIIHHHHHH",
         _ET_EXEC,

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from hillemu.boot.elf import MAGIC
+from hillemu.boot.elf import begins_as_elf
 from hillemu.debugging.listening import LOCALHOST, Address, Place, SocketFile, has_socket_files
 from hillemu.debugging.server import SCRIPT, Server
 from hillemu.emu.errors import OptionError, UserMistake
@@ -103,7 +103,7 @@ def _found(program: str | None) -> str:
 def _is_elf(name: str) -> bool:
     try:
         with open(name, "rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
+            return begins_as_elf(file.read(4))
     except (OSError, ValueError):
         return False  # that it cannot be booted is told when it is
 

@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hillemu.boot.elf import begins_as_elf
 from hillemu.debugging.listening import LOCALHOST
 from hillemu.debugging.server import SCRIPT
 from hillemu.emu.errors import UserMistake
@@ -44,7 +45,7 @@ def vscode(options: CommandLine) -> int:
 def _is_elf(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return file.read(4) == b"\x7fELF"
+            return begins_as_elf(file.read(4))
     except OSError as error:
         raise UserMistake(f"{path}: cannot read it: {error.strerror or error}") from None
 

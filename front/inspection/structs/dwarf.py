@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from hillemu.boot.elf import begins_as_elf
 from hillemu.emu.errors import UserMistake
 from hillemu.inspection.structs.types import (
     VOID,
@@ -115,7 +116,7 @@ class DwarfTypes:
         return True
 
     def _open(self) -> Iterator[Any]:
-        if not self._elf.startswith(b"\x7fELF"):
+        if not begins_as_elf(self._elf):
             return iter(())
         from io import BytesIO
 
