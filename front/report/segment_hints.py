@@ -23,25 +23,55 @@ def beyond_limit(scene: Scene, fault: Delivery) -> str | None:
     if not scene.protected or (fault.cs, fault.eip) != (scene.cs.selector, scene.offset):
         return None
     found = instruction_at(scene)
-    for operand in found.operands if found is not None else ():
-        if operand.type != _memory_operand() or found.mnemonic == "lea":
-            continue
-        name, offset = _segment_and_offset(scene, found, operand.mem)
-        segment = scene.registers.segment(name)
-        first, last = _bounds(segment)
-        if first <= offset and offset + operand.size - 1 <= last:
-            continue
-        told = (
-            f"an operand ({operand.size * 8} bits) at {name.upper()}:0x{offset:08X} is not within the segment, "
-            f"whose offsets are 0x{first:X} to 0x{last:X}"
+    if found is None:
+        return None
+    for operand in found.operands:
+        if operand.type == _memory_operand() and found.mnemonic != "lea":
+            name, offset = _segment_and_offset(scene, found, operand.mem)
+            if not _is_within(scene.registers.segment(name), offset, operand.size):
+                return _told(scene, name, offset, f"an operand ({operand.size * 8} bits)")
+    top = _stack_offset(scene, found.mnemonic)
+    if fault.vector != vectors.SS or top is None or _is_within(scene.registers.segment("ss"), top, scene.code_bits // 8):
+        return None
+    return _told(scene, "ss", top, f"what {found.mnemonic.upper()} needs of the stack")
+
+
+def _told(scene: Scene, name: str, offset: int, what: str) -> str:
+    segment = scene.registers.segment(name)
+    first, last = _bounds(segment)
+    beginning = f"{what} at {name.upper()}:0x{offset:08X} is not within the segment, "
+    if first > last:
+        return (
+            f"{beginning}which has no offsets: it is expand-down, and begins behind its limit 0x{segment.limit:X}; "
+            f"clear the E bit (bit 2 of the type) in {name.upper()}'s descriptor (QEMU runs this: it checks no limits)"
         )
-        if last == _REAL_MODE_LIMIT and not first:
-            told += (
-                f": {name.upper()} has the limit of real mode; load it with a selector after the switch to protected "
-                "mode (QEMU runs this: it checks no limits)"
-            )
-        return told
+    told = f"{beginning}whose offsets are 0x{first:X} to 0x{last:X}"
+    if last == _REAL_MODE_LIMIT and not first:
+        told += (
+            f": {name.upper()} has the limit of real mode; load it with a selector after the switch to protected "
+            "mode (QEMU runs this: it checks no limits)"
+        )
+    return told
+
+
+def _is_within(segment: Segment, offset: int, size: int) -> bool:
+    first, last = _bounds(segment)
+    return first <= offset and offset + size - 1 <= last
+
+
+def _stack_offset(scene: Scene, mnemonic: str) -> int | None:
+    """Where an instruction that pushes or pops has its first element; `None` for others."""
+    is_32 = bool(scene.registers.segment("ss").attributes & DEFAULT_OPERATION_SIZE)
+    mask = 0xFFFFFFFF if is_32 else 0xFFFF
+    if mnemonic.startswith(_PUSHES):
+        return scene.registers.get("esp") - scene.code_bits // 8 & mask
+    if mnemonic.startswith(_POPS):
+        return scene.registers.get("ebp" if mnemonic == "leave" else "esp") & mask
     return None
+
+
+_PUSHES = ("push", "call", "enter")
+_POPS = ("pop", "ret", "leave", "iret")
 
 
 def _memory_operand() -> int:

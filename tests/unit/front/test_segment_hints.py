@@ -69,3 +69,19 @@ def test_registers_that_a_handler_has_changed_are_not_believed(dead: Dead) -> No
     dead.memory.write(PhysAddr(CODE + 7), bytes.fromhex(BYTE_TO_ES_EDI))
     dead.deliveries = [Delivered(vector=13, error_code=0, eip=CODE + 0x20)]
     assert not any("within the segment" in hint for hint in dead.hints())
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "offset"),
+    [("c3", "RET", 0x9000), ("50", "PUSH", 0x8FFC), ("e800000000", "CALL", 0x8FFC), ("c9", "LEAVE", 0x7000)],
+)
+def test_a_stack_segment_without_offsets_is_told_of_where_the_stack_is_used(
+    dead: Dead, code: str, what: str, offset: int
+) -> None:
+    dead.registers.set_segment("ss", Segment(0x18, 0, 0xFFFFFFFF, 0x00C0_9700))
+    hints = died(dead, code, vector=12, esp=0x9000, ebp=0x7000)
+    (blamed,) = [hint for hint in hints if "within the segment" in hint]
+    assert blamed.startswith(f"what {what} needs of the stack at SS:0x{offset:08X}")
+    assert "which has no offsets: it is expand-down" in blamed
+    dead.registers.set_segment("ss", FLAT_DATA)
+    assert not any("within the segment" in hint for hint in dead.hints())
