@@ -31,7 +31,11 @@ def beyond_limit(scene: Scene, fault: Delivery) -> str | None:
             if not _is_within(scene.registers.segment(name), offset, operand.size):
                 return _told(scene, name, offset, f"an operand ({operand.size * 8} bits)")
     top = _stack_offset(scene, found.mnemonic)
-    if fault.vector != vectors.SS or top is None or _is_within(scene.registers.segment("ss"), top, scene.code_bits // 8):
+    if (
+        fault.vector != vectors.SS
+        or top is None
+        or _is_within(scene.registers.segment("ss"), top, scene.code_bits // 8)
+    ):
         return None
     return _told(scene, "ss", top, f"what {found.mnemonic.upper()} needs of the stack")
 
