@@ -107,6 +107,32 @@ document sysregs
 Show segment bases, control registers, descriptor tables and debug registers.
 end
 
+# GDB does not see that a monitor command has moved the machine: it has to read the registers anew, and no stop comes.
+
+define reset
+  monitor system_reset
+  maintenance flush register-cache
+  hook-stop
+  x/i $pc
+end
+document reset
+Boot the machine again, and stop before the first instruction.
+end
+
+define load-snapshot
+  if $argc == 1
+    monitor snapshot load $arg0
+    maintenance flush register-cache
+    hook-stop
+    x/i $pc
+  else
+    help load-snapshot
+  end
+end
+document load-snapshot
+Go to where 'monitor snapshot save' kept the machine: load-snapshot NAME
+end
+
 define physical
   maintenance packet Qqemu.PhyMemMode:1
   maintenance flush dcache

@@ -73,6 +73,30 @@ def test_the_16_bit_stack_physical_memory_and_page_tables_are_commands_of_the_sc
     assert "=> 0xC0007C00: physical 0x00007C00 (4 MiB page" in text
 
 
+def test_a_machine_that_is_moved_shows_the_code_and_the_registers_of_where_it_is(
+    gdb: str, modes: tuple[Path, Path]
+) -> None:
+    """From 32-bit code to the boot sector's first instruction, and back."""
+    image, symbols = modes
+    with DebuggedHillemu(gdb, image) as machine:
+        text = machine.debug(
+            *("break protected_32", "continue", "monitor snapshot save there", "reset", "p $code_size"),
+            *("load-snapshot there", "p $code_size", "load-snapshot nowhere", "p $eip"),
+            symbols=symbols,
+            scripts=(SCRIPT,),
+        )
+    in_order(
+        text,
+        *("has booted again", r"=> 0x7c00 <_start>:\s+ljmp +\$0x7c0,\$0x5", "= 16"),
+        *(
+            r"=> 0x7c3e <protected_32>:\s+mov +\$0x90000,%esp",
+            "= 32",
+            "there is no snapshot 'nowhere'",
+            "<protected_32>",
+        ),
+    )
+
+
 PASSED = """
 .code16
     mov sp, 0x7000
