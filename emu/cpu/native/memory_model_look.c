@@ -64,17 +64,24 @@ ALWAYS_INLINE WayTouch fill(MemoryModel *model, LineKey *keys, uint32_t line, in
     return touch;
 }
 
+/* `line` is in one of the ways `found` of its set: touches it, and returns the clock when it is whole. */
+ALWAYS_INLINE int64_t hit(MemoryModel *model, uint32_t line, uint32_t found, WayTouch *touch, int64_t now)
+{
+    ModelCache *cache = &model->data_cache;
+    *touch = touch_of(&cache->recent[set_of(cache, line)], 4, (uint32_t)__builtin_ctz(found));
+    way_touch(*touch);
+    return wait_for_fill(model, line, now);
+}
+
 /* Of `line`, which `page` and the key of `tag` are for: the clock when the processor goes on. */
 ALWAYS_INLINE int64_t read(MemoryModel *model, LineKey *keys, MemoryKind kind, const PageKey *page, uint64_t tag,
                            uint32_t line, int64_t now)
 {
-    ModelCache *cache = &model->data_cache;
-    uint32_t set = set_of(cache, line), found = four_ways_with(cache, set * 4, line);
+    const ModelCache *cache = &model->data_cache;
+    uint32_t found = four_ways_with(cache, set_of(cache, line) * 4, line);
     WayTouch touch;
     if (found) {
-        touch = touch_of(&cache->recent[set], 4, (uint32_t)__builtin_ctz(found));
-        way_touch(touch);
-        now = wait_for_fill(model, line, now);
+        now = hit(model, line, found, &touch, now);
     } else {
         model->outcome |= OUTCOME_CACHE_MISS;
         model->counters.data_cache_misses++;
@@ -89,13 +96,11 @@ ALWAYS_INLINE int64_t read(MemoryModel *model, LineKey *keys, MemoryKind kind, c
 ALWAYS_INLINE int64_t write(MemoryModel *model, LineKey *keys, const PageKey *page, uint64_t tag, uint32_t line,
                             int64_t now)
 {
-    ModelCache *cache = &model->data_cache;
-    uint32_t set = set_of(cache, line), found = four_ways_with(cache, set * 4, line);
+    const ModelCache *cache = &model->data_cache;
+    uint32_t found = four_ways_with(cache, set_of(cache, line) * 4, line);
     WayTouch touch = {&model->untouched, 0, 0};
     if (found) {
-        touch = touch_of(&cache->recent[set], 4, (uint32_t)__builtin_ctz(found));
-        way_touch(touch);
-        now = wait_for_fill(model, line, now);
+        now = hit(model, line, found, &touch, now);
     } else {
         model->outcome |= OUTCOME_CACHE_MISS;
         model->counters.write_misses++;
