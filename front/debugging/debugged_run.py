@@ -54,7 +54,7 @@ class DebuggedRun:
     """Runs `machine` while `server` listens; `until`, `max_insns` and `run`'s `between` are as for `Machine.run`.
 
     `tell` hears, in one line each, of debuggers that come and go; where there is only one, as the run
-    `ends_with_debugger`, nobody has to be told.  What `between` lets people type must be noted in
+    `ends_with_debugger` that detaches, nobody has to be told.  What `between` lets people type must be noted in
     `record`, as `hillemu.input_record.type_now` does: when the past is run again, it is typed again.
     """
 
@@ -268,8 +268,6 @@ class DebuggedRun:
             self._tell_of_debugger("has vanished; the machine stands still until another attaches, or Ctrl-C")
             self._hang_up()
             self._held = True
-            if self._ends_with_debugger:
-                self.stop()
         elif isinstance(event, bytes) and self._session is not None:
             self._server.send(self._session.receive(event))
 

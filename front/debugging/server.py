@@ -93,8 +93,8 @@ class Server:
             if self._woken_end in ready:
                 self._woken_end.recv(READ_BYTES)
                 return Event.WOKEN
-            if self._client in ready:
-                return self._received() or b""  # nothing: it was seen too early
+            if self._client in ready and (data := self._received()) is not None:
+                return data
             if self._listener in ready and self._accept():
                 return Event.ATTACHED
             for caller in self._refused[:]:

@@ -81,6 +81,25 @@ def test_one_command_stops_at_the_first_instruction_with_symbols_and_the_script(
     assert "MIPS" not in done.stderr  # how long it took is GDB's user's affair
 
 
+def test_what_we_tell_waits_until_gdb_is_gone(gdb: str, kernel: Callable[[str], Path], tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    with both.open("w") as file:
+        commands = executed("continue", "continue", "shell sleep 0.5", "echo last words\\n")
+        command = [*HILLEMU, "gdb", str(kernel(HELLO)), "--", *BATCH, *commands]
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=TIMEOUT_S, check=False)
+    told = both.read_text()
+    assert 0 < told.find("exited with code") < told.find("last words") < told.find("hillemu: stopped: exit"), told
+
+
+def test_gdb_may_disconnect_and_come_again(gdb: str, kernel: Callable[[str], Path]) -> None:
+    again = ("disconnect", "stepi", "shell sleep 0.2", "python gdb.execute('target remote ' + place)", "p $eax", "kill")
+    place = "python place = [one for one in gdb.selected_inferior().connection.details.split()][0]"
+    done = run(kernel("1: inc eax; jmp 1b"), "--quiet", "--", *BATCH, *executed("stepi 5", "p $eax", place, *again))
+    values = [line.split(" = ")[1] for line in done.stdout.splitlines() if line.startswith("$")]
+    assert len(values) == 2, done.stdout + done.stderr
+    assert values[0] == values[1]
+
+
 @pytest.mark.parametrize("leave", ["kill", "detach", "quit", "monitor quit", "disconnect"])
 def test_the_machine_ends_when_gdb_leaves_it_and_the_record_is_whole(
     gdb: str, kernel: Callable[[str], Path], tmp_path: Path, leave: str

@@ -28,9 +28,10 @@ def test_memory(machine):
     assert machine.memory.u32(0x200000) == 7
 
 def test_others(machine):
-    print("captured again")
     assert "ready" in machine.serial.text
+    machine.serial.send(b"l")  # it spins
     machine.debug()
+    print("captured again")
 """
 TYPED = "p $pc >= 0x100000\nx/wx 0x200000\nset var *(int *)0x200000 = 9\nquit\ny\n"
 
@@ -77,10 +78,10 @@ def test_without_the_option_nobody_is_asked(pytester: pytest.Pytester) -> None:
 
 
 def test_a_test_that_debugs_has_the_terminal_and_no_budget(gdb: str, pytester: pytest.Pytester) -> None:
-    typed = "p 6 * 7\nstepi 200\nquit\ny\n"
+    typed = "break spin if $ecx == 500\ncontinue\np $ecx\nquit\ny\n"
     done = run_pytest(pytester, "-k", "others", typed=typed)
     done.assert_outcomes(passed=1)
-    done.stdout.re_match_lines_random([r".*\$1 = 42"])
+    done.stdout.re_match_lines_random([r".*\$1 = 500"])
     assert "captured again" not in done.stdout.str()
 
 

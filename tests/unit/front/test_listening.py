@@ -14,7 +14,7 @@ from hillemu.cli import main
 from hillemu.commands import boot
 from hillemu.debugging import prompt_waiting
 from hillemu.debugging.listening import Address, SocketFile, parse_address
-from hillemu.debugging.server import Event, Server
+from hillemu.debugging.server import EVERYBODY_EVERY, Event, Server
 from hillemu.emu.errors import OptionError
 
 
@@ -173,6 +173,24 @@ def test_who_waits_awake_hears_the_client_and_everybody_else_as_well() -> None:
             answered.join()
         client.close()
         assert server.next(None) is Event.GONE
+
+
+def test_a_client_that_never_pauses_keeps_nobody_else_waiting_for_long() -> None:
+    with Server(parse_address("0")) as server, socket.create_connection(server.address, 5) as client:
+        assert server.next(None) is Event.ATTACHED
+        second = socket.create_connection(server.address, 5)
+        second.sendall(b"$?#3f")
+        for _ in range(3 * EVERYBODY_EVERY):
+            client.sendall(b"$g#67")
+            assert server.next(None) == b"$g#67"
+            server.send(b"+")
+        second.settimeout(0)
+        assert b"another debugger" in second.recv(200)
+        second.close()
+        server.wake()
+        client.sendall(b"$g#67" * EVERYBODY_EVERY)
+        heard = [server.next(None) for _ in range(2)]
+        assert Event.WOKEN in heard or server.next(0) is Event.WOKEN
 
 
 @pytest.mark.parametrize("options", [[], ["--wait"]])
