@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever reads the listing, as `| head`, had enough; Python would complain once more when it flushes at exit.
         drop_output()
         return 0
-    except KeyboardInterrupt:
-        print("hillemu: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"hillemu: interrupted {interrupt}".rstrip(), file=sys.stderr)
         return 130  # 128 + SIGINT, as shells report it
     except Exception as error:
         if why := output_fault(error):

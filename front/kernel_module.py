@@ -55,20 +55,31 @@ def kernel_options(path: str | None, *, check: bool = False) -> KernelOptions:
 
 @contextmanager
 def blaming(path: str) -> Iterator[None]:
-    """Inside, an exception out of the code in the file at `path` is its author's mistake: `UserMistake`."""
+    """Inside, an exception out of the code in the file at `path` is its author's mistake: `UserMistake`.
+
+    A `KeyboardInterrupt`, as of the second Ctrl-C, tells the line that it came in: perhaps a loop without an end.
+    """
     try:
         yield
     except HillemuError:
         raise
+    except KeyboardInterrupt as error:
+        lines = _lines_in(path, error)
+        raise KeyboardInterrupt(*(f"in {path}:{line}" for line in lines[-1:])) from None
     except SystemExit as error:
         raise UserMistake(f"{path}: it ended Python ({error})") from None
     except Exception as error:
-        import traceback
-
-        lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == path]
+        lines = _lines_in(path, error)
         if not lines:
             raise
         raise UserMistake(f"{path}:{lines[-1]}: {type(error).__name__}: {error}") from None
+
+
+def _lines_in(path: str, error: BaseException) -> list[int | None]:
+    """The lines of the file at `path` that `error` came through, the innermost last."""
+    import traceback
+
+    return [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == path]
 
 
 def _run(path: str) -> dict[str, Any]:

@@ -221,3 +221,11 @@ def test_a_module_may_have_data_classes_whose_annotations_are_text(tmp_path: Pat
     path = tmp_path / "mine.py"
     path.write_text(text + "def on_boot(kernel): return A(1)\n")
     assert kernel_options(str(path)).on_boot is not None
+
+
+def test_the_second_ctrl_c_tells_which_line_it_came_in(tmp_path: Path) -> None:
+    loop = "def on_boot(kernel):\n  while True:\n    raise KeyboardInterrupt\n"
+    with pytest.raises(KeyboardInterrupt, match=r"^in .*mine\.py:3$"):
+        boot(loop, tmp_path)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), blaming("mine.py"):
+        raise KeyboardInterrupt
