@@ -26,7 +26,7 @@ def add_timing(machine: argparse._ActionsContainer) -> None:
         "--io-wait-states",
         type=_whole("--io-wait-states"),
         metavar="N",
-        help="of that bus's in each port access, beyond the manual's figures [as the ISA bus has]",
+        help="clocks of that bus in each port access, beyond the manual's figures [what an ISA bus takes]",
     )
     machine.add_argument(
         "--lint", choices=("tlb",), help="tlb: find translations that are used after their page tables changed"
