@@ -93,13 +93,17 @@ class Server:
             if self._woken_end in ready:
                 self._woken_end.recv(READ_BYTES)
                 return Event.WOKEN
-            if self._client in ready and (data := self._received()) is not None:
-                return data
+            data = self._received() if self._client in ready else None
+            if data is Event.GONE:
+                return data  # who calls just then takes its place
+            # A client that never pauses must not keep the others waiting.
             if self._listener in ready and self._accept():
                 return Event.ATTACHED
             for caller in self._refused[:]:
                 if caller in ready:
                     self._answer_refused(caller)
+            if data is not None:
+                return data
             if not ready:
                 return None
 

@@ -175,6 +175,19 @@ def test_who_waits_awake_hears_the_client_and_everybody_else_as_well() -> None:
         assert server.next(None) is Event.GONE
 
 
+def test_who_calls_when_the_client_has_just_gone_takes_its_place() -> None:
+    with Server(parse_address("0")) as server:
+        for _ in range(3):
+            with socket.create_connection(server.address, 5):
+                assert server.next(None) is Event.ATTACHED
+            with socket.create_connection(server.address, 5) as second:
+                assert server.next(None) is Event.GONE
+                assert server.next(None) is Event.ATTACHED
+                second.sendall(b"+")
+                assert server.next(None) == b"+"
+            assert server.next(None) is Event.GONE
+
+
 def test_a_client_that_never_pauses_keeps_nobody_else_waiting_for_long() -> None:
     with Server(parse_address("0")) as server, socket.create_connection(server.address, 5) as client:
         assert server.next(None) is Event.ATTACHED
