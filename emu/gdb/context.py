@@ -22,6 +22,8 @@ class Context:
         self.closing = False
         """The client is gone, or asked to be rid of us: nothing more is answered."""
         self.no_ack = False
+        self.extended = False
+        """The connection outlives the run, and the client may begin another one."""
         self.physical = False
         """Addresses in memory packets are physical."""
         self.knows_description = False

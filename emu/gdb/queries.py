@@ -5,7 +5,8 @@ from __future__ import annotations
 from hillemu.emu.gdb.context import OK, UNKNOWN, Command, Context, Reply
 from hillemu.emu.gdb.fields import enhex, number, unhex
 from hillemu.emu.gdb.framing import MAX_PACKET_BYTES
-from hillemu.emu.gdb.resume_commands import THREAD
+from hillemu.emu.gdb.resume_commands import THREAD, stop_reply
+from hillemu.emu.gdb.target import Unsupported
 from hillemu.emu.gdb.transfers import SUPPORTED as DOCUMENTS
 
 
@@ -84,6 +85,7 @@ def _is_ours(thread: bytes) -> bool:
 
 
 def _extended(context: Context, arguments: bytes) -> Reply:
+    context.extended = True
     return OK
 
 
@@ -102,14 +104,27 @@ def _kill(context: Context, arguments: bytes) -> Reply:
 
 
 def _kill_process(context: Context, arguments: bytes) -> Reply:
+    """In extended mode the machine is there to be run again, and its breakpoints are forgotten."""
     number(arguments.removeprefix(b";"))
-    _kill(context, b"")
+    if context.extended:
+        context.target.detach()
+        context.target.restart()
+    else:
+        _kill(context, b"")
     return OK
 
 
 def _restart(context: Context, arguments: bytes) -> Reply:
     context.target.restart()
     return None
+
+
+def _run(context: Context, arguments: bytes) -> Reply:
+    """``vRun;program;argument...``: boot again.  What is run is the machine, whatever program GDB names."""
+    if not context.extended:
+        raise Unsupported("to run something without extended mode")
+    context.target.restart()
+    return stop_reply(context, context.target.last_stop())
 
 
 def _must_reply_empty(context: Context, arguments: bytes) -> Reply:
@@ -137,5 +152,6 @@ NAMED: dict[bytes, Command] = {
     b"qqemu.Supported": _qemu_supported,
     b"qRcmd": _monitor,
     b"vKill": _kill_process,
+    b"vRun": _run,
     b"vMustReplyEmpty": _must_reply_empty,
 }

@@ -9,9 +9,9 @@ Whoever owns the socket and the machine does this::
     if session.closed: ...               # nothing more will be answered
 
 Not supported, and answered as the protocol wants it (with an empty reply): threads other than the one processor,
-non-stop mode, tracepoints, files on the host (vFile), programs on the host (vRun, vAttach).  A packet that makes no
-sense is answered with ``E NN``, or ``E.`` and why to a client that understands that (GDB from version 16); so is one
-that comes while the machine runs, because only an interrupt may.
+non-stop mode, tracepoints, files on the host (vFile), programs on the host (vAttach; vRun boots again).  A packet that
+makes no sense is answered with ``E NN``, or ``E.`` and why to a client that understands that (GDB from version 16); so
+is one that comes while the machine runs, because only an interrupt may.
 """
 
 from __future__ import annotations

@@ -160,3 +160,20 @@ def test_a_gdb_that_reads_no_description_debugs_with_the_registers_it_knows(gdb:
         "= 0x1f80",
     )
     assert "too long" not in said
+
+
+def test_as_an_extended_target_the_machine_is_run_again(gdb: str, c_kernel: Path) -> None:
+    """By GDB's own run, start and kill; breakpoints stay, and the way back begins anew."""
+    with DebuggedHillemu(gdb, c_kernel) as machine:
+        text = machine.debug(
+            *("disconnect", f"target extended-remote {machine.address}", "break kernel_main", "continue", "next"),
+            *("run", "p $eip", "starti", "p $eip"),
+            *("kill", "p $eip", "run", "reverse-continue", "continue", "p $eip"),
+            symbols=c_kernel,
+        )
+    in_order(
+        text,
+        *("Breakpoint 1, kernel_main", "Breakpoint 1, kernel_main", "<kernel_main"),
+        *("Program stopped", "<_start>", "killed", "No registers|void", "Breakpoint 1, kernel_main"),
+        *("No more reverse-execution history", "Breakpoint 1, kernel_main", "<kernel_main"),
+    )

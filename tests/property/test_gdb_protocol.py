@@ -25,7 +25,7 @@ GOOD = [
     *(b"qSupported:swbreak+;hwbreak+", b"qXfer:features:read:target.xml:0,ffb", b"qXfer:memory-map:read::0,ffb"),
     *(b"qXfer:threads:read::0,ffb", b"qC", b"qfThreadInfo", b"qsThreadInfo", b"qAttached", b"qOffsets", b"qSymbol::"),
     *(b"qRcmd,68656c70", b"Qqemu.PhyMemMode:1", b"qqemu.PhyMemMode", b"vMustReplyEmpty", b"vFile:setfs:0", b"R00"),
-    *(b"QStartNoAckMode", b"qThreadExtraInfo,1", b"qTStatus", b"vKill;1", b"D", b"k"),
+    *(b"QStartNoAckMode", b"qThreadExtraInfo,1", b"qTStatus", b"vRun;;61", b"vKill;1", b"D", b"k"),
 ]
 SIGNS = b"$#}*+-:;,.=0123456789abcdefxX?\x00\x03\x7f\xff"
 REGISTER_DIGITS = re.compile(rb"(?:[0-9a-f]{2}|xx)+")

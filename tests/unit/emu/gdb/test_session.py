@@ -350,6 +350,16 @@ def test_the_client_can_take_its_leave(client: Client, command: bytes, answer: b
     assert client.session.closed
 
 
+def test_in_extended_mode_a_killed_machine_can_be_run_again(client: Client) -> None:
+    assert client.ask(b"vRun;") == b""
+    assert client.ask(b"!") == b"OK"
+    assert client.ask(b"vKill;1") == b"OK"
+    assert client.target.asked == ["detach", "restart"]
+    assert (client.ask(b"vRun;6b2e656c66;61") or b"").startswith(b"T05")
+    assert client.target.asked == ["detach", "restart", "restart"]
+    assert not client.session.closed
+
+
 def test_a_restart_boots_again_without_an_answer(client: Client) -> None:
     assert client.ask(b"R00") is None
     assert client.target.asked == ["restart"]
