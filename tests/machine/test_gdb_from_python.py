@@ -29,7 +29,7 @@ def test_memory(machine):
 
 def test_others(machine):
     assert "ready" in machine.serial.text
-    machine.serial.send(b"l")  # it spins
+    machine.serial.send(b"a" * 50 + b"l")  # it echoes, then spins
     machine.debug()
     print("captured again")
 """
@@ -78,7 +78,7 @@ def test_without_the_option_nobody_is_asked(pytester: pytest.Pytester) -> None:
 
 
 def test_a_test_that_debugs_has_the_terminal_and_no_budget(gdb: str, pytester: pytest.Pytester) -> None:
-    typed = "break spin if $ecx == 500\ncontinue\np $ecx\nquit\ny\n"
+    typed = "break spin\ncontinue\np $ecx + 500\nquit\ny\n"
     done = run_pytest(pytester, "-k", "others", typed=typed)
     done.assert_outcomes(passed=1)
     done.stdout.re_match_lines_random([r".*\$1 = 500"])
