@@ -22,6 +22,7 @@ from hillemu.report.view import Delivery, Scene, is_page_fault
 _NULL_PAGE_BYTES = 0x1000
 _STACK_REACH_BYTES = 64
 _REAL_MODE_EIP = 0xFFFF
+_FLAT_BITS = 32
 _SSE_PREFIXES = (b"\x0f", b"\xf3\x0f", b"\xf2\x0f", b"\x66\x0f")
 
 Hint = Callable[[Scene, Delivery], str | None]
@@ -148,6 +149,15 @@ def _fpu_off(scene: Scene, fault: Delivery) -> str | None:
     return f"an FPU or SSE instruction while CR0.{' and CR0.'.join(bits)} is set" if bits else None
 
 
+def _null_page_code(scene: Scene, fault: Delivery) -> str | None:
+    """Where page 0 is mapped, a call through a null pointer goes on in the real-mode vectors until one is no code."""
+    if fault.kind != "exception" or scene.code_bits != _FLAT_BITS or fault.eip >= _NULL_PAGE_BYTES:
+        return None
+    if is_page_fault(fault) and scene.tried(fault).fetch:
+        return None
+    return f"execution is at 0x{fault.eip:08X}, in page 0: a call through a null pointer, or a return on a ruined stack"
+
+
 def _empty_code(scene: Scene, fault: Delivery) -> str | None:
     code = scene.read(scene.eip, 16)
     if len(code) == 16 and not any(code):
@@ -158,6 +168,7 @@ def _empty_code(scene: Scene, fault: Delivery) -> str | None:
 _CAUSES: tuple[Hint, ...] = (
     _irq_as_exception,
     _execution_left,
+    _null_page_code,
     _null_pointer,
     _stack_overflow,
     _forbidden_page,

@@ -45,6 +45,12 @@ class TestHints:
         self.fault(dead)
         assert dead.hints() == []
 
+    @pytest.mark.parametrize(("eip", "told"), [(0, True), (0xFFF, True), (0x1000, False)])
+    def test_code_in_page_0(self, dead: Dead, eip: int, told: bool) -> None:
+        dead.registers.set("eip", eip)
+        dead.deliveries = [Delivered(vector=6, eip=eip), Delivered(vector=8, error_code=0, eip=eip)]
+        assert any("a call through a null pointer" in hint for hint in dead.hints()) == told
+
     def test_no_idt(self, dead: Dead) -> None:
         dead.registers.set_segment("idtr", Segment(0, 0, 0, 0))
         self.fault(dead)
