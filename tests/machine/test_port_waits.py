@@ -15,6 +15,7 @@ import pytest
 
 from hillemu import Machine
 from hillemu.emu.timing.model import timing_model
+from hillemu.timed import timing_named
 
 # (instruction, port): clocks beyond the table on the i386 and i486, and on the Pentium
 WAITS = {
@@ -63,6 +64,14 @@ def test_nothing_waits_where_no_hardware_answers(lab_of: Callable[..., Any], io_
     # OUT imm 11 each, HLT 4; only the second waits: for an ISA cycle, or as long as was asked for
     assert machine.processor.ticks() == 11 + 11 + 4 + (22 if io_wait_states is None else 9)
     assert seen == [0]
+
+
+def test_the_command_line_can_ask_for_no_wait_states_and_for_none_in_particular() -> None:
+    by_table, by_bus = timing_named("i486", io_wait_states=0), timing_named("i486")
+    assert by_table is not None
+    assert by_bus is not None
+    assert [wait.bus_clocks(8) for wait in by_table.port_waits] == [0]
+    assert by_bus.port_waits == timing_model("i486").port_waits != by_table.port_waits
 
 
 def test_more_such_ports_than_can_be_are_refused_by_name(lab_of: Callable[..., Any]) -> None:
