@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
+import struct
 from pathlib import Path
 
-from gdb_session import DebuggedHillemu, in_order, kernel_of
+from gdb_session import TIMEOUT_S, DebuggedHillemu, in_order, kernel_of
+from gdb_target import packet
 
 from hillemu.debugging.server import SCRIPT
 from hillemu.machine import Machine
@@ -70,6 +72,50 @@ def test_a_debugger_can_detach_and_another_attach_while_the_machine_runs(gdb: st
         assert "has vanished; the machine stands still" in machine.said
     assert 0 < values[0] < values[1]
     assert values[1] == values[2], "it ran although its debugger had vanished"
+
+
+def asked(client: socket.socket, *pieces: bytes) -> bytes:
+    """What comes back to `pieces`, sent one by one, up to the end of a packet."""
+    for piece in pieces:
+        client.sendall(piece)
+    answer = b""
+    while not re.search(rb"#[0-9a-f]{2}$", answer):
+        piece = client.recv(1 << 16)
+        assert piece, answer
+        answer += piece
+    return answer
+
+
+def test_a_connection_that_breaks_while_the_guest_runs_leaves_a_machine_for_the_next(tmp_path: Path) -> None:
+    """By a reset, and by an end of what the client sends; packets come in single bytes, and answers twice."""
+    with DebuggedHillemu("", kernel_of(tmp_path, "jmp 1f; 1: inc eax; jmp 1b")) as machine:
+        host, port = machine.address.split(":")
+
+        def attached() -> socket.socket:
+            client = socket.create_connection((host, int(port)), TIMEOUT_S)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return client
+
+        counts = []
+        for breaks in (False, True):
+            with attached() as client:
+                at_first = asked(client, *(bytes([byte]) for byte in packet(b"p0")))
+                assert asked(client, b"-") == at_first.removeprefix(b"+")
+                client.sendall(packet(b"c"))
+                assert client.recv(1) == b"+"
+                assert asked(client, packet(b"g")) == b"+" + packet(b"E16"), "it runs"
+                if breaks:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                else:
+                    client.shutdown(socket.SHUT_WR)
+                    assert client.recv(1) == b""
+            machine.wait_until_said(r"(?s)" + "has vanished.*" * (len(counts) + 1))
+            with attached() as client:
+                counts.append(asked(client, packet(b"p0")))
+                assert asked(client, packet(b"p0")) == counts[-1], "it stands still"
+                client.sendall(packet(b"D"))
+                assert client.recv(1) == b"+"
+        assert counts[0] != counts[1]
 
 
 def test_a_second_debugger_is_told_why_it_is_refused(gdb: str, tmp_path: Path) -> None:
