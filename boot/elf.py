@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAGIC = b"\x7fELF"
 
 PT_LOAD = 1
+PT_NOTE = 4
 PF_X = 1
 
 SHT_NULL = 0
@@ -64,6 +65,8 @@ class ElfSegment(NamedTuple):
     file_bytes: int
     memory_bytes: int
     flags: int
+    is_note: bool = False
+    """Nothing but notes for tools, as a build ID."""
 
     @property
     def executable(self) -> bool:
@@ -203,12 +206,15 @@ def _read_segments(image: Image, phoff: int, phentsize: int, phnum: int, is_64: 
         raise image.fault(f"a program header of {phentsize} bytes is impossible: the file is damaged")
     _check_inside(image, "the program header table", phoff, phnum * phentsize)
     segments = []
+    notes = []
     for index in range(phnum):
         fields = form.unpack_from(image.data, phoff + index * phentsize)
         if is_64:
             kind, flags, offset, vaddr, paddr, file_bytes, memory_bytes, _ = fields
         else:
             kind, offset, vaddr, paddr, file_bytes, memory_bytes, flags, _ = fields
+        if kind == PT_NOTE:
+            notes.append(range(offset, offset + file_bytes + 1))
         if kind != PT_LOAD or not (memory_bytes or file_bytes):
             continue
         if file_bytes > memory_bytes:
@@ -218,6 +224,10 @@ def _read_segments(image: Image, phoff: int, phentsize: int, phnum: int, is_64: 
             )
         _check_inside(image, f"segment {index}", offset, file_bytes)
         segments.append(ElfSegment(index, offset, vaddr, paddr, file_bytes, memory_bytes, flags))
+    segments = [
+        one._replace(is_note=any(one.offset in note and one.offset + one.memory_bytes in note for note in notes))
+        for one in segments
+    ]
     if not segments:
         raise image.fault("is an ELF file with nothing to load: no segment of type PT_LOAD takes memory")
     return tuple(segments)

@@ -57,7 +57,7 @@ def load_multiboot1(guest: Guest, image: Image, options: BootOptions, firmware: 
     sections = read_sections(image, plan.elf) if plan.elf else ()
     entries = memory_map(guest.memory)
     space = Space(guest.memory, entries)
-    claim_segments(image, plan.segments, space)
+    plan = plan._replace(segments=claim_segments(image, plan.segments, space))
 
     facts = _facts_without_addresses(entries, image, header, options)
     wants_graphics = _wants_graphics(header.video) and firmware.set_mode is not None

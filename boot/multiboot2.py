@@ -54,7 +54,7 @@ def load_multiboot2(guest: Guest, image: Image, options: BootOptions, firmware: 
     space = Space(guest.memory, entries)
     if header.relocation:
         plan = relocate(image, plan, header.relocation, space)
-    claim_segments(image, plan.segments, space)
+    plan = plan._replace(segments=claim_segments(image, plan.segments, space))
 
     facts = Facts(
         cmdline=encode_string(options.cmdline, "--append"),

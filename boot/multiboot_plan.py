@@ -33,6 +33,8 @@ class Segment(NamedTuple):
     base: int
     size_bytes: int
     data: memoryview
+    is_note: bool = False
+    """Nothing but notes for tools: the kernel does not miss it."""
 
     @property
     def end(self) -> int:
@@ -109,6 +111,7 @@ def plan_by_elf(image: Image, *, entry: int | None = None, accept_64: bool = Fal
             part.paddr,
             part.memory_bytes,
             image.data[part.offset : part.offset + part.file_bytes],
+            part.is_note,
         )
         for part in loaded
         if part.memory_bytes

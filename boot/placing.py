@@ -28,8 +28,13 @@ _LARGEST_RAM_BELOW_HOLE = 3 << 30
 """A segment that ends above this will not fit with any ``--mem``: PCs have devices there."""
 
 
-def claim_segments(image: Image, segments: tuple[Segment, ...], space: Space) -> None:
-    """Take the room that `segments` ask for; raises `ImageError` where that is not free RAM, or if two overlap."""
+def claim_segments(image: Image, segments: tuple[Segment, ...], space: Space) -> tuple[Segment, ...]:
+    """Take the room that `segments` ask for and return them; raises `ImageError` where it is not free RAM or shared.
+
+    A build ID that lies behind all RAM is left out: without a place for it in the linker script, GNU ld puts it where
+    programs for Linux begin, at 0x08048000, and on QEMU it is lost like that.
+    """
+    segments = tuple(segment for segment in segments if not (segment.is_note and segment.base >= space.ram_end))
     for segment in segments:
         if fault := _fault_of_place(segment, space):
             raise image.fault(fault)
@@ -41,6 +46,7 @@ def claim_segments(image: Image, segments: tuple[Segment, ...], space: Space) ->
             )
     for segment in segments:
         space.claim(segment.base, segment.size_bytes)
+    return segments
 
 
 def place_info(image: Image, size_bytes: int, segments: tuple[Segment, ...], space: Space) -> int:

@@ -74,6 +74,29 @@ class TestElfHeadersThatAreToLieWhereTheBiosIs:
         assert "reaches into the hole" in refused(headers_in_the_hole(kernels, 0x94, entry=0xFF034))
 
 
+class TestABuildId:
+    """A segment that is a note, too, and where GNU ld puts it if nobody says where."""
+
+    def kernel(self, kernels: Any, kind: int = 4) -> bytes:
+        base, size = 0x080480B4, 0x24
+        load = kernels.Part(base, bytes(range(size)))
+        kernel = bytearray(kernels.elf([kernels.Part(0x100000, kernels.header()), load, load._replace(kind=kind)]))
+        kernel[52 + 2 * 32 + 4 : 52 + 2 * 32 + 8] = kernel[52 + 32 + 4 : 52 + 32 + 8]  # the same bytes of the file
+        return bytes(kernel)
+
+    def test_is_left_out_where_there_is_no_ram(self, kernels: Any) -> None:
+        _, loaded = load(self.kernel(kernels))
+        assert [place.base for place in loaded.segments] == [0x100000]
+
+    def test_is_loaded_where_there_is(self, kernels: Any) -> None:
+        guest, loaded = load(self.kernel(kernels), 129 * MIB)
+        assert guest.memory.read(PhysAddr(0x080480B4), 0x24) == bytes(range(0x24))
+        assert len(loaded.segments) == 2
+
+    def test_is_not_what_another_segment_there_is_taken_for(self, kernels: Any) -> None:
+        assert "is outside RAM" in refused(self.kernel(kernels, kind=6))
+
+
 class TestTheEntry:
     def test_is_translated_by_the_segment_whose_virtual_range_holds_it(self, kernels: Any) -> None:
         parts = [kernels.Part(0x100000, kernels.header() + b"code", vaddr=0xC0100000)]
