@@ -26,7 +26,9 @@ class ScriptedServer:
 
     def __init__(self, *packets: bytes | Event) -> None:
         self._script: Iterator[bytes | Event] = iter((Event.ATTACHED, *map(packet, ATTACHING), *packets))
+        self._attaching = len(ATTACHING)
         self.answers: list[bytes] = []
+        """To `packets`."""
         self.on_end: Callable[[], None] = lambda: None
 
     def will_send(self, packets: Iterator[bytes | Event]) -> None:
@@ -44,7 +46,11 @@ class ScriptedServer:
         return item if is_ready else packet(item)
 
     def send(self, data: bytes) -> None:
-        self.answers += packets_in(data)
+        for answer in packets_in(data):
+            if self._attaching:
+                self._attaching -= 1
+            else:
+                self.answers.append(answer)
 
     def hang_up(self) -> None:
         pass
@@ -59,7 +65,7 @@ def debug(machine: Machine, *packets: bytes | Event, **options: Any) -> tuple[li
     run = DebuggedRun(machine, server, **options)  # type: ignore[arg-type]
     server.on_end = run.stop
     stop = run.run(wait=True)
-    return server.answers[len(ATTACHING) :], stop
+    return server.answers, stop
 
 
 def debug_and_interrupt(
@@ -75,7 +81,7 @@ def debug_and_interrupt(
     run = DebuggedRun(machine, server)  # type: ignore[arg-type]
     server.on_end = run.stop
     run.run(wait=True, between=between)
-    return server.answers[len(ATTACHING) :]
+    return server.answers
 
 
 def value(hexadecimal: bytes) -> int:
