@@ -138,6 +138,8 @@ def read_file(path: str) -> Bytes:
                 return mmap(file.fileno(), 0, access=ACCESS_READ)
             return file.readall()
     except FileNotFoundError:
+        if not path:
+            raise ImageError(repr(path), "is no file's name; is a variable of the shell empty?") from None
         raise ImageError(path, "no such file") from None
     except OSError as error:
         raise ImageError(path, f"cannot be read: {error.strerror or error}") from None

@@ -45,6 +45,7 @@ _EMPTY = ("empty",)
 _AFTER_RESET = (0, 0xFFFF)
 _REAL_MODE_VECTORS = (0, 0x3FF)
 _WHOLE_SPACE = 0xFFFFFFFF
+_LAST_16, _LAST_32 = 0xFFFF, 0xFFFFFFFF
 _SEGMENT_REGISTERS = ("cs", "ss", "ds", "es", "fs", "gs")
 
 
@@ -245,6 +246,11 @@ def _segment_problems(sight: Sight, entry: AnyDescriptor, at: int) -> Iterator[s
         yield f"its base is not mapped: {missing}"
     if entry.base + entry.limit > _WHOLE_SPACE and isinstance(entry, DataSegment) and not entry.expand_down:
         yield f"from base 0x{entry.base:08X} limit 0x{entry.limit:08X} wraps around at 4 GiB"
+    if isinstance(entry, DataSegment) and entry.expand_down and entry.limit >= (_LAST_32 if entry.big else _LAST_16):
+        yield (
+            f"expand-down with limit 0x{entry.limit:08X}, behind which nothing is: it has no offsets, and as a stack "
+            "raises #SS; clear the E bit"
+        )
     if isinstance(entry, CodeSegment | DataSegment) and not entry.accessed:
         place = sight.place_of(at)
         refused = sight.refusal(at, WRITE)

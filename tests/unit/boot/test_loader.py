@@ -33,6 +33,8 @@ class TestFiles:
     def test_missing(self, tmp_path: Path) -> None:
         assert fault_of(tmp_path / "kernel.elf") == "no such file"
         assert fault_of(tmp_path / "no" / "kernel.elf") == "no such file"
+        with pytest.raises(ImageError, match=r"^'': is no file's name; is a variable of the shell empty\?$"):
+            Image.open("")
 
     def test_a_directory(self, tmp_path: Path) -> None:
         assert fault_of(tmp_path) == "is a directory, not a file"

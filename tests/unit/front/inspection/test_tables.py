@@ -117,6 +117,8 @@ GDT_MISTAKES: dict[str, tuple[Mistake, str]] = {
     "TSS not mapped": (segment(5, 0xA000, 0x67, 0x8B, 0), "GDT[5] 0x0028: 0x0000A000 is not mapped"),
     "base not mapped": (segment(4, 0xC000, 0xFFF, 0xF3, 0x4), "its base is not mapped: 0x0000C000"),
     "wraps": (segment(4, 0x8000, FLAT, 0xF3), "limit 0xFFFFFFFF wraps around at 4 GiB"),
+    "expand-down, flat": (segment(4, access=0xF7), "expand-down with limit 0xFFFFFFFF, behind which nothing is"),
+    "expand-down, 16 bits": (segment(4, 0, 0xFFFF, 0xF7, 0), "expand-down with limit 0x0000FFFF, behind which nothing"),
     "gate": (lambda guest: guest.gdt.append(pack_gate(INTERRUPT_GATE_32, 8, HANDLERS)), "belong into the IDT"),
     "CS beyond": (
         lambda guest: guest.segments.__setitem__("cs", Segment(0x38, 0, FLAT, 0)),
