@@ -70,6 +70,9 @@ class StartedGdb:
         watch.start()
         try:
             yield
+        except BaseException:
+            server.hang_up()  # GDB waits for the machine, and we for GDB
+            raise
         finally:
             watch.join()
             if is_main:

@@ -50,6 +50,29 @@ def test_a_machine_is_debugged_from_where_it_stands_and_goes_on_behind_it(gdb: s
     assert lines[-1] == "max-insns"
 
 
+def test_what_an_observer_raises_ends_gdbs_waiting(gdb: str, tmp_path: Path) -> None:
+    (tmp_path / "kernel.elf").write_bytes(talker())
+    script = """
+from hillemu import Machine
+
+def refuse(byte):
+    raise ValueError(f"no {byte}")
+
+machine = Machine(mem="16M")
+machine.load("kernel.elf")
+machine.serial.on_byte(refuse)
+try:
+    machine.debug("-nx", "-batch", "-ex", "continue")
+except ValueError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    )
+    assert done.stdout.endswith("no 104\n")
+    assert "Remote connection closed" in done.stdout + done.stderr
+
+
 def run_pytest(pytester: pytest.Pytester, *arguments: str, typed: str) -> pytest.RunResult:
     (pytester.path / "kernel.elf").write_bytes(talker())
     pytester.makepyfile("import pytest\nfrom hillemu.testing import *\n" + MARKED + FAILS)
