@@ -145,6 +145,9 @@ class DebuggedRun:
         if self._target.was_changed and self._history.changed():
             self._say("hillemu: registers or memory were changed, so what came after this is forgotten")
         self._target.was_changed = self._held = False
+        for note in self._target.notes:
+            self._say(note)
+        self._target.notes.clear()
         now = self._machine.clock.now
         self._look_at, self._looked_at, self._slice = now + 1, -1, now // self._machine.slice_ticks
         self._target.points.insert_watchpoints()

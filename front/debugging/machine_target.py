@@ -24,6 +24,8 @@ from hillemu.emu.i386.control import ControlState
 if TYPE_CHECKING:
     from hillemu.machine import Machine
 
+_INT3 = b"\xcc"
+
 
 class MachineTarget:
     """`machine` through the eyes of a debugger; fulfils `hillemu.emu.gdb.target.Target`.
@@ -40,6 +42,8 @@ class MachineTarget:
         self.killed = self.moved = self.interrupted = False
         self.was_changed = False
         """Somebody wrote a register or memory since the machine stopped."""
+        self.notes: list[str] = []
+        """Lines for the person at the debugger, who hears them when the machine is next set in motion."""
         self.outcome: Outcome = Stopped(HostSignal.TRAP)
         self.points = Points(machine, self)
 
@@ -57,7 +61,16 @@ class MachineTarget:
 
     def write_register(self, register: Register, value: bytes) -> None:
         self.was_changed = True
+        if register.name == "eip" and int.from_bytes(value, "little") == self.pc + 1:
+            self._note_a_skipped_int3()
         register_access.write(self._cpu, self.machine.memory, register, value)
+
+    def _note_a_skipped_int3(self) -> None:
+        """GDB goes on behind it, without a word, where it has a breakpoint at an INT3 that it did not write."""
+        if self.read_memory(self.pc, 1, physical=False) == _INT3:
+            self.notes.append(
+                f"hillemu: the guest's INT3 at {self.pc:#010x} is skipped; no handler of its own is called"
+            )
 
     def read_memory(self, at: int, count: int, *, physical: bool) -> bytes:
         memory = self.machine.memory

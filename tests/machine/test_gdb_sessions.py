@@ -223,3 +223,10 @@ def test_as_an_extended_target_the_machine_is_run_again(gdb: str, c_kernel: Path
         *("Program stopped", "<_start>", "killed", "No registers|void", "Breakpoint 1, kernel_main"),
         *("No more reverse-execution history", "Breakpoint 1, kernel_main", "<kernel_main"),
     )
+
+
+def test_that_gdb_skips_an_int3_of_the_guests_at_its_own_breakpoint_is_told(gdb: str, tmp_path: Path) -> None:
+    image = kernel_of(tmp_path, "nop; int3; mov al, 0x20; out 0xF4, al; cli; hlt")
+    with DebuggedHillemu(gdb, image) as machine:
+        text = machine.debug("break *($pc + 1)", "continue", "continue")
+    in_order(text, "Breakpoint 1", "hillemu: the guest's INT3 at 0x[0-9a-f]{8} is skipped; no handler", "SIGTERM")
