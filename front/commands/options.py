@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Never
 
 from hillemu.commands.timing_options import add_timing
+from hillemu.counts import parse_count
 from hillemu.emu.errors import OptionError, UserMistake
 from hillemu.sizes import parse_ram_size
 from hillemu.terminal.display import parse_display
@@ -309,7 +310,9 @@ def _add_debugger(boot: Parser) -> None:
 def add_ending(boot: Parser) -> argparse._ArgumentGroup:
     """Add the options that end a run; return their group."""
     ending = boot.add_argument_group("when to stop, and what to tell")
-    ending.add_argument("--max-insns", type=_count("--max-insns"), metavar="N", help="stop after N instructions")
+    ending.add_argument(
+        "--max-insns", type=_count("--max-insns"), metavar="N", help="stop after N instructions, as 20M"
+    )
     ending.add_argument(
         "--until", type=_pattern("--until"), metavar="REGEX", help="stop when the serial text or the screen matches"
     )
@@ -332,16 +335,16 @@ def add_kernel_module(group: argparse._ActionsContainer) -> None:
 
 
 class _count:  # noqa: N801 - argparse prints a type's name
-    """An argparse type: a number of instructions, 0 or more; underscores are fine."""
+    """An argparse type: a number of instructions, 0 or more, as ``10_000_000`` or ``10M``."""
 
     def __init__(self, option: str) -> None:
         self.option = option
 
     def __call__(self, text: str) -> int:
-        digits = text.replace("_", "")
-        if not digits.isascii() or not digits.isdecimal() or len(digits) > 18:
-            raise OptionError(self.option, f"{text!r} is not a number of instructions; write it like 10_000_000")
-        return int(digits)
+        count = parse_count(text)
+        if count is None:
+            raise OptionError(self.option, f"{text!r} is not a number of instructions; write it like 10_000_000 or 10M")
+        return count
 
 
 def _module(text: str) -> tuple[str, str]:

@@ -20,11 +20,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from hillemu.counts import SCALES
 from hillemu.emu.errors import OptionError
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|[kmg]?)(cycles)?", re.IGNORECASE)
 _CYCLES = re.compile(r"\s+cycles\b", re.IGNORECASE)
-_COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _NANOSECONDS = {"ms": 10**6, "s": 10**9, "min": 60 * 10**9}
 
 
@@ -59,7 +59,7 @@ class Budget(NamedTuple):
             field, scale = (
                 ("virtual_ns", _NANOSECONDS[unit])
                 if unit in _NANOSECONDS
-                else ("cycles" if match[3] else "instructions", _COUNTS[unit])
+                else ("cycles" if match[3] else "instructions", SCALES[unit])
             )
             whole, _, fraction = number.partition(".")
             amount = int(whole + fraction) * scale // 10 ** len(fraction)

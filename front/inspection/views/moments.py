@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from hillemu.counts import parse_count
 from hillemu.emu.errors import UserMistake
 from hillemu.emu.stop import Stop, StopReason
 from hillemu.inspection.views.addresses import Address
@@ -56,8 +57,8 @@ def parse_moment(text: str, symbols: SymbolTable) -> Moment:
     """The moment that `text` names; raises `UserMistake`, `UnknownSymbol`."""
     if text == END_WORD:
         return Moment(text)
-    if re.fullmatch(r"[0-9][0-9_]{0,20}", text, re.ASCII):
-        return Moment(text, instructions=int(text.replace("_", "")))
+    if (count := parse_count(text)) is not None:
+        return Moment(text, instructions=count)
     address = Address(text)
     if address.register is not None:
         raise UserMistake(f"--at {text}: a register's value changes as the guest runs; name a symbol or an address")

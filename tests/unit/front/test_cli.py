@@ -138,7 +138,7 @@ MISTAKES = {
     "boot --device tpm": "argument --device: invalid choice: 'tpm'",
     "boot --initrd x": "--initrd: needs an IMAGE",
     "boot --until (": "--until: '(' is not a regular expression: missing ), unterminated subpattern at position 0",
-    "boot --max-insns ten": "--max-insns: 'ten' is not a number of instructions; write it like 10_000_000",
+    "boot --max-insns ten": "--max-insns: 'ten' is not a number of instructions; write it like 10_000_000 or 10M",
     "boot --max-insns -5": "--max-insns: '-5' is not a number of instructions",
     "boot --keys-at 1.5": "--keys-at: '1.5' is not a number of instructions",
     "boot --keys a --keys-at 1 --keys-at 2": "--keys-at: is given more often than --keys",
