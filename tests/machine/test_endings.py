@@ -141,7 +141,7 @@ class TestMachine:
     def test_a_guest_that_wakes_now_and_then_sleeps_as_long_as_it_likes(
         self, boot: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("hillemu.machine.LONGEST_SLEEP_TICKS", 10_000_000)  # 0.1 s; the timer ticks every 55 ms
+        monkeypatch.setattr("hillemu.running.LONGEST_SLEEP_TICKS", 10_000_000)  # 0.1 s; the timer ticks every 55 ms
         machine = boot(
             """
             mov esp, 0x80000; mov edi, 0x200040; mov eax, offset tick

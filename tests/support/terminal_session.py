@@ -106,6 +106,8 @@ def _shell(reports: int, command: Sequence[str]) -> None:
         facts = {"event": event, "pid": job.pid, "number": number, "restored": termios.tcgetattr(0) == before}
         os.write(reports, json.dumps(facts).encode() + b"\n")
 
+    for number in (signal.SIGINT, signal.SIGQUIT):  # ignored where the tests run in the background of a script
+        signal.signal(number, signal.SIG_DFL)
     job = subprocess.Popen(command, process_group=0)
     _give_terminal_to(job.pid)
     tell("started")
