@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     parser = make_parser()
-    argv, debuggers = _divided(argv)
+    argv, for_gdb = _divided(argv)
     options = parser.parse_args(argv, namespace=CommandLine())
     if options.version:
         from importlib.metadata import version
@@ -84,7 +84,7 @@ def _run(argv: Sequence[str]) -> int:
     if options.command == "gdb":
         from hillemu.commands.gdb import gdb
 
-        options.gdb_arguments = debuggers
+        options.gdb_arguments = for_gdb
         return gdb(options)
     if options.command == "vscode":
         from hillemu.debugging.vscode import vscode
