@@ -12,14 +12,14 @@ import re
 
 SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 """What stands behind a number, in small letters."""
-_COUNT = re.compile(r"(\d[\d_]*)(?:\.(\d+))?([kmg]?)", re.IGNORECASE | re.ASCII)
+_COUNT = r"(\d[\d_]*)(?:\.(\d+))?([kmg]?)"
 _MOST_DIGITS = 18
 """The processor counts in 64 bits."""
 
 
 def parse_count(text: str) -> int | None:
     """A number, whole or with k, M or G behind it; `None` for what is none, and for one that is not whole."""
-    found = _COUNT.fullmatch(text)
+    found = re.fullmatch(_COUNT, text, re.IGNORECASE | re.ASCII)  # compiled only where there is a number
     if found is None:
         return None
     whole, fraction = found[1].replace("_", ""), found[2] or ""
