@@ -57,6 +57,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--hillemu-gdb") and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("--hillemu-gdb needs a terminal, and workers of pytest-xdist have none; leave out -n")
     config.addinivalue_line(
         "markers",
         "hillemu(kernel, kernel_module, mem, cpu, timing, append, modules, initrds, disks, devices, format, until, "
@@ -222,8 +224,8 @@ def _pool_of(config: pytest.Config) -> MachinePool:
 
 def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[None]) -> None:
     """Let the user debug the machines of a test that has just failed, if that is wanted."""
-    if not node.config.getoption("--hillemu-gdb") or hasattr(node.config, "workerinput"):
-        return  # a worker of pytest-xdist has no terminal
+    if not node.config.getoption("--hillemu-gdb"):
+        return
     from hillemu.emu.errors import UserMistake
 
     told = call.excinfo.exconly() if call.excinfo is not None else ""

@@ -113,3 +113,10 @@ def test_a_missing_gdb_is_said_and_the_tests_go_on(pytester: pytest.Pytester, mo
     done = run_pytest(pytester, "--hillemu-gdb", "-k", "memory", typed="")
     done.assert_outcomes(failed=1)
     done.stdout.re_match_lines_random([r"hillemu: --debugger: none of gdb, .* is installed.*"])
+
+
+def test_workers_without_a_terminal_are_refused(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("xdist")
+    done = run_pytest(pytester, "--hillemu-gdb", "-n2", typed="")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["ERROR: --hillemu-gdb needs a terminal, *; leave out -n"])
