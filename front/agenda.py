@@ -30,19 +30,21 @@ class Agenda:
         self._press = press
         self._keys: list[tuple[int, list[Key]]] = []
         self._calls: list[tuple[int, Callable[[], None]]] = []
-        self.is_empty = True
 
     def add_keys(self, at_instruction: int, keys: list[Key]) -> None:
         """Have `keys` pressed when so many instructions have been executed."""
         self._keys.append((at_instruction, keys))
         self._keys.sort(key=lambda due: due[0])
-        self.is_empty = False
 
     def add_call(self, at_tick: int, action: Callable[[], None]) -> None:
         """Have `action` called at that tick; of several at one tick, the first that was added comes first."""
         self._calls.append((at_tick, action))
         self._calls.sort(key=lambda due: due[0])
-        self.is_empty = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be done any more."""
+        return not (self._keys or self._calls)
 
     @property
     def next_instruction(self) -> int | None:
@@ -60,4 +62,3 @@ class Agenda:
             self._calls.pop(0)[1]()
         while self._keys and self._keys[0][0] <= instructions:
             self._press(self._keys.pop(0)[1])
-        self.is_empty = not (self._keys or self._calls)

@@ -325,7 +325,7 @@ class Processor:
         deadline = None if ticks is None else core.ticks() + ticks
         if not stay_in:
             return CoreStop.BREAKPOINT
-        place = () if stay_in is EVERYWHERE or stay_in == EVERYWHERE else (stay_in.start, len(stay_in))
+        place = () if stay_in == EVERYWHERE else (stay_in.start, len(stay_in))
         if self._observers is not None:
             self._observers.hits = []
         while True:
